@@ -1,0 +1,65 @@
+//! Owns the diagnosis: from a `Case` to ranked causes with their evidence and the checklist. Pure: no clock, no socket.
+
+pub mod case;
+pub mod cause;
+pub mod evidence;
+
+pub use self::case::Case;
+pub use self::cause::Cause;
+pub use self::evidence::Evidence;
+
+use crate::fault::Fault;
+
+/// What is concluded from a case.
+#[derive(Debug, Clone)]
+pub struct Diagnosis {
+    /// What was observed.
+    pub fault: Fault,
+    /// The likeliest cause.
+    pub cause: Cause,
+    /// How sure that is, from 0.0 to 1.0.
+    pub confidence: f64,
+    /// Every cause that is worth naming, likeliest first, `cause` among them.
+    pub causes: Vec<(Cause, f64)>,
+    /// What speaks for and against them, weightiest first.
+    pub evidence: Vec<Evidence>,
+    /// One sentence for a visitor, without anything private.
+    pub summary: String,
+    /// One sentence for the operator, with addresses, numbers and names.
+    pub detail: String,
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Whom a step is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Audience {
+    /// Somebody who only wanted the page.
+    Visitor,
+    /// The site's owner or the engineer on call.
+    Owner,
+}
+
+impl Audience {
+    /// The word of the contract.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Visitor => "visitor",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// One step of the checklist, filled in for this incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Whom it is for.
+    pub audience: Audience,
+    /// What to do, in one or two sentences.
+    pub text: String,
+    /// A command for a shell, safely quoted. A step that has one is for operators only.
+    pub command: Option<String>,
+    /// Whether the text itself names what is the operators' (an address, a name, a port, a path), so that no visitor may see it.
+    pub private: bool,
+}

@@ -1,0 +1,6 @@
+//! Owns the meaning of foreign errors: each file turns one library's error type into a `Fault`, and nobody else asks.
+
+pub mod dns;
+pub mod http;
+pub mod io;
+pub mod tls;

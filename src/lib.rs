@@ -1,0 +1,6 @@
+//! why502: a reverse proxy that tells people why they got a 502.
+
+pub mod config;
+pub mod fault;
+
+pub mod diagnosis;
