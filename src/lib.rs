@@ -4,3 +4,4 @@ pub mod config;
 pub mod fault;
 
 pub mod diagnosis;
+pub mod net;

@@ -1,0 +1,8 @@
+//! Owns what is below HTTP: sockets, streams that can be tapped, deadlines, and what this host says of itself.
+
+pub mod deadline;
+pub mod here;
+pub mod socket;
+pub mod stream;
+pub mod tap;
+pub mod tcp_info;

@@ -1,0 +1,82 @@
+//! Owns the options of listening and connecting sockets.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use socket2::Domain;
+use socket2::Protocol;
+use socket2::SockAddr;
+use socket2::Socket;
+use socket2::Type;
+
+/// Binds and listens once, without sharing the port, and lets go again.
+///
+/// With `SO_REUSEPORT` a port that another program of the same user holds would be taken silently, so a plain bind comes first.
+///
+/// # Errors
+///
+/// What the kernel says: the port is busy, the address is not this host's, the port is privileged.
+pub fn try_listen(address: SocketAddr) -> io::Result<SocketAddr> {
+    let socket = tcp(address)?;
+    socket.bind(&address.into())?;
+    socket.listen(1)?;
+    socket.local_addr()?.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+/// Listens on a port that is shared by all cores.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = tcp(address)?;
+    socket.set_reuse_port(true)?;
+    // Inherited by what is accepted, so that it need not be set for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Listens on a unix socket. A socket file that nobody listens on any more is replaced; one that answers is not.
+///
+/// # Errors
+///
+/// `AddrInUse` where another program listens on it or the path is no socket, and what the kernel says.
+pub fn listen_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let address = SockAddr::unix(path)?;
+    if let Err(error) = socket.bind(&address) {
+        if error.kind() != io::ErrorKind::AddrInUse || !is_stale(path) {
+            return Err(error);
+        }
+        std::fs::remove_file(path)?;
+        socket.bind(&address)?;
+    }
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Whether the path is a socket that refuses connections: its program has ended.
+fn is_stale(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && std::os::unix::net::UnixStream::connect(path).err().is_some_and(refused)
+}
+
+fn tcp(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        // `[::]` is IPv6 alone, so that `0.0.0.0` on the same port can stand beside it on every system.
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}
+
+/// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;

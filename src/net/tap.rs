@@ -1,0 +1,237 @@
+//! Owns the tap: what a stream has carried, told apart from the one who reads it.
+//!
+//! hyper's errors say that a message broke off, not how: whether the far end closed or reset, how much had come, what the
+//! first bytes were. That is seen here, where the bytes are read.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+/// What a tapped stream has carried since the exchange began.
+#[derive(Debug)]
+pub struct Tap {
+    received: Cell<u64>,
+    sent: Cell<u64>,
+    end: RefCell<Option<End>>,
+    write_error: RefCell<Option<io::Error>>,
+    captured: RefCell<Vec<u8>>,
+    capture_limit: Cell<usize>,
+    last_sent: Cell<Instant>,
+    blocked: Cell<bool>,
+}
+
+/// How the far end stopped sending.
+#[derive(Debug)]
+pub enum End {
+    /// It closed in order.
+    Closed,
+    /// Reading failed.
+    Failed(io::Error),
+}
+
+impl Tap {
+    /// A tap on a stream that has carried nothing.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            received: Cell::new(0),
+            sent: Cell::new(0),
+            end: RefCell::new(None),
+            write_error: RefCell::new(None),
+            captured: RefCell::new(Vec::new()),
+            capture_limit: Cell::new(0),
+            last_sent: Cell::new(Instant::now()),
+            blocked: Cell::new(false),
+        })
+    }
+
+    /// Begins a new exchange: counts from zero and keeps the first `capture` bytes that come.
+    pub fn begin(&self, capture: usize) {
+        self.received.set(0);
+        self.sent.set(0);
+        self.captured.borrow_mut().clear();
+        self.capture_limit.set(capture);
+        self.last_sent.set(Instant::now());
+    }
+
+    /// Stops keeping bytes.
+    pub fn stop_capture(&self) {
+        self.capture_limit.set(0);
+    }
+
+    /// Bytes received since the exchange began.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.received.get()
+    }
+
+    /// Bytes handed to the kernel since the exchange began.
+    #[must_use]
+    pub fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+
+    /// When bytes were last handed to the kernel.
+    #[must_use]
+    pub fn last_sent(&self) -> Instant {
+        self.last_sent.get()
+    }
+
+    /// Whether the kernel took no more bytes when it was last tried.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.blocked.get()
+    }
+
+    /// What to make of the first bytes that were kept.
+    pub fn with_captured<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.captured.borrow())
+    }
+
+    /// What to make of the way in which the far end stopped sending; `None` while it has not.
+    pub fn with_end<T>(&self, read: impl FnOnce(Option<&End>) -> T) -> T {
+        read(self.end.borrow().as_ref())
+    }
+
+    /// The error number of a write or a read that failed, the write's first.
+    #[must_use]
+    pub fn os_error(&self) -> Option<i32> {
+        let of_write = self.write_error.borrow().as_ref().and_then(io::Error::raw_os_error);
+        of_write.or_else(|| {
+            self.with_end(|end| match end {
+                Some(End::Failed(error)) => error.raw_os_error(),
+                Some(End::Closed) | None => None,
+            })
+        })
+    }
+
+    /// Whether a write failed.
+    #[must_use]
+    pub fn write_failed(&self) -> bool {
+        self.write_error.borrow().is_some()
+    }
+
+    fn note_read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.end.borrow_mut().get_or_insert(End::Closed);
+            return;
+        }
+        self.received.set(self.received.get() + bytes.len() as u64);
+        let limit = self.capture_limit.get();
+        if limit > 0 {
+            let mut captured = self.captured.borrow_mut();
+            let room = limit.saturating_sub(captured.len());
+            captured.extend(bytes.iter().take(room));
+        }
+    }
+
+    fn note_write(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Ready(Ok(count)) => {
+                self.sent.set(self.sent.get() + *count as u64);
+                self.last_sent.set(Instant::now());
+                self.blocked.set(false);
+            }
+            Poll::Pending => self.blocked.set(true),
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+}
+
+/// A stream with a tap on it.
+///
+/// A write that fails is not reported: it is left waiting while the read side says what it still has. An answer that the
+/// far end sent before it stopped reading (413, 401) is there to be read although the write failed (RFC 9112, section 9.6), and
+/// where there is none, the read side reports the end or the reset itself.
+#[derive(Debug)]
+pub struct Tapped<S> {
+    stream: S,
+    tap: Rc<Tap>,
+}
+
+impl<S> Tapped<S> {
+    /// The stream, tapped.
+    pub const fn new(stream: S, tap: Rc<Tap>) -> Self {
+        Self { stream, tap }
+    }
+
+    /// The stream itself.
+    pub const fn stream(&self) -> &S {
+        &self.stream
+    }
+
+    /// The stream without its tap.
+    pub fn into_stream(self) -> S {
+        self.stream
+    }
+
+    fn settle_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.tap.note_write(&result);
+        match result {
+            Poll::Ready(Err(error)) => {
+                self.tap.write_error.borrow_mut().get_or_insert(error);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(_)) | Poll::Pending => result,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &result {
+            Poll::Ready(Ok(())) => self.tap.note_read(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(error)) => {
+                let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+                self.tap.end.borrow_mut().get_or_insert(End::Failed(copy));
+            }
+            Poll::Pending => {}
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.tap.write_failed() {
+            return Poll::Pending;
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.settle_write(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.tap.write_failed() {
+            return Poll::Pending;
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.settle_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
