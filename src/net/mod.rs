@@ -6,3 +6,4 @@ pub mod socket;
 pub mod stream;
 pub mod tap;
 pub mod tcp_info;
+pub mod tls;

@@ -16,6 +16,9 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use crate::fault::classify::http::Ended;
+use crate::fault::classify::tls::tls_error;
+
 /// What a tapped stream has carried since the exchange began.
 #[derive(Debug)]
 pub struct Tap {
@@ -35,7 +38,29 @@ pub enum End {
     /// It closed in order.
     Closed,
     /// Reading failed.
-    Failed(io::Error),
+    Failed {
+        /// What kind of error it was.
+        kind: io::ErrorKind,
+        /// The operating system's number for it.
+        os_error: Option<i32>,
+        /// The TLS error inside it.
+        tls: Option<rustls::Error>,
+    },
+}
+
+impl End {
+    /// In order, or broken off. An end of TLS without `close_notify` is an end all the same.
+    #[must_use]
+    pub fn manner(&self) -> Ended {
+        match self {
+            Self::Closed | Self::Failed { kind: io::ErrorKind::UnexpectedEof, .. } => Ended::Closed,
+            Self::Failed { .. } => Ended::Reset,
+        }
+    }
+
+    fn of(error: &io::Error) -> Self {
+        Self::Failed { kind: error.kind(), os_error: error.raw_os_error(), tls: tls_error(error).cloned() }
+    }
 }
 
 impl Tap {
@@ -108,7 +133,7 @@ impl Tap {
         let of_write = self.write_error.borrow().as_ref().and_then(io::Error::raw_os_error);
         of_write.or_else(|| {
             self.with_end(|end| match end {
-                Some(End::Failed(error)) => error.raw_os_error(),
+                Some(End::Failed { os_error, .. }) => *os_error,
                 Some(End::Closed) | None => None,
             })
         })
@@ -193,8 +218,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
         match &result {
             Poll::Ready(Ok(())) => self.tap.note_read(buf.filled().get(before..).unwrap_or_default()),
             Poll::Ready(Err(error)) => {
-                let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
-                self.tap.end.borrow_mut().get_or_insert(End::Failed(copy));
+                self.tap.end.borrow_mut().get_or_insert_with(|| End::of(error));
             }
             Poll::Pending => {}
         }

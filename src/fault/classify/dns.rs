@@ -1,1 +1,1 @@
-//! todo
+//! Owns the meaning of what name servers say.
