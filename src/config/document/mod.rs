@@ -65,7 +65,8 @@ enum Structure {
 /// A problem and how far it can be believed where the syntax is wrong too.
 #[derive(Debug, Clone)]
 struct Note {
-    place: Place,
+    /// None where the file as a whole is meant.
+    place: Option<Place>,
     kind: Kind,
     wrong: Wrong,
 }
@@ -117,11 +118,12 @@ impl<'t> Document<'t> {
 
     /// Notes that the value at a place is wrong.
     pub fn note(&self, place: Place, wrong: Wrong) {
-        self.push(place, Kind::Value, wrong);
+        self.push(Some(place), Kind::Value, wrong);
     }
 
-    /// Notes that something is missing; not said where the syntax is so wrong that it may only have been lost.
-    pub fn note_missing(&self, place: Place, wrong: Wrong) {
+    /// Notes that something is missing, at a place or in the file as a whole; not told where the syntax is so wrong that
+    /// it may only have been lost.
+    pub fn note_missing(&self, place: Option<Place>, wrong: Wrong) {
         self.push(place, Kind::Key, wrong);
     }
 
@@ -146,18 +148,15 @@ impl<'t> Document<'t> {
     /// Every problem that was noted, in the order of the file.
     pub fn finish<T>(self, value: T) -> Result<T, Problems> {
         for unknown in self.unknown.borrow().iter() {
-            self.push(unknown.place, Kind::Key, self.unknown_key(unknown));
+            self.push(Some(unknown.place), Kind::Key, self.unknown_key(unknown));
         }
         let file = self.file.display().to_string();
-        let problems = self.believable().into_iter().map(|Note { place, wrong, .. }| Problem {
-            file: file.clone(),
-            place: Some(place),
-            wrong,
-        });
+        let problems =
+            self.believable().into_iter().map(|Note { place, wrong, .. }| Problem { file: file.clone(), place, wrong });
         Problems::unless_none(problems.collect()).map(|()| value)
     }
 
-    fn push(&self, place: Place, kind: Kind, wrong: Wrong) {
+    fn push(&self, place: Option<Place>, kind: Kind, wrong: Wrong) {
         self.noted.borrow_mut().push(Note { place, kind, wrong });
     }
 
@@ -177,11 +176,11 @@ impl<'t> Document<'t> {
             noted.retain(|note| note.kind != Kind::Key);
         }
         if let Some(end) = self.readable_until {
-            noted.retain(|note| note.place <= end);
+            noted.retain(|note| note.place <= Some(end));
         }
         noted.sort_by_key(|note| (note.place, note.kind));
         let mut told: Vec<Note> = Vec::new();
-        for line in noted.chunk_by(|one, other| one.place.line == other.place.line) {
+        for line in noted.chunk_by(|one, other| one.place.map(|it| it.line) == other.place.map(|it| it.line)) {
             match line.iter().find(|note| note.kind == Kind::Syntax) {
                 Some(syntax) => told.extend(line.iter().find(|note| note.place == syntax.place).cloned()),
                 None => told.extend(line.iter().cloned()),
@@ -243,7 +242,7 @@ mod tests {
             .tables("server")
             .into_iter()
             .filter_map(|server| {
-                let name = server.required::<String>("name");
+                let name = server.required::<String>("name", "name = \"a\"");
                 server.close();
                 name.map(|name| name.value)
             })
@@ -291,7 +290,7 @@ mod tests {
             (
                 "[[server]]\n[[server]]\nname = 1",
                 &[
-                    "f.toml:1:1: [[server]] has no `name`; add `name`, text",
+                    r#"f.toml:1:1: [[server]] has no `name`; add name = "a""#,
                     "f.toml:3:8: 1 is not text; write it in quotes",
                 ],
             ),

@@ -24,7 +24,7 @@ impl Document<'_> {
             if structure == Structure::Damaged {
                 self.structure = Structure::Damaged;
             }
-            self.push(self.place(span.start), Kind::Syntax, wrong);
+            self.push(Some(self.place(span.start)), Kind::Syntax, wrong);
         }
         self.readable_until = end.map(|end| self.place(end));
     }

@@ -153,13 +153,10 @@ impl<'d> Table<'d> {
         self.read(key, |found| self.written(found))
     }
 
-    /// Text that has a form and must be there.
+    /// Text that has a form and must be there; the example is a line that would be right.
     #[must_use]
-    pub fn required<T: Written>(&self, key: &'static str) -> Option<Placed<T>> {
-        if self.entry(key).is_none() {
-            let what = format!("{} has no `{key}`", self.name);
-            self.document.note_missing(self.place, Wrong::new(what, format!("add `{key}`, {}", T::NOUN)));
-        }
+    pub fn required<T: Written>(&self, key: &'static str, example: &str) -> Option<Placed<T>> {
+        self.must_have(key, example);
         self.value(key)
     }
 
@@ -173,6 +170,26 @@ impl<'d> Table<'d> {
             return Vec::new();
         };
         elements.iter().filter_map(|element| self.noted(element, self.written(element))).collect()
+    }
+
+    /// A list of texts that have a form, and at least one; the example is a line that would be right.
+    #[must_use]
+    pub fn required_values<T: Written>(&self, key: &'static str, example: &str) -> Vec<Placed<T>> {
+        self.must_have(key, example);
+        if let Some(found) = self.entry(key).filter(|found| found.get_ref().as_array().is_some_and(|it| it.is_empty()))
+        {
+            self.wrong(found, Wrong::new(format!("`{key}` is empty"), format!("write {example}")));
+        }
+        self.values(key)
+    }
+
+    /// A list that has to be empty in this version, because what it holds is not supported yet.
+    pub fn empty_list(&self, key: &'static str) {
+        let empty = |found: &Spanned<DeValue<'_>>| match found.get_ref() {
+            DeValue::Array(elements) if elements.is_empty() => Ok(()),
+            _ => Err(not_yet(&format!("`{key}`"), format!("write {key} = [], or remove the line"))),
+        };
+        self.read(key, empty);
     }
 
     /// A time, which may be zero.
@@ -342,6 +359,13 @@ impl<'d> Table<'d> {
         self.know_key(key);
         let found = self.entry(key)?;
         self.noted(found, read(found))
+    }
+
+    fn must_have(&self, key: &str, example: &str) {
+        if self.entry(key).is_none() {
+            let what = format!("{} has no `{key}`", self.name);
+            self.document.note_missing(Some(self.place), Wrong::new(what, format!("add {example}")));
+        }
     }
 
     fn know_key(&self, key: &'static str) {
