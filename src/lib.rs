@@ -5,3 +5,7 @@ pub mod fault;
 
 pub mod diagnosis;
 pub mod net;
+
+pub mod dns;
+
+pub mod upstream;

@@ -275,6 +275,20 @@ pub struct LocalEvidence {
     pub port_range: Option<(u16, u16)>,
 }
 
+impl ResponseEvidence {
+    /// What the head of an answer says of itself.
+    #[must_use]
+    pub fn of(parts: &http::response::Parts) -> Self {
+        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        Self {
+            status: parts.status.as_u16(),
+            server: text(http::header::SERVER).map(str::to_owned),
+            retry_after: text(http::header::RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()),
+            via: text(http::header::VIA).map(str::to_owned),
+        }
+    }
+}
+
 impl Failure {
     /// A failure of which nothing else is known yet.
     #[must_use]

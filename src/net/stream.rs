@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
@@ -13,9 +15,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
-use crate::fault::failure::TransportEvidence;
 use crate::net::tap::Tapped;
-use crate::net::tcp_info;
 
 /// A connection of the kernel's.
 #[derive(Debug)]
@@ -27,11 +27,11 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// What the kernel knows of it; none for a unix socket or where it will not say.
+    /// The descriptor of a TCP connection; none for a unix socket.
     #[must_use]
-    pub fn evidence(&self) -> Option<TransportEvidence> {
+    pub fn descriptor(&self) -> Option<RawFd> {
         match self {
-            Self::Tcp(stream) => tcp_info::read(stream),
+            Self::Tcp(stream) => Some(stream.as_raw_fd()),
             Self::Unix(_) => None,
         }
     }

@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -16,8 +17,11 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use crate::fault::Spoken;
 use crate::fault::classify::http::Ended;
 use crate::fault::classify::tls::tls_error;
+use crate::fault::failure::TransportEvidence;
+use crate::net::tcp_info;
 
 /// What a tapped stream has carried since the exchange began.
 #[derive(Debug)]
@@ -30,6 +34,7 @@ pub struct Tap {
     capture_limit: Cell<usize>,
     last_sent: Cell<Instant>,
     blocked: Cell<bool>,
+    descriptor: Cell<Option<RawFd>>,
 }
 
 /// How the far end stopped sending.
@@ -76,6 +81,7 @@ impl Tap {
             capture_limit: Cell::new(0),
             last_sent: Cell::new(Instant::now()),
             blocked: Cell::new(false),
+            descriptor: Cell::new(None),
         })
     }
 
@@ -139,6 +145,24 @@ impl Tap {
         })
     }
 
+    /// What the first bytes are; none where nothing came.
+    #[must_use]
+    pub fn spoken(&self) -> Option<Spoken> {
+        self.with_captured(Spoken::recognise)
+    }
+
+    /// How the far end stopped sending; none while it has not.
+    #[must_use]
+    pub fn ended(&self) -> Option<Ended> {
+        self.with_end(|end| end.map(End::manner))
+    }
+
+    /// What the kernel knows of the TCP connection now; none for a unix socket, or when it is closed.
+    #[must_use]
+    pub fn transport(&self) -> Option<TransportEvidence> {
+        self.descriptor.get().and_then(tcp_info::read)
+    }
+
     /// Whether a write failed.
     #[must_use]
     pub fn write_failed(&self) -> bool {
@@ -189,14 +213,15 @@ impl<S> Tapped<S> {
         Self { stream, tap }
     }
 
+    /// The same, with the descriptor of the TCP connection below, which stays open as long as the stream lives.
+    pub fn over(stream: S, tap: Rc<Tap>, descriptor: Option<RawFd>) -> Self {
+        tap.descriptor.set(descriptor);
+        Self { stream, tap }
+    }
+
     /// The stream itself.
     pub const fn stream(&self) -> &S {
         &self.stream
-    }
-
-    /// The stream without its tap.
-    pub fn into_stream(self) -> S {
-        self.stream
     }
 
     fn settle_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -208,6 +233,12 @@ impl<S> Tapped<S> {
             }
             Poll::Ready(Ok(_)) | Poll::Pending => result,
         }
+    }
+}
+
+impl<S> Drop for Tapped<S> {
+    fn drop(&mut self) {
+        self.tap.descriptor.set(None);
     }
 }
 

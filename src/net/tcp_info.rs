@@ -1,22 +1,20 @@
 //! Owns the one call for which no safe crate exists: what the kernel knows of a TCP connection (`TCP_INFO`).
 
-use std::os::fd::AsRawFd;
+use std::os::fd::RawFd;
 use std::time::Duration;
-
-use tokio::net::TcpStream;
 
 use crate::fault::failure::TransportEvidence;
 
-/// What the kernel knows of the connection; none where it will not say.
+/// What the kernel knows of the connection behind an open descriptor; none where it will not say.
 #[must_use]
 #[expect(unsafe_code, reason = "getsockopt(TCP_INFO) has no safe wrapper in a crate that we use")]
-pub fn read(stream: &TcpStream) -> Option<TransportEvidence> {
+pub fn read(descriptor: RawFd) -> Option<TransportEvidence> {
     // SAFETY: all zeros is a value of this struct, which consists of integers.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    // SAFETY: the descriptor is open as long as `stream` is borrowed, and the kernel writes at most `length` bytes to `info`.
+    // SAFETY: the kernel writes at most `length` bytes to `info`; a descriptor that is none, or not TCP's, is an error it returns.
     let outcome = unsafe {
-        libc::getsockopt(stream.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut length)
+        libc::getsockopt(descriptor, libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &raw mut length)
     };
     (outcome == 0).then(|| TransportEvidence {
         retransmits: u32::from(info.tcpi_retransmits),

@@ -29,12 +29,9 @@ use x509_parser::prelude::FromDer;
 use x509_parser::prelude::X509Certificate;
 
 use crate::config::UpstreamTls;
-use crate::fault::Spoken;
-use crate::fault::classify::tls::HandshakeFault;
 use crate::fault::classify::tls::Rejected;
 use crate::fault::failure::CertificateEvidence;
 use crate::net::stream::Transport;
-use crate::net::tap::End;
 use crate::net::tap::Tap;
 use crate::net::tap::Tapped;
 
@@ -79,26 +76,22 @@ pub fn client_config(settings: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsSet
     Ok(Arc::new(config))
 }
 
-/// A handshake with a server.
+/// A handshake with a server, whose own bytes are tapped.
 ///
 /// # Errors
 ///
-/// What went wrong, with the error that said so.
+/// rustls' or the transport's, for `fault::classify::tls` to read together with the tap.
 pub async fn handshake(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
     transport: Transport,
-) -> Result<TlsStream<Tapped<Transport>>, (HandshakeFault, io::Error)> {
-    let tap = Tap::new();
+    tap: &Rc<Tap>,
+) -> io::Result<TlsStream<Tapped<Transport>>> {
     tap.begin(FIRST_BYTES);
-    let connecting = TlsConnector::from(config).connect(name, Tapped::new(transport, Rc::clone(&tap)));
-    let outcome = connecting.await;
+    let descriptor = transport.descriptor();
+    let stream = TlsConnector::from(config).connect(name, Tapped::over(transport, Rc::clone(tap), descriptor)).await;
     tap.stop_capture();
-    outcome.map_err(|error| {
-        let spoken = tap.with_captured(Spoken::recognise);
-        let ended = tap.with_end(|end| end.map(End::manner));
-        (HandshakeFault::of(&error, spoken, ended), error)
-    })
+    stream
 }
 
 /// What a certificate says; none where it cannot be read.

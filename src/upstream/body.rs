@@ -1,0 +1,370 @@
+//! Owns the bodies on their way through: the client's towards the server, and the server's back.
+//!
+//! A body that the client broke must never look like a failure of the server, so the request's body remembers its own fault.
+//! The response's body knows its server's limits, and its error is a `Failure`.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::fault::Failure;
+use crate::fault::failure::Malformed;
+use crate::net::deadline::Deadline;
+use crate::upstream::attempt::Lease;
+use crate::upstream::connection::Upgraded;
+
+/// What a client did wrong while its body was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ClientFault {
+    /// The body's framing is broken, or it ended early.
+    #[error("the request's body is broken")]
+    Malformed,
+    /// The body is larger than is allowed.
+    #[error("the request's body is too large")]
+    TooLarge,
+    /// The body made no progress for too long.
+    #[error("the request's body came too slowly")]
+    TimedOut,
+}
+
+/// The body of a request on its way to a server.
+pub struct RequestBody {
+    stream: Option<Incoming>,
+    watch: Option<Rc<BodyWatch>>,
+    gate: Option<Arc<Gate>>,
+    trailers: fn(HeaderMap) -> HeaderMap,
+}
+
+/// What can be seen of a request's body while it is sent.
+#[derive(Debug)]
+pub struct BodyWatch {
+    begun: Cell<bool>,
+    ended: Cell<bool>,
+    fault: Cell<Option<ClientFault>>,
+    waiting_since: Cell<Option<Instant>>,
+    bytes: Cell<u64>,
+    most: u64,
+}
+
+impl RequestBody {
+    /// No body.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self { stream: None, watch: None, gate: None, trailers: |trailers| trailers }
+    }
+
+    /// The client's body, of at most `most` bytes, whose trailers pass through `trailers`.
+    #[must_use]
+    pub fn new(stream: Incoming, most: u64, trailers: fn(HeaderMap) -> HeaderMap) -> Self {
+        if stream.is_end_stream() {
+            return Self::empty();
+        }
+        let watch = BodyWatch {
+            begun: Cell::new(false),
+            ended: Cell::new(false),
+            fault: Cell::new(None),
+            waiting_since: Cell::new(None),
+            bytes: Cell::new(0),
+            most,
+        };
+        Self { stream: Some(stream), watch: Some(Rc::new(watch)), gate: None, trailers }
+    }
+
+    /// Holds the body back until the gate opens (`Expect: 100-continue`, RFC 9110, section 10.1.1).
+    #[must_use]
+    pub fn behind(mut self, gate: Arc<Gate>) -> Self {
+        self.gate = self.stream.is_some().then_some(gate);
+        self
+    }
+
+    /// What can be seen of it; none where there is no body.
+    #[must_use]
+    pub fn watch(&self) -> Option<Rc<BodyWatch>> {
+        self.watch.clone()
+    }
+
+    /// The gate that it is held behind, if any.
+    #[must_use]
+    pub fn gate(&self) -> Option<Arc<Gate>> {
+        self.gate.clone()
+    }
+
+    /// Whether there is no body, so that the request can be built again.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.stream.is_none()
+    }
+}
+
+impl BodyWatch {
+    /// Whether anything was taken from the body, so that it cannot be sent again.
+    #[must_use]
+    pub fn begun(&self) -> bool {
+        self.begun.get()
+    }
+
+    /// Whether the body was taken to its end.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// What the client did wrong, if anything.
+    #[must_use]
+    pub fn fault(&self) -> Option<ClientFault> {
+        self.fault.get()
+    }
+
+    /// Since when the client has kept the server waiting for more of the body.
+    #[must_use]
+    pub fn waiting_since(&self) -> Option<Instant> {
+        self.waiting_since.get()
+    }
+
+    fn take(&self, data: usize) -> Result<(), ClientFault> {
+        self.bytes.set(self.bytes.get() + data as u64);
+        if self.bytes.get() > self.most { Err(self.fail(ClientFault::TooLarge)) } else { Ok(()) }
+    }
+
+    fn fail(&self, fault: ClientFault) -> ClientFault {
+        self.fault.set(Some(fault));
+        fault
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = ClientFault;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        let this = &mut *self;
+        let (Some(stream), Some(watch)) = (&mut this.stream, &this.watch) else { return Poll::Ready(None) };
+        if let Some(gate) = &this.gate {
+            if !gate.poll_open(cx) {
+                return Poll::Pending;
+            }
+            this.gate = None;
+        }
+        watch.begun.set(true);
+        let frame = match Pin::new(&mut *stream).poll_frame(cx) {
+            Poll::Pending => {
+                if watch.waiting_since.get().is_none() {
+                    watch.waiting_since.set(Some(Instant::now()));
+                }
+                return Poll::Pending;
+            }
+            Poll::Ready(frame) => frame,
+        };
+        watch.waiting_since.set(None);
+        let frame = match frame {
+            None => {
+                watch.ended.set(true);
+                return Poll::Ready(None);
+            }
+            Some(Err(_)) => return Poll::Ready(Some(Err(watch.fail(ClientFault::Malformed)))),
+            Some(Ok(frame)) => frame,
+        };
+        if let Some(data) = frame.data_ref() {
+            watch.take(data.len())?;
+        }
+        watch.ended.set(stream.is_end_stream());
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Ok(trailers) => Frame::trailers((this.trailers)(trailers)),
+            Err(frame) => frame,
+        })))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("watch", &self.watch).finish_non_exhaustive()
+    }
+}
+
+/// Holds a body back until the server has asked for it, or has had its chance to.
+#[derive(Debug, Default)]
+pub struct Gate {
+    open: AtomicBool,
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Gate {
+    /// Lets the body through.
+    pub fn open(&self) {
+        self.open.store(true, Ordering::Release);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
+    }
+
+    /// Whether the body may pass.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
+    }
+
+    fn poll_open(&self, cx: &Context<'_>) -> bool {
+        if self.is_open() {
+            return true;
+        }
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.is_open()
+    }
+}
+
+/// How long a server that was sent `Expect: 100-continue` may keep its silence before the body is sent all the same
+/// (RFC 9110, section 10.1.1: a client that has waited for a reasonable time goes on).
+pub const EXPECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The body of a response on its way to the client.
+pub struct ResponseBody {
+    stream: Incoming,
+    first: Option<Frame<Bytes>>,
+    lease: Option<Box<Lease>>,
+    deadline: Deadline,
+    waiting_since: Option<Instant>,
+}
+
+impl ResponseBody {
+    /// The body behind a response's head, whose first piece may have been read already. It gives the lease back at its end.
+    #[must_use]
+    pub(super) fn new(stream: Incoming, first: Option<Frame<Bytes>>, lease: Box<Lease>) -> Self {
+        let deadline = Deadline::at(Instant::now());
+        Self { stream, first, lease: Some(lease), deadline, waiting_since: None }
+    }
+
+    /// The head that came before this body is none that may be passed on: the exchange ends as a failure.
+    #[must_use]
+    pub fn reject(mut self, malformed: Malformed, parts: &http::response::Parts) -> Option<Box<Failure>> {
+        self.lease.take().map(|mut lease| lease.reject(malformed, parts))
+    }
+
+    /// Where the stream arrives after a 101.
+    #[must_use]
+    pub fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
+        self.lease.as_mut().and_then(|lease| lease.upgraded())
+    }
+
+    /// Gives the connection back once everything was read.
+    fn settle(&mut self) {
+        if self.first.is_none() && self.stream.is_end_stream() {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.give_back();
+        }
+    }
+
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.first.take() {
+            Some(frame) => Poll::Ready(Some(Ok(frame))),
+            None => Pin::new(&mut self.stream).poll_frame(cx),
+        }
+    }
+
+    /// Whether the server has kept the client waiting for too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Box<Failure>> {
+        let Some(lease) = &mut self.lease else { return Poll::Pending };
+        let limit = lease.body_limit();
+        if self.waiting_since.is_none() {
+            let now = Instant::now();
+            self.waiting_since = Some(now);
+            self.deadline.reset(now + limit);
+        }
+        Pin::new(&mut self.deadline).poll(cx).map(|()| lease.body_late(limit))
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Box<Failure>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+        let this = &mut *self;
+        let frame = match this.poll_stream(cx) {
+            Poll::Ready(frame) => frame,
+            Poll::Pending => {
+                let late = std::task::ready!(this.poll_late(cx));
+                this.lease = None;
+                return Poll::Ready(Some(Err(late)));
+            }
+        };
+        this.waiting_since = None;
+        match frame {
+            None => {
+                this.end();
+                Poll::Ready(None)
+            }
+            Some(Err(error)) => {
+                let failure = this.lease.take().map(|mut lease| lease.body_failed(error));
+                Poll::Ready(failure.map(Err))
+            }
+            Some(Ok(frame)) => {
+                if let (Some(lease), Some(data)) = (&mut this.lease, frame.data_ref()) {
+                    lease.count(data.len());
+                }
+                this.settle();
+                Poll::Ready(Some(Ok(frame)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let hint = self.stream.size_hint();
+        let ahead = self.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        match hint.exact() {
+            Some(rest) => SizeHint::with_exact(rest + ahead),
+            None => hint,
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        self.settle();
+        if let Some(lease) = self.lease.take() {
+            lease.abandon();
+        }
+    }
+}
+
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("lease", &self.lease).finish_non_exhaustive()
+    }
+}

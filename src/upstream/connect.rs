@@ -1,0 +1,257 @@
+//! Owns opening a connection to a server: its name, its addresses in a race (RFC 8305), TLS.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::net::UnixStream;
+use tokio::time::Instant;
+
+use crate::config;
+use crate::config::Location;
+use crate::dns::Resolver;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::classify::tls::HandshakeFault;
+use crate::fault::failure::AddressFailure;
+use crate::fault::failure::LocalEvidence;
+use crate::fault::failure::Peer;
+use crate::fault::failure::TlsEvidence;
+use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
+use crate::net::here;
+use crate::net::stream::Stream;
+use crate::net::stream::Transport;
+use crate::net::tap::Tap;
+use crate::net::tls;
+use crate::upstream::server::Server;
+
+/// How a server is spoken to with TLS.
+#[derive(Debug, Clone)]
+pub(super) struct Tls {
+    pub(super) config: Arc<ClientConfig>,
+    pub(super) name: ServerName<'static>,
+    pub(super) client_certificate: bool,
+}
+
+/// Opens a connection to the server, with TLS on it where its URL says so.
+///
+/// # Errors
+///
+/// The failure of the stage that failed, each address's own error among it.
+pub(super) async fn open(
+    server: &Server,
+    timeouts: &config::Timeouts,
+    resolver: &Resolver,
+    tls: Option<&Tls>,
+) -> Result<(Stream, Peer), Failure> {
+    let (transport, peer) = match &server.url.location {
+        Location::Unix(path) => unix(path, timeouts.connect).await?,
+        Location::Host { host, address, port } => {
+            let addresses = match address {
+                Some(address) => vec![SocketAddr::new(*address, *port)],
+                None => look_up(resolver, host, *port, timeouts.resolve).await?,
+            };
+            let connected = tcp(&addresses, timeouts.connect).await;
+            if connected.is_err() && address.is_none() {
+                // Nothing at the addresses known: the name may lead elsewhere by now.
+                resolver.distrust(host);
+            }
+            connected?
+        }
+    };
+    match tls {
+        None => Ok((Stream::Plain(transport), peer)),
+        Some(tls) => secure(transport, peer, tls, timeouts.tls).await,
+    }
+}
+
+async fn look_up(resolver: &Resolver, host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
+    let addresses = match resolver.known(host) {
+        Some(known) => known,
+        None => resolver.resolve(host, limit).await?,
+    };
+    Ok(addresses.list.iter().map(|address| SocketAddr::new(*address, port)).collect())
+}
+
+async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Transport, Peer), Failure> {
+    let begin = Instant::now();
+    let peer = Peer::Unix(Arc::clone(path));
+    let mut failure = match within(limit, UnixStream::connect(&**path)).await {
+        Ok(Ok(stream)) => return Ok((Transport::Unix(stream), peer)),
+        Ok(Err(error)) => {
+            let mut failure = Failure::new(Fault::of_unix_connect(&error));
+            failure.os_error = error.raw_os_error();
+            failure.because(error)
+        }
+        Err(late) => Failure::new(Fault::ConnectionTimedOut).after(limit).because(late),
+    };
+    failure.peer = Some(peer);
+    failure.stage_elapsed = begin.elapsed();
+    failure.local = own_shortage(failure.fault);
+    Err(failure)
+}
+
+async fn tcp(addresses: &[SocketAddr], limit: Duration) -> Result<(Transport, Peer), Failure> {
+    let begin = Instant::now();
+    let mut race = Race::new(addresses);
+    let outcome = within(limit, poll_fn(|cx| race.poll(cx))).await;
+    if let Ok(Some((stream, address))) = outcome {
+        stream.set_nodelay(true).ok();
+        return Ok((Transport::Tcp(stream), Peer::Tcp(address)));
+    }
+    let mut failure = race.into_failure(limit);
+    failure.stage_elapsed = begin.elapsed();
+    failure.local = own_shortage(failure.fault);
+    Err(failure)
+}
+
+/// What this host has left, where it is this host's own failure.
+fn own_shortage(fault: Fault) -> Option<LocalEvidence> {
+    matches!(fault, Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted).then(here::local)
+}
+
+/// Addresses tried one after the other, each with a head start over the next; the first that connects wins (RFC 8305, section 5).
+struct Race<'a> {
+    addresses: &'a [SocketAddr],
+    started: usize,
+    running: Vec<Try>,
+    failures: Vec<AddressFailure>,
+    telling: Option<(Fault, io::Error)>,
+    head_start: Deadline,
+}
+
+struct Try {
+    address: SocketAddr,
+    begin: Instant,
+    connecting: Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>,
+}
+
+impl<'a> Race<'a> {
+    fn new(addresses: &'a [SocketAddr]) -> Self {
+        Self {
+            addresses,
+            started: 0,
+            running: Vec::new(),
+            failures: Vec::new(),
+            telling: None,
+            head_start: Deadline::at(Instant::now()),
+        }
+    }
+
+    /// Ready with the winner, or with nothing when every address has failed.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<(TcpStream, SocketAddr)>> {
+        loop {
+            let failed = self.failures.len();
+            if let Some(winner) = self.poll_running(cx) {
+                return Poll::Ready(Some(winner));
+            }
+            let Some(next) = self.addresses.get(self.started) else {
+                return if self.running.is_empty() { Poll::Ready(None) } else { Poll::Pending };
+            };
+            let due = self.running.is_empty()
+                || self.failures.len() > failed
+                || Pin::new(&mut self.head_start).poll(cx).is_ready();
+            if !due {
+                return Poll::Pending;
+            }
+            self.start(*next);
+        }
+    }
+
+    fn start(&mut self, address: SocketAddr) {
+        let begin = Instant::now();
+        self.started += 1;
+        self.running.push(Try { address, begin, connecting: Box::pin(TcpStream::connect(address)) });
+        self.head_start.reset(begin + HEAD_START);
+    }
+
+    fn poll_running(&mut self, cx: &mut Context<'_>) -> Option<(TcpStream, SocketAddr)> {
+        let mut index = 0;
+        while let Some(running) = self.running.get_mut(index) {
+            match running.connecting.as_mut().poll(cx) {
+                Poll::Pending => index += 1,
+                Poll::Ready(Ok(stream)) => return Some((stream, running.address)),
+                Poll::Ready(Err(error)) => {
+                    let lost = self.running.swap_remove(index);
+                    self.note(&lost, error);
+                }
+            }
+        }
+        None
+    }
+
+    fn note(&mut self, lost: &Try, error: io::Error) {
+        let fault = Fault::of_connect(&error);
+        let elapsed = lost.begin.elapsed();
+        self.failures.push(AddressFailure { address: lost.address, fault, os_error: error.raw_os_error(), elapsed });
+        if self.telling.as_ref().is_none_or(|(known, _)| fault.tells_more_than(*known)) {
+            self.telling = Some((fault, error));
+        }
+    }
+
+    /// The whole race as one failure: that of the address whose error tells most.
+    fn into_failure(mut self, limit: Duration) -> Failure {
+        for late in &self.running {
+            let fault = Fault::ConnectionTimedOut;
+            let elapsed = late.begin.elapsed();
+            self.failures.push(AddressFailure { address: late.address, fault, os_error: None, elapsed });
+        }
+        let mut failure = match self.telling {
+            Some((fault, error)) if self.running.is_empty() || fault.tells_more_than(Fault::ConnectionTimedOut) => {
+                Failure::new(fault).because(error)
+            }
+            _ => Failure::new(Fault::ConnectionTimedOut).after(limit),
+        };
+        let telling = self.failures.iter().find(|one| one.fault == failure.fault);
+        failure.os_error = telling.and_then(|one| one.os_error);
+        failure.peer = telling.map(|one| Peer::Tcp(one.address));
+        failure.addresses = self.failures;
+        failure
+    }
+}
+
+async fn secure(transport: Transport, peer: Peer, tls: &Tls, limit: Duration) -> Result<(Stream, Peer), Failure> {
+    let begin = Instant::now();
+    let tap = Tap::new();
+    let mut handshake = pin!(tls::handshake(Arc::clone(&tls.config), tls.name.clone(), transport, &tap));
+    let mut evidence = TlsEvidence {
+        server_name: tls.name.to_str().into_owned(),
+        client_certificate: tls.client_certificate,
+        ..TlsEvidence::default()
+    };
+    let mut failure = match within(limit, handshake.as_mut()).await {
+        Ok(Ok(stream)) => return Ok((Stream::Tls(Box::new(stream)), peer)),
+        Ok(Err(error)) => {
+            let found = HandshakeFault::of(&error, tap.spoken(), tap.ended());
+            evidence.alert = found.alert;
+            evidence.certificate = found.certificate;
+            let mut failure = Failure::new(found.fault);
+            failure.os_error = error.raw_os_error();
+            failure.because(error)
+        }
+        Err(late) => {
+            let mut failure = Failure::new(Fault::TlsHandshakeTimedOut).after(limit).because(late);
+            failure.transport = tap.transport();
+            failure
+        }
+    };
+    failure.spoken = tap.spoken();
+    failure.bytes.received = tap.received();
+    failure.peer = Some(peer);
+    failure.tls = Some(evidence);
+    failure.stage_elapsed = begin.elapsed();
+    Err(failure)
+}
+
+/// How long an address is tried alone before the next one is tried beside it (RFC 8305, section 8).
+const HEAD_START: Duration = Duration::from_millis(250);

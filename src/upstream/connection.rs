@@ -1,0 +1,160 @@
+//! Owns one HTTP/1.1 connection to a server: hyper's sender, the task that drives it, and the connection's past.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::fault::failure::ConnectionEvidence;
+use crate::fault::failure::Peer;
+use crate::net::stream::Stream;
+use crate::net::tap::Tap;
+use crate::net::tap::Tapped;
+use crate::upstream::body::RequestBody;
+
+/// An open connection. Dropping it closes it, whatever it is doing.
+pub(super) struct Connection {
+    /// The sending half.
+    pub(super) sender: http1::SendRequest<RequestBody>,
+    /// What it has carried in the exchange under way.
+    pub(super) tap: Rc<Tap>,
+    /// The far end.
+    pub(super) peer: Peer,
+    opened: Instant,
+    served: u32,
+    keep_alive_hint: Option<Duration>,
+    upgraded: Option<oneshot::Receiver<Upgraded>>,
+    driver: JoinHandle<()>,
+}
+
+/// What is left of a connection after a 101: the stream, and what the server said behind its head.
+pub struct Upgraded {
+    /// The stream.
+    pub stream: Tapped<Stream>,
+    /// Bytes that were read together with the response's head.
+    pub read: Bytes,
+}
+
+impl Connection {
+    /// Begins HTTP/1.1 on a stream.
+    ///
+    /// # Errors
+    ///
+    /// hyper's, which has none to tell before anything was sent.
+    pub(super) async fn begin(stream: Stream, peer: Peer, header_limit: u64) -> hyper::Result<Self> {
+        let tap = Tap::new();
+        let descriptor = stream.transport().descriptor();
+        let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
+        let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(limit)
+            .max_headers(MOST_FIELDS)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let (upgrade, upgraded) = oneshot::channel();
+        let driver = tokio::task::spawn_local(drive(connection, upgrade));
+        Ok(Self {
+            sender,
+            tap,
+            peer,
+            opened: Instant::now(),
+            served: 0,
+            keep_alive_hint: None,
+            upgraded: Some(upgraded),
+            driver,
+        })
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// The connection has answered a request, and perhaps said how long it will wait for the next.
+    pub(super) fn answered(&mut self, headers: &http::HeaderMap) {
+        self.served = self.served.saturating_add(1);
+        if let Some(hint) = headers.get("keep-alive") {
+            self.keep_alive_hint = announced_timeout(hint.to_str().unwrap_or_default());
+        }
+    }
+
+    /// The connection's past, for the evidence record.
+    pub(super) fn evidence(&self, idle: Option<Duration>) -> ConnectionEvidence {
+        ConnectionEvidence {
+            reused: idle.is_some(),
+            idle,
+            age: Some(self.opened.elapsed()),
+            requests_served: self.served,
+            keep_alive_hint: self.keep_alive_hint,
+        }
+    }
+
+    /// Where the stream arrives after a 101; once.
+    pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
+        self.upgraded.take()
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("peer", &self.peer).field("served", &self.served).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").field("read", &self.read.len()).finish_non_exhaustive()
+    }
+}
+
+/// Drives the connection to its end. How it ended is seen by the tap; where it ended with a 101, the stream is handed on.
+async fn drive(
+    mut connection: http1::Connection<TokioIo<Tapped<Stream>>, RequestBody>,
+    upgrade: oneshot::Sender<Upgraded>,
+) {
+    if poll_fn(|cx| connection.poll_without_shutdown(cx)).await.is_ok() {
+        let parts = connection.into_parts();
+        // Nobody waits for it where the connection simply ended.
+        upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf }).ok();
+    }
+}
+
+/// `timeout=5, max=100`
+fn announced_timeout(field: &str) -> Option<Duration> {
+    let parameter = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
+    parameter.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// How many field lines a response may have.
+const MOST_FIELDS: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::announced_timeout;
+
+    #[test]
+    fn an_announced_timeout_is_read() {
+        assert_eq!(announced_timeout("timeout=5"), Some(Duration::from_secs(5)));
+        assert_eq!(announced_timeout("max=100, timeout=65"), Some(Duration::from_secs(65)));
+        assert_eq!(announced_timeout("max=100"), None);
+        assert_eq!(announced_timeout("timeout=soon"), None);
+    }
+}

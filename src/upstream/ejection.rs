@@ -1,0 +1,231 @@
+//! Owns passive ejection: failures in a row take a server out, longer each time, and never more than a share of them.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::fault::Failure;
+
+/// Whether each server of an upstream may be used, as all cores see it.
+#[derive(Debug)]
+pub struct Ejection {
+    settings: config::Ejection,
+    /// Whether any server is out or has failed since it last answered: what a success has to look at.
+    touched: AtomicBool,
+    standings: Mutex<Vec<Standing>>,
+}
+
+/// A change that the log tells.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A server was taken out.
+    Ejected {
+        /// Its place in the upstream's list.
+        server: usize,
+        /// For how long.
+        lasts: Duration,
+        /// How many failures in a row it took.
+        failures: u32,
+        /// The last of them.
+        last: Arc<Failure>,
+    },
+    /// A server that was out has answered.
+    Returned {
+        /// Its place in the upstream's list.
+        server: usize,
+        /// For how long it was out.
+        out_for: Duration,
+    },
+}
+
+/// How one server stands: a state machine without a clock.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    failures: u32,
+    times_out: u32,
+    out: Option<Out>,
+    first: Option<Arc<Failure>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Out {
+    since: Instant,
+    until: Instant,
+}
+
+impl Standing {
+    fn is_out(&self, now: Instant) -> bool {
+        self.out.is_some_and(|out| now < out.until)
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.failures == 0 && self.out.is_none()
+    }
+}
+
+impl Ejection {
+    pub(super) fn new(settings: &config::Ejection, servers: usize) -> Self {
+        Self {
+            settings: settings.clone(),
+            touched: AtomicBool::new(false),
+            standings: Mutex::new(vec![Standing::default(); servers]),
+        }
+    }
+
+    /// Whether no server is out: the usual case, answered without a lock.
+    #[must_use]
+    pub fn all_in(&self) -> bool {
+        !self.touched.load(Ordering::Relaxed)
+    }
+
+    /// Which servers are in.
+    #[must_use]
+    pub fn servers_in(&self, now: Instant) -> Vec<bool> {
+        self.lock().iter().map(|standing| !standing.is_out(now)).collect()
+    }
+
+    /// When the first of the servers that are out comes back, and why each of them was taken out in the first place.
+    #[must_use]
+    pub fn why_out(&self, now: Instant) -> (Option<Duration>, Vec<Arc<Failure>>) {
+        let standings = self.lock();
+        let out = || standings.iter().filter(|standing| standing.is_out(now));
+        let soonest = out().filter_map(|standing| standing.out).map(|out| out.until - now).min();
+        (soonest, out().filter_map(|standing| standing.first.clone()).collect())
+    }
+
+    /// A server answered.
+    pub fn succeeded(&self, server: usize, now: Instant) -> Option<Change> {
+        if self.all_in() {
+            return None;
+        }
+        let mut standings = self.lock();
+        let standing = standings.get_mut(server)?;
+        let change = standing
+            .out
+            .filter(|out| now >= out.until)
+            .map(|out| Change::Returned { server, out_for: now - out.since });
+        if change.is_some() || standing.out.is_none() {
+            // One that answers while it is out was asked before it went out; that does not bring it back.
+            *standing = Standing { times_out: standing.times_out.saturating_sub(1), ..Standing::default() };
+        }
+        self.touched.store(!standings.iter().all(Standing::is_untouched), Ordering::Relaxed);
+        change
+    }
+
+    /// A server failed.
+    pub fn failed(&self, server: usize, failure: &Failure, now: Instant) -> Option<Change> {
+        let mut standings = self.lock();
+        self.touched.store(true, Ordering::Relaxed);
+        let out = standings.iter().filter(|standing| standing.is_out(now)).count();
+        let may_eject = out < self.most_out(standings.len());
+        let standing = standings.get_mut(server)?;
+        standing.failures = standing.failures.saturating_add(1);
+        if standing.first.is_none() {
+            standing.first = Some(Arc::new(failure.clone()));
+        }
+        if standing.failures < self.settings.after || standing.is_out(now) || !may_eject {
+            return None;
+        }
+        standing.times_out = standing.times_out.saturating_add(1);
+        let lasts =
+            self.settings.base_time.saturating_mul(standing.times_out).min(LONGEST.max(self.settings.base_time));
+        let since = standing.out.map_or(now, |out| out.since);
+        standing.out = Some(Out { since, until: now + lasts });
+        Some(Change::Ejected { server, lasts, failures: standing.failures, last: Arc::new(failure.clone()) })
+    }
+
+    /// The share of the servers that may be out, rounded down: an upstream's only server is never ejected, but at 1.0.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share of a count of servers, from 0.0 to 1.0"
+    )]
+    fn most_out(&self, servers: usize) -> usize {
+        (servers as f64 * self.settings.max_share).floor() as usize
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The longest time that a server is out, unless its first is longer.
+const LONGEST: Duration = Duration::from_secs(300);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::Change;
+    use super::Ejection;
+    use crate::config;
+    use crate::fault::Failure;
+    use crate::fault::Fault;
+
+    fn ejection(after: u32, max_share: f64, servers: usize) -> Ejection {
+        Ejection::new(&config::Ejection { after, base_time: Duration::from_secs(10), max_share }, servers)
+    }
+
+    fn refused() -> Failure {
+        Failure::new(Fault::ConnectionRefused)
+    }
+
+    #[test]
+    fn failures_in_a_row_take_a_server_out_and_a_success_between_them_does_not() {
+        let now = Instant::now();
+        let ejection = ejection(2, 0.5, 2);
+        assert!(ejection.failed(0, &refused(), now).is_none());
+        assert!(ejection.succeeded(0, now).is_none());
+        assert!(ejection.failed(0, &refused(), now).is_none());
+        assert!(matches!(ejection.failed(0, &refused(), now), Some(Change::Ejected { server: 0, failures: 2, .. })));
+        assert_eq!(ejection.servers_in(now), [false, true]);
+        assert_eq!(ejection.servers_in(now + Duration::from_secs(10)), [true, true]);
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_so_that_an_only_server_stays() {
+        let now = Instant::now();
+        for (servers, share, out) in [(1, 0.5, 0), (2, 0.5, 1), (3, 0.5, 1), (4, 0.5, 2), (1, 1.0, 1), (3, 0.99, 2)] {
+            let ejection = ejection(1, share, servers);
+            let ejected = (0..servers).filter(|server| ejection.failed(*server, &refused(), now).is_some()).count();
+            assert_eq!(ejected, out, "{servers} servers, {share}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_fails_again_is_out_for_longer_and_returns_when_it_answers() {
+        let begin = Instant::now();
+        let ejection = ejection(1, 1.0, 1);
+        let mut now = begin;
+        for times in 1..=3 {
+            let Some(Change::Ejected { lasts, .. }) = ejection.failed(0, &refused(), now) else {
+                panic!("not ejected")
+            };
+            assert_eq!(lasts, Duration::from_secs(10 * times));
+            now += lasts;
+        }
+        let Some(Change::Returned { out_for, .. }) = ejection.succeeded(0, now) else { panic!("not returned") };
+        assert_eq!(out_for, now - begin);
+        assert!(ejection.all_in());
+    }
+
+    #[test]
+    fn the_first_failure_is_remembered_while_a_server_is_out() {
+        let now = Instant::now();
+        let ejection = ejection(2, 1.0, 1);
+        ejection.failed(0, &Failure::new(Fault::TlsAlert), now);
+        ejection.failed(0, &refused(), now);
+        let (soonest, first) = ejection.why_out(now);
+        assert_eq!(soonest, Some(Duration::from_secs(10)));
+        assert_eq!(first.iter().map(|failure| failure.fault).collect::<Vec<_>>(), [Fault::TlsAlert]);
+    }
+}

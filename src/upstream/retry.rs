@@ -1,0 +1,145 @@
+//! Owns the question whether a request may go out again.
+//!
+//! Repeating what a server has perhaps done already is worse than an error page, so the rule is RFC 9110, section 9.2.2: again
+//! only if nothing was sent, or if the method is idempotent and not one byte of an answer came. And a budget keeps retries from
+//! doubling the load of an upstream that fails because it is overloaded.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::Method;
+use tokio::time::Instant;
+
+use crate::fault::Failure;
+
+/// Whether a request may go out again after this failure, as far as the exchange goes.
+#[must_use]
+pub fn is_safe(failure: &Failure, method: &Method, body_is_whole: bool) -> bool {
+    body_is_whole && (failure.nothing_sent() || (is_idempotent(method) && failure.nothing_received()))
+}
+
+/// RFC 9110, section 9.2.2.
+#[must_use]
+pub fn is_idempotent(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::TRACE | Method::PUT | Method::DELETE)
+}
+
+/// Retries per request over a sliding window, shared by all cores.
+#[derive(Debug)]
+pub struct Budget {
+    share: f64,
+    requests: AtomicU64,
+    window: Mutex<Window>,
+}
+
+/// What has happened lately. Requests are counted outside, without a lock; here are samples of that count.
+#[derive(Debug, Default)]
+struct Window {
+    samples: VecDeque<(Instant, u64)>,
+    retries: VecDeque<Instant>,
+}
+
+impl Budget {
+    pub(super) fn new(share: f64) -> Self {
+        Self { share, requests: AtomicU64::new(0), window: Mutex::default() }
+    }
+
+    /// A request begins.
+    pub fn gain(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes one retry out of the budget, if it is there.
+    #[must_use]
+    pub fn spend(&self, now: Instant) -> bool {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.spend(now, self.requests.load(Ordering::Relaxed), self.share)
+    }
+}
+
+impl Window {
+    fn spend(&mut self, now: Instant, requests: u64, share: f64) -> bool {
+        while self.retries.front().is_some_and(|at| now.duration_since(*at) > WINDOW) {
+            self.retries.pop_front();
+        }
+        // The newest sample that lies outside the window is where the window's count begins.
+        while self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
+            self.samples.pop_front();
+        }
+        if self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= SAMPLE) {
+            self.samples.push_back((now, requests));
+        }
+        let before =
+            self.samples.front().filter(|(at, _)| now.duration_since(*at) >= WINDOW).map_or(0, |(_, count)| *count);
+        #[expect(clippy::cast_precision_loss, reason = "a count of requests in ten seconds")]
+        let allowed = ((requests - before) as f64 * share).max(LEAST);
+        #[expect(clippy::cast_precision_loss, reason = "a count of retries in ten seconds")]
+        let granted = (self.retries.len() as f64) < allowed;
+        if granted {
+            self.retries.push_back(now);
+        }
+        granted
+    }
+}
+
+const WINDOW: Duration = Duration::from_secs(10);
+const SAMPLE: Duration = Duration::from_secs(1);
+/// So many retries are always allowed in a window, for upstreams with little traffic.
+const LEAST: f64 = 3.0;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::Method;
+    use tokio::time::Instant;
+
+    use super::Window;
+    use super::is_safe;
+    use crate::fault::Failure;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_request_goes_out_again_only_where_nothing_can_happen_twice() {
+        // method, bytes sent, bytes received, body whole: may it be repeated?
+        let rows = [
+            (Method::GET, 120, 0, true, true),
+            (Method::PUT, 120, 0, true, true),
+            (Method::POST, 120, 0, true, false),
+            (Method::POST, 0, 0, true, true),
+            (Method::GET, 120, 5, true, false),
+            (Method::PUT, 120, 0, false, false),
+            (Method::from_bytes(b"FROBNICATE").unwrap(), 120, 0, true, false),
+        ];
+        for (method, sent, received, whole, wanted) in rows {
+            let mut failure = Failure::new(Fault::ClosedBeforeResponse);
+            failure.bytes.request_sent = sent;
+            failure.bytes.received = received;
+            assert_eq!(is_safe(&failure, &method, whole), wanted, "{method} {sent} {received} {whole}");
+        }
+    }
+
+    #[test]
+    fn a_budget_is_a_share_of_the_requests_and_at_least_three_in_a_window() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        let granted = (0..10).filter(|_| window.spend(now, 5, 0.2)).count();
+        assert_eq!(granted, 3);
+        let mut window = Window::default();
+        let granted = (0..100).filter(|_| window.spend(now, 200, 0.2)).count();
+        assert_eq!(granted, 40);
+    }
+
+    #[test]
+    fn a_budget_comes_back_when_its_window_has_passed() {
+        let now = Instant::now();
+        let mut window = Window::default();
+        while window.spend(now, 1000, 0.01) {}
+        assert!(!window.spend(now + Duration::from_secs(9), 1000, 0.01));
+        assert!(window.spend(now + Duration::from_secs(11), 1000, 0.01));
+    }
+}

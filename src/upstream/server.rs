@@ -1,0 +1,71 @@
+//! Owns one server of an upstream as all cores see it: where it is, and what is in flight to it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering;
+
+use crate::config;
+use crate::config::Location;
+use crate::config::ServerUrl;
+use crate::fault::failure::Target;
+
+/// One server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its place in the upstream's list.
+    pub index: usize,
+    /// Where it is.
+    pub url: ServerUrl,
+    /// The same for the evidence record.
+    pub target: Arc<Target>,
+    in_flight: AtomicU32,
+}
+
+impl Server {
+    pub(super) fn new(upstream: &config::Upstream, index: usize, url: &ServerUrl) -> Self {
+        let (host, port, socket) = match &url.location {
+            Location::Host { host, port, .. } => (Arc::clone(host), *port, None),
+            Location::Unix(path) => (Arc::from(""), 0, Some(Arc::clone(path))),
+        };
+        let target = Target {
+            upstream: Arc::clone(&upstream.name),
+            url: Arc::clone(&url.text),
+            host,
+            port,
+            tls: url.tls,
+            socket,
+        };
+        Self { index, url: url.clone(), target: Arc::new(target), in_flight: AtomicU32::new(0) }
+    }
+
+    /// Requests in flight to it, of all cores together.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request as in flight until the value returned is dropped.
+    #[must_use]
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(Arc::clone(self))
+    }
+}
+
+/// A request in flight to a server.
+#[derive(Debug)]
+pub struct InFlight(Arc<Server>);
+
+impl InFlight {
+    /// The server.
+    #[must_use]
+    pub const fn server(&self) -> &Arc<Server> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
