@@ -1,0 +1,225 @@
+//! Owns the stream of one client as hyper's server sees it, and what hyper leaves to us there.
+//!
+//! hyper answers a head that it cannot parse by itself, with an empty body, and it cannot send an interim response. So the
+//! door swallows what hyper writes when no response of ours is owed, for a refusal with a body to take its place, and lets
+//! interim responses out while a response is waited for. And it sees how long a client has kept us waiting.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+use crate::net::stream::Transport;
+use crate::proxy::interim::Interim;
+
+/// A client's stream.
+#[derive(Debug)]
+pub(super) struct Door {
+    stream: Transport,
+    watch: Rc<Watch>,
+}
+
+/// What is known of a client's connection.
+#[derive(Debug)]
+pub(super) struct Watch {
+    phase: Cell<Phase>,
+    /// A response of ours has bytes that may not have reached the kernel.
+    owed: Cell<bool>,
+    /// Bytes of an answer that hyper made up itself.
+    swallowed: RefCell<Vec<u8>>,
+    /// The beginning of the head that is being read.
+    head: RefCell<Vec<u8>>,
+    blocked_since: Cell<Option<Instant>>,
+    left: Cell<bool>,
+    interim: Arc<Interim>,
+}
+
+/// What the connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing: the client has sent no byte of its next request.
+    Idle(Instant),
+    /// A head is coming in.
+    Head(Instant),
+    /// A request is being served.
+    Serving,
+}
+
+impl Watch {
+    pub(super) fn new(interim: Arc<Interim>) -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Idle(Instant::now())),
+            owed: Cell::new(false),
+            swallowed: RefCell::default(),
+            head: RefCell::default(),
+            blocked_since: Cell::new(None),
+            left: Cell::new(false),
+            interim,
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Since when the client has taken no byte of what is to be sent.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.blocked_since.get()
+    }
+
+    /// Whether the client has closed its side.
+    pub(super) fn has_left(&self) -> bool {
+        self.left.get()
+    }
+
+    /// A head was read whole; what it asks for is being served.
+    pub(super) fn serving(&self) {
+        self.phase.set(Phase::Serving);
+        self.head.borrow_mut().clear();
+    }
+
+    /// A response is about to be written.
+    pub(super) fn owe(&self) {
+        self.owed.set(true);
+        self.interim.close();
+    }
+
+    /// The whole response is in hyper's hands.
+    pub(super) fn served(&self) {
+        self.phase.set(Phase::Idle(Instant::now()));
+    }
+
+    /// The status with which hyper wanted to answer by itself, if it did.
+    pub(super) fn swallowed_status(&self) -> Option<u16> {
+        let swallowed = self.swallowed.borrow();
+        let line = swallowed.strip_prefix(b"HTTP/1.1 ").or_else(|| swallowed.strip_prefix(b"HTTP/1.0 "))?;
+        std::str::from_utf8(line.get(..3)?).ok()?.parse().ok()
+    }
+
+    /// The beginning of the head that could not be read.
+    pub(super) fn take_head(&self) -> Vec<u8> {
+        self.head.take()
+    }
+
+    fn may_write(&self) -> bool {
+        self.owed.get() || self.phase.get() == Phase::Serving
+    }
+
+    fn note_read(&self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            self.left.set(true);
+            return;
+        }
+        if let Phase::Idle(_) = self.phase.get() {
+            self.phase.set(Phase::Head(Instant::now()));
+        }
+        if let Phase::Head(_) = self.phase.get() {
+            let mut head = self.head.borrow_mut();
+            let room = HEAD_KEPT.saturating_sub(head.len());
+            head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+        }
+    }
+
+    fn note_write(&self, result: &Poll<io::Result<usize>>) {
+        match result {
+            Poll::Pending if self.blocked_since.get().is_none() => self.blocked_since.set(Some(Instant::now())),
+            Poll::Pending => {}
+            Poll::Ready(_) => self.blocked_since.set(None),
+        }
+    }
+}
+
+impl Door {
+    pub(super) fn new(stream: Transport, watch: Rc<Watch>) -> Self {
+        Self { stream, watch }
+    }
+
+    pub(super) fn into_stream(self) -> Transport {
+        self.stream
+    }
+
+    /// Lets waiting interim responses out, between two messages only.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) {
+        if self.watch.phase.get() != Phase::Serving || self.watch.owed.get() {
+            return;
+        }
+        let stream = &mut self.stream;
+        self.watch.interim.poll_send(cx, |cx, bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+    }
+}
+
+impl AsyncRead for Door {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_interim(cx);
+        let before = buf.filled().len();
+        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match &result {
+            Poll::Ready(Ok(())) => self.watch.note_read(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Err(_)) => self.watch.left.set(true),
+            Poll::Pending => {}
+        }
+        result
+    }
+}
+
+impl AsyncWrite for Door {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if !self.watch.may_write() {
+            self.watch.swallowed.borrow_mut().extend_from_slice(buf);
+            return Poll::Ready(Ok(buf.len()));
+        }
+        if self.watch.interim.is_cut() {
+            // An interim response is out by half: nothing may come between its halves.
+            let stream = &mut self.stream;
+            self.watch.interim.poll_send(cx, |cx, bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+            if self.watch.interim.is_cut() {
+                return Poll::Pending;
+            }
+        }
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.watch.note_write(&result);
+        result
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if !self.watch.may_write() || self.watch.interim.is_cut() {
+            let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
+            return self.poll_write(cx, first);
+        }
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.watch.note_write(&result);
+        result
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // hyper flushes when its own buffer is empty: whatever was owed has gone, unless a body is still coming.
+        if self.watch.phase.get() != Phase::Serving {
+            self.watch.owed.set(false);
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How much of a head is kept for a refusal to read its `Accept` from.
+const HEAD_KEPT: usize = 4096;
