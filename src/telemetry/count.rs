@@ -194,12 +194,11 @@ fn add_failures(kinds: &mut Vec<Failures>, upstream: &str, fault: Fault, cause: 
         kinds.iter().position(|kind| kind.fault == fault && kind.cause == cause && *kind.upstream == *name)
     };
     let full = kinds.len() >= MOST_KINDS;
-    match position(upstream).or_else(|| if full { position(OTHER) } else { None }) {
-        Some(at) => kinds.get_mut(at).into_iter().for_each(|known| known.count += count),
-        None => {
-            let upstream = if full { OTHER } else { upstream }.into();
-            kinds.push(Failures { upstream, fault, cause, count });
-        }
+    if let Some(at) = position(upstream).or_else(|| if full { position(OTHER) } else { None }) {
+        kinds.get_mut(at).into_iter().for_each(|known| known.count += count);
+    } else {
+        let upstream = if full { OTHER } else { upstream }.into();
+        kinds.push(Failures { upstream, fault, cause, count });
     }
 }
 
@@ -211,3 +210,84 @@ const MOST_KINDS: usize = 256;
 
 /// Stands for the upstreams of the kinds beyond those.
 const OTHER: &str = "other";
+
+#[cfg(test)]
+mod tests {
+    use super::Counters;
+    use super::Failures;
+    use super::MOST_KINDS;
+    use super::OTHER;
+    use super::Refusals;
+    use super::Responses;
+    use super::Totals;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+    use crate::telemetry::Event;
+    use crate::telemetry::Request;
+    use crate::telemetry::UpstreamFailure;
+    use crate::telemetry::samples;
+
+    #[test]
+    fn totals_are_the_sums_over_the_cores() {
+        let (one, two) = (Counters::default(), Counters::default());
+        for status in [101, 200, 204, 304, 502, 999] {
+            one.count(&request(status, Some("app")));
+        }
+        for status in [404, 404, 400, 501, 200] {
+            two.count(&request(status, None));
+        }
+        one.count(&samples::failure());
+        two.count(&samples::hidden_failure());
+        two.count(&failure("api"));
+        for silent in [samples::started(), samples::ejected(), samples::returned(), samples::notice()] {
+            one.count(&silent);
+        }
+        let responses = Responses { informational: 1, success: 3, redirection: 1, client_error: 3, server_error: 2 };
+        let refusals = [(400, 1), (404, 2), (501, 1)].map(|(status, count)| Refusals { status, count });
+        let expected = Totals {
+            requests: 11,
+            responses,
+            bytes_sent: 1100,
+            refusals: refusals.to_vec(),
+            failures: vec![failures("app", 2), failures("api", 1)],
+            retried: 1,
+            ..Totals::default()
+        };
+        assert_eq!(summed(&[one, two]), expected);
+    }
+
+    #[test]
+    fn upstreams_without_end_share_one_count() {
+        let counters = Counters::default();
+        for number in 0..MOST_KINDS + 10 {
+            counters.count(&failure(&format!("upstream-{number}")));
+        }
+        counters.count(&failure("upstream-0"));
+        let totals = summed(&[counters]);
+        assert_eq!(totals.failures.len(), MOST_KINDS + 1);
+        assert_eq!(totals.failures.first(), Some(&failures("upstream-0", 2)));
+        assert_eq!(totals.failures.last(), Some(&failures(OTHER, 10)));
+    }
+
+    fn summed(cores: &[Counters]) -> Totals {
+        let mut totals = Totals::default();
+        for core in cores {
+            core.add_to(&mut totals);
+        }
+        totals
+    }
+
+    fn request(status: u16, upstream: Option<&str>) -> Event<'_> {
+        let Event::Request(request) = samples::request() else { panic!("the sample is a request") };
+        Event::Request(Request { status, upstream, bytes_sent: 100, ..request })
+    }
+
+    fn failure(upstream: &str) -> Event<'_> {
+        let Event::UpstreamFailure(failure) = samples::failure() else { panic!("the sample is a failure") };
+        Event::UpstreamFailure(UpstreamFailure { upstream, ..failure })
+    }
+
+    fn failures(upstream: &str, count: u64) -> Failures {
+        Failures { upstream: upstream.into(), fault: Fault::ConnectionRefused, cause: Cause::OriginDown, count }
+    }
+}

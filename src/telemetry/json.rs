@@ -117,7 +117,8 @@ fn text_or_null(out: &mut Vec<u8>, key: &[u8], value: Option<&str>) {
 /// Whether no byte of the text needs escaping. Looks at all of them, without a branch, which is faster than to stop.
 #[inline]
 fn is_plain(text: &[u8]) -> bool {
-    text.iter().fold(true, |plain, &byte| plain & (byte >= b' ') & (byte < 0x7f) & (byte != b'"') & (byte != b'\\'))
+    let odd = |byte| matches!(byte, 0..b' ' | b'"' | b'\\' | 0x7f..);
+    text.iter().fold(0, |found, &byte| found | u8::from(odd(byte))) == 0
 }
 
 #[cold]
@@ -177,4 +178,137 @@ pub(super) fn three_digits(out: &mut Vec<u8>, number: u16) {
         b'0' + (number / 10 % 10) as u8,
         b'0' + (number % 10) as u8,
     ]);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::is_hidden;
+    use crate::telemetry::Event;
+    use crate::telemetry::Notice;
+    use crate::telemetry::Request;
+    use crate::telemetry::samples;
+
+    #[test]
+    fn the_lines_of_every_event_are_these() {
+        let table = [
+            (
+                samples::started(),
+                r#""level":"info","event":"started","version":"0.1.0","configuration":"why502.toml","listeners":["127.0.0.1:8080","unix:/run/why502.sock"],"workers":2"#,
+            ),
+            (
+                samples::request(),
+                r#""level":"info","event":"request","request_id":"01J8Z3K4M5N6P7Q8R9S0T1V2W3","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","protocol":"HTTP/1.1","status":200,"bytes_sent":5120,"elapsed_ms":1.407,"route":"shop.example/","upstream":"app","server":"http://app-1.internal:3000""#,
+            ),
+            (
+                samples::refusal(),
+                r#""level":"info","event":"request","request_id":"01J8Z3K4M5N6P7Q8R9S0T1V2W3","client":"10.50.0.10","method":"GET","host":"nowhere.example","path":"/cart","protocol":"HTTP/1.1","status":404,"bytes_sent":18446744073709551615,"elapsed_ms":61000.007,"route":null,"upstream":null,"server":null,"aborted":true"#,
+            ),
+            (
+                samples::failure(),
+                r#""level":"error","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":false,"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
+            ),
+            (
+                samples::hidden_failure(),
+                r#""level":"warn","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":true,"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
+            ),
+            (
+                samples::ejected(),
+                r#""level":"warn","event":"server_ejected","upstream":"app","server":"http://app-1.internal:3000","fault":"response_timed_out","failures":5,"ejected_ms":10000"#,
+            ),
+            (
+                samples::returned(),
+                r#""level":"info","event":"server_returned","upstream":"app","server":"http://app-1.internal:3000","ejected_ms":10000"#,
+            ),
+            (samples::notice(), r#""level":"warn","event":"notice","message":"log lines were dropped","dropped":12"#),
+        ];
+        for (event, members) in table {
+            assert_eq!(written(&event), format!("{{\"ts\":\"2024-02-29T12:28:01.007Z\",{members}}}\n"));
+        }
+    }
+
+    #[test]
+    fn the_closing_line_has_the_totals() {
+        let totals = samples::totals();
+        let line: Value = serde_json::from_str(&written(&samples::stopped(&totals))).expect("a line is JSON");
+        let expected = serde_json::json!({
+            "ts": "2024-02-29T12:28:01.007Z", "level": "info", "event": "stopped", "reason": "SIGTERM", "uptime_ms": 3_600_000,
+            "requests": 12, "responses": { "1xx": 0, "2xx": 9, "3xx": 0, "4xx": 1, "5xx": 2 }, "bytes_sent": 46080,
+            "refusals": [{ "status": 404, "count": 1 }],
+            "failures": [{ "upstream": "app", "fault": "connection_refused", "cause": "origin_down", "count": 3 }],
+            "retried": 1, "lines_written": 15, "lines_dropped": 0,
+        });
+        assert_eq!(line, expected);
+    }
+
+    #[test]
+    fn whatever_a_client_sends_a_line_stays_one_line_of_json() {
+        let table: [(&[u8], &str); 12] = [
+            (b"", ""),
+            (b"/a b", "/a b"),
+            (br#"/"},{"event":"x"#, r#"/"},{"event":"x"#),
+            (br"/back\slash\", r"/back\slash\"),
+            (b"/line\r\nts: break\n", "/line\r\nts: break\n"),
+            (b"/\x1b[31mred\x07\x00\x7f", "/\x1b[31mred\x07\0\x7f"),
+            ("/\u{9b}31m\u{85}next".as_bytes(), "/\u{9b}31m\u{85}next"),
+            ("/\u{2028}line\u{2029}ends".as_bytes(), "/\u{2028}line\u{2029}ends"),
+            ("/\u{202e}txt.exe\u{2066}".as_bytes(), "/\u{202e}txt.exe\u{2066}"),
+            ("/größe/漢字/🦀".as_bytes(), "/größe/漢字/🦀"),
+            (b"/\xff\xfe\xc3", "/\u{fffd}\u{fffd}\u{fffd}"),
+            (b"/cart?token=secret", "/cart"),
+        ];
+        for (sent, expected) in table {
+            let host = sent.split(|byte| *byte == b'?').next().unwrap_or_default();
+            let Event::Request(request) = samples::request() else { panic!("the sample is a request") };
+            let request = Event::Request(Request { host, path: sent, ..request });
+            let Event::UpstreamFailure(failure) = samples::failure() else { panic!("the sample is a failure") };
+            let failure = Event::UpstreamFailure(super::super::UpstreamFailure { host, path: sent, ..failure });
+            for line in [written(&request), written(&failure)] {
+                let body = line.strip_suffix('\n').expect("a line ends");
+                assert!(!body.contains(is_hidden), "{body:?}");
+                let parsed: Value = serde_json::from_str(body).expect("a line is JSON");
+                assert_eq!((&parsed["host"], &parsed["path"]), (&Value::from(expected), &Value::from(expected)));
+            }
+        }
+    }
+
+    #[test]
+    fn a_report_may_be_laid_out_in_lines_or_be_empty() {
+        let table = [
+            ("{\n  \"a\": 1,\r\n\t\"b\": \"\u{2028}\u{9b}\u{7f}é\"\n}\n", r#","a": 1,   "b": "\u2028\u009b\u007fé""#),
+            ("{}", ""),
+            (" { } ", ""),
+            ("", ""),
+            ("[1]", ""),
+        ];
+        for (report, expected) in table {
+            let mut out = Vec::new();
+            super::splice(&mut out, report.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn a_time_has_three_decimals() {
+        for (time, expected) in [(0, "0.000"), (999, "0.999"), (1_000, "1.000"), (60_000_010, "60000.010")] {
+            let mut out = Vec::new();
+            super::milliseconds(&mut out, b"", Duration::from_micros(time));
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn a_notice_without_a_loss_has_no_count() {
+        let line = written(&Event::Notice(Notice { message: "no probes run yet", dropped: None }));
+        assert!(line.ends_with("\"event\":\"notice\",\"message\":\"no probes run yet\"}\n"), "{line}");
+    }
+
+    fn written(event: &Event<'_>) -> String {
+        let mut out = Vec::new();
+        super::write(&mut out, &samples::stamp(), event);
+        String::from_utf8(out).expect("a line is UTF-8")
+    }
 }

@@ -180,4 +180,6 @@ impl Form {
 const BUFFER_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

@@ -75,7 +75,7 @@ mod tests {
             (UNIX_EPOCH - Duration::from_secs(1), "1970-01-01T00:00:00.000Z"),
             (UNIX_EPOCH + Duration::from_micros(1_709_209_681_007_999), "2024-02-29T12:28:01.007Z"),
             (UNIX_EPOCH + Duration::from_millis(1_709_209_681_120), "2024-02-29T12:28:01.120Z"),
-            (UNIX_EPOCH + Duration::from_millis(1_709_209_682_000), "2024-02-29T12:28:02.000Z"),
+            (UNIX_EPOCH + Duration::from_secs(1_709_209_682), "2024-02-29T12:28:02.000Z"),
             (UNIX_EPOCH + far, "1970-01-01T00:00:00.000Z"),
         ];
         let mut stamp = Stamp::default();

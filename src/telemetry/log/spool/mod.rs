@@ -60,7 +60,7 @@ impl<O: Write + Reopen> Spool<O> {
 
     /// When the output is to be tried again, where it has failed or something is yet to be said.
     pub(super) fn retry_at(&self) -> Option<Instant> {
-        self.retry_at.or(if self.unsaid() > 0 { self.say_at } else { None })
+        if self.unsaid() > 0 { self.retry_at.or(self.say_at) } else { self.retry_at }
     }
 
     /// Opens the output anew and tries it at the next delivery, whatever it did before.
@@ -86,19 +86,21 @@ impl<O: Write + Reopen> Spool<O> {
             Ok(()) => self.retry_at = None,
             Err(error) => {
                 if self.retry_at.is_none() {
-                    complain(format_args!("the log cannot be written, lines will be lost until it can: {error}"));
+                    complain(format_args!("the log cannot be written, and is tried again every second: {error}"));
                 }
                 self.retry_at = Some(now + PAUSE);
             }
         }
     }
 
-    /// Writes what can be written, for the last time.
+    /// Writes what can be written, for the last time; the rest is lost.
     pub(super) fn finish(mut self) {
         let now = Instant::now();
         self.retry_at = self.retry_at.map(|_| now);
         self.say_at = None;
         self.deliver(now);
+        let lost = self.waiting.iter().map(|lines| lines.count).sum();
+        self.fill.dropped.fetch_add(lost, Relaxed);
     }
 
     fn write_waiting(&mut self, now: Instant) -> io::Result<()> {
@@ -128,7 +130,9 @@ impl<O: Write + Reopen> Spool<O> {
             return None;
         }
         if self.said == 0 {
-            complain(format_args!("the log's output was too slow, log lines were dropped; the log says how many"));
+            complain(format_args!(
+                "log lines were dropped, since the log's output did not keep up; the log says how many"
+            ));
         }
         self.said += dropped;
         self.say_at = Some(now + PAUSE);
@@ -178,3 +182,6 @@ fn write_some(output: &mut impl Write, text: &[u8]) -> io::Result<usize> {
 
 /// Between two tries of an output that fails, and between two lines about loss.
 const PAUSE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

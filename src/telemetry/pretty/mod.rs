@@ -2,38 +2,24 @@
 //!
 //! Nothing that came over the network reaches the terminal as a control character.
 
-use std::io;
-use std::io::IsTerminal as _;
+mod colour;
+
 use std::time::Duration;
 
+use self::colour::Colour;
+pub(super) use self::colour::Colours;
+use self::colour::paint;
 use super::Totals;
 use super::event::Event;
 use super::event::Request;
+use super::event::ServerEjected;
+use super::event::ServerReturned;
 use super::event::Started;
 use super::event::Stopped;
 use super::event::UpstreamFailure;
 use super::event::before_query;
 use super::json::is_hidden;
 use super::stamp::Stamp;
-use crate::config::LogOutput;
-
-/// Whether lines are coloured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colours {
-    Shown,
-    Plain,
-}
-
-impl Colours {
-    /// Colours are for terminals whose owner has not asked for none (<https://no-color.org>).
-    pub(super) fn wanted(output: &LogOutput) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        match output {
-            LogOutput::Stdout if io::stdout().is_terminal() && !refused => Self::Shown,
-            LogOutput::Stdout | LogOutput::File(_) => Self::Plain,
-        }
-    }
-}
 
 /// Appends the event's line or lines.
 pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &Event<'_>) {
@@ -47,15 +33,8 @@ pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &
             ("retry".to_owned(), Colour::Yellow, says_failure(failure))
         }
         Event::UpstreamFailure(failure) => ("FAIL".to_owned(), Colour::Red, says_failure(failure)),
-        Event::ServerEjected(ejected) => {
-            let (time, fault) = (span(ejected.ejected), ejected.fault);
-            let says = format!("{} is out for {time} after {} failures in a row", ejected.server, ejected.failures);
-            ("out".to_owned(), Colour::Yellow, format!("{says}, the last of them {fault}  {}", ejected.upstream))
-        }
-        Event::ServerReturned(returned) => {
-            let says = format!("{} is back after {}  {}", returned.server, span(returned.ejected), returned.upstream);
-            ("back".to_owned(), Colour::Green, says)
-        }
+        Event::ServerEjected(ejected) => ("out".to_owned(), Colour::Yellow, says_ejected(ejected)),
+        Event::ServerReturned(returned) => ("back".to_owned(), Colour::Green, says_returned(returned)),
         Event::Notice(notice) => {
             let count = notice.dropped.map_or_else(String::new, |dropped| format!(": {dropped}"));
             ("notice".to_owned(), Colour::Yellow, wrapped(&format!("{}{count}", visible(notice.message.as_bytes()))))
@@ -78,20 +57,18 @@ fn says_started(started: &Started<'_>, day: &str) -> String {
 
 fn says_stopped(stopped: &Stopped<'_>) -> String {
     let Totals { requests, responses, failures, lines_dropped, .. } = stopped.totals;
-    let failed = failures.iter().map(|kind| kind.count).sum();
-    let (requests, errors) = (counted(*requests, "request"), counted(responses.server_error, "answer"));
-    let (failed, dropped) = (counted(failed, "failure"), counted(*lines_dropped, "log line"));
-    let mut says = format!("{} after {}: {requests}, {errors} of 500 or more, ", stopped.reason, span(stopped.uptime));
-    says.push_str(&format!("{failed} of upstreams, {dropped} dropped"));
-    for kind in failures {
-        says.push_str(&format!("\n{}: {}, {}, {}", kind.upstream, kind.fault, kind.cause, kind.count));
-    }
-    wrapped(&says)
+    let (reason, time, requests) = (stopped.reason, span(stopped.uptime), counted(*requests, "request"));
+    let (errors, dropped) = (responses.server_error, counted(*lines_dropped, "log line"));
+    let mut says = vec![format!("{reason} after {time}: {requests}, {errors} answered 5xx, {dropped} dropped")];
+    says.extend(
+        failures.iter().map(|kind| format!("{} {}, {} ({})", kind.upstream, kind.fault, kind.cause, kind.count)),
+    );
+    wrapped(&says.join("\n"))
 }
 
 fn says_request(request: &Request<'_>) -> String {
-    let mut says = format!("{:>9}  {}", span(request.elapsed), target(request.method, request.host, request.path));
-    for origin in [request.upstream, request.server].into_iter().flatten() {
+    let mut says = format!("{:>8}  {}", span(request.elapsed), target(request.method, request.host, request.path));
+    if let Some(origin) = request.server.or(request.upstream) {
         says.push_str("  ");
         says.push_str(origin);
     }
@@ -105,7 +82,18 @@ fn says_failure(failure: &UpstreamFailure<'_>) -> String {
     let UpstreamFailure { fault, cause, confidence, upstream, .. } = failure;
     let target = target(failure.method, failure.host, failure.path);
     let detail = wrapped(&format!("\n{}", visible(failure.detail.as_bytes())));
-    format!("{fault}, {cause} {:.0} %  {target}  {upstream}{detail}", confidence * 100.0)
+    format!("{fault}, {cause} {:.0}%  {target}  {upstream}{detail}", confidence * 100.0)
+}
+
+fn says_ejected(ejected: &ServerEjected<'_>) -> String {
+    let ServerEjected { upstream, server, fault, failures, .. } = ejected;
+    let (time, failures) = (span(ejected.ejected), counted(u64::from(*failures), "failure"));
+    wrapped(&format!("{upstream}: {server} gets no requests for {time}, after {failures} in a row ({fault})"))
+}
+
+fn says_returned(returned: &ServerReturned<'_>) -> String {
+    let ServerReturned { upstream, server, .. } = returned;
+    wrapped(&format!("{upstream}: {server} gets requests again, after {}", span(returned.ejected)))
 }
 
 /// What was asked for, short enough for a line.
@@ -154,64 +142,22 @@ fn wrapped(text: &str) -> String {
     lines.join(&format!("\n{:INDENT$}", ""))
 }
 
-/// A time, as a person says it: `0.4 ms`, `3.0 s`, `2 min`.
+/// A time, as the configuration has it: `0.4ms`, `3.0s`, `2m`.
 fn span(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     if seconds < 1.0 {
-        format!("{:.1} ms", seconds * 1000.0)
+        format!("{:.1}ms", seconds * 1000.0)
     } else if seconds < 120.0 {
-        format!("{seconds:.1} s")
+        format!("{seconds:.1}s")
     } else if seconds < 7200.0 {
-        format!("{:.0} min", seconds / 60.0)
+        format!("{:.0}m", seconds / 60.0)
     } else {
-        format!("{:.0} h", seconds / 3600.0)
+        format!("{:.0}h", seconds / 3600.0)
     }
 }
 
 fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Colour {
-    Dim,
-    Green,
-    Cyan,
-    Yellow,
-    Red,
-}
-
-impl Colour {
-    fn of_status(status: u16) -> Self {
-        match status {
-            0..300 => Self::Green,
-            300..400 => Self::Cyan,
-            400..500 => Self::Yellow,
-            500.. => Self::Red,
-        }
-    }
-
-    /// Select Graphic Rendition (ECMA-48, 8.3.117).
-    fn code(self) -> &'static str {
-        match self {
-            Self::Dim => "\x1b[2m",
-            Self::Green => "\x1b[32m",
-            Self::Cyan => "\x1b[36m",
-            Self::Yellow => "\x1b[33m",
-            Self::Red => "\x1b[1;31m",
-        }
-    }
-}
-
-fn paint(out: &mut Vec<u8>, colours: Colours, colour: Colour, write: impl FnOnce(&mut Vec<u8>)) {
-    match colours {
-        Colours::Plain => write(out),
-        Colours::Shown => {
-            out.extend_from_slice(colour.code().as_bytes());
-            write(out);
-            out.extend_from_slice(b"\x1b[0m");
-        }
-    }
 }
 
 /// Where the sentence begins: `23:58:01.123  notice  `.
@@ -222,3 +168,6 @@ const LINE: usize = 58;
 
 /// How many characters of method, host and path are shown.
 const MOST_OF_TARGET: usize = 120;
+
+#[cfg(test)]
+mod tests;
