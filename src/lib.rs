@@ -5,7 +5,17 @@ pub mod fault;
 
 pub mod diagnosis;
 pub mod net;
+pub mod route;
 
 pub mod dns;
 
 pub mod upstream;
+
+pub mod answer;
+pub mod telemetry;
+
+pub mod proxy;
+
+pub mod listener;
+
+pub mod server;

@@ -1,0 +1,185 @@
+//! Owns what the proxy tells: one call an event makes the log line and the counters, so that they cannot disagree.
+//!
+//! Each core has its own half, a `Core`: a buffer of finished lines and a set of counters that nobody else writes. Buffers
+//! go whole to the one thread that writes the log (`log`). What a line says is in `event`; how it looks in `json` and `pretty`.
+
+mod count;
+mod event;
+mod json;
+mod log;
+mod pretty;
+mod stamp;
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::SystemTime;
+
+pub use self::count::Failures;
+pub use self::count::Refusals;
+pub use self::count::Responses;
+pub use self::count::Totals;
+pub use self::event::Event;
+pub use self::event::Level;
+pub use self::event::Notice;
+pub use self::event::Request;
+pub use self::event::ServerEjected;
+pub use self::event::ServerReturned;
+pub use self::event::Started;
+pub use self::event::Stopped;
+pub use self::event::UpstreamFailure;
+
+use self::count::Counters;
+use self::log::Lines;
+use self::log::Log;
+use self::pretty::Colours;
+use self::stamp::Stamp;
+use crate::config;
+
+/// What the whole process tells.
+#[derive(Debug)]
+pub struct Telemetry {
+    form: Form,
+    access: bool,
+    log: Log,
+    cores: Mutex<Vec<Arc<Counters>>>,
+}
+
+/// One core's own half. It may move to its thread, but is never shared.
+pub struct Core {
+    form: Form,
+    access: bool,
+    log: log::Queue,
+    counters: Arc<Counters>,
+    stamp: Cell<Stamp>,
+    buffer: Cell<Lines>,
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Json,
+    Pretty(Colours),
+}
+
+impl Telemetry {
+    /// Opens the log's output and starts the thread that writes to it.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be opened, or the thread cannot be started.
+    pub fn start(settings: &config::Log) -> io::Result<Self> {
+        let form = match settings.format {
+            config::LogFormat::Json => Form::Json,
+            config::LogFormat::Pretty => Form::Pretty(Colours::wanted(&settings.output)),
+        };
+        let log = Log::start(&settings.output, form)?;
+        Ok(Self { form, access: settings.access, log, cores: Mutex::default() })
+    }
+
+    /// A core's own half, which one thread may use. What it counted stays in the totals when it is dropped.
+    #[must_use]
+    pub fn core(&self) -> Core {
+        let counters = Arc::<Counters>::default();
+        self.cores.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
+        Core {
+            form: self.form,
+            access: self.access,
+            log: self.log.queue().clone(),
+            counters,
+            stamp: Cell::default(),
+            buffer: Cell::default(),
+        }
+    }
+
+    /// Opens the log's file anew, under its name: it may have been renamed. Where that fails, the old one stays.
+    pub fn reopen(&self) {
+        self.log.reopen();
+    }
+
+    /// Writes what the cores have flushed and ends the thread; gives up after the limit. A `Core` that is dropped has flushed.
+    pub fn stop(&self, limit: Duration) {
+        self.log.stop(limit);
+    }
+
+    /// The sums over all cores. What a core is just counting may be in one number and not yet in another.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            counters.add_to(&mut totals);
+        }
+        let queue = self.log.queue();
+        Totals { lines_written: queue.written(), lines_dropped: queue.dropped(), ..totals }
+    }
+}
+
+impl Core {
+    /// Counts the event and makes its log line. Costs a request next to nothing: no lock, no system call.
+    pub fn record(&self, event: Event<'_>) {
+        self.record_at(event, SystemTime::now());
+    }
+
+    fn record_at(&self, event: Event<'_>, now: SystemTime) {
+        self.counters.count(&event);
+        let is_access = matches!(event, Event::Request(_));
+        if is_access && !self.access {
+            return;
+        }
+        let (mut stamp, mut lines) = (self.stamp.take(), self.buffer.take());
+        stamp.set(now);
+        self.form.write(&mut lines.text, &stamp, &event);
+        lines.count += 1;
+        let is_due = !is_access || lines.text.len() >= BUFFER_BYTES;
+        self.stamp.set(stamp);
+        self.buffer.set(lines);
+        if is_due {
+            self.flush();
+        }
+    }
+
+    /// Hands over the lines that wait. To be called on the core's coarse tick, about every 100 ms.
+    pub fn flush(&self) {
+        let mut lines = self.buffer.take();
+        if lines.count > 0 {
+            // The core keeps its buffer, which is warm in its caches; the queue gets a copy that is no larger than it must be.
+            self.log.push(lines.clone());
+            lines.text.clear();
+            lines.count = 0;
+        }
+        self.buffer.set(lines);
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("counters", &self.counters).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+impl Form {
+    fn write(self, out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
+        match self {
+            Self::Json => json::write(out, stamp, event),
+            Self::Pretty(colours) => pretty::write(out, colours, stamp, event),
+        }
+    }
+}
+
+/// How many bytes of access lines a core gathers before it hands them over; everything else goes at once.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Owns the form of a line for a person at a terminal: time, a word, and a sentence, aligned; failures in two lines or more.
+//!
+//! Nothing that came over the network reaches the terminal as a control character.
+
+mod colour;
+
+use std::time::Duration;
+
+use self::colour::Colour;
+pub(super) use self::colour::Colours;
+use self::colour::paint;
+use super::Totals;
+use super::event::Event;
+use super::event::Request;
+use super::event::ServerEjected;
+use super::event::ServerReturned;
+use super::event::Started;
+use super::event::Stopped;
+use super::event::UpstreamFailure;
+use super::event::before_query;
+use super::json::is_hidden;
+use super::stamp::Stamp;
+
+/// Appends the event's line or lines.
+pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &Event<'_>) {
+    let (word, colour, says) = match event {
+        Event::Started(started) => ("start".to_owned(), Colour::Green, says_started(started, stamp.day())),
+        Event::Stopped(stopped) => ("stop".to_owned(), Colour::Green, says_stopped(stopped)),
+        Event::Request(request) => {
+            (request.status.to_string(), Colour::of_status(request.status), says_request(request))
+        }
+        Event::UpstreamFailure(failure) if failure.retried => {
+            ("retry".to_owned(), Colour::Yellow, says_failure(failure))
+        }
+        Event::UpstreamFailure(failure) => ("FAIL".to_owned(), Colour::Red, says_failure(failure)),
+        Event::ServerEjected(ejected) => ("out".to_owned(), Colour::Yellow, says_ejected(ejected)),
+        Event::ServerReturned(returned) => ("back".to_owned(), Colour::Green, says_returned(returned)),
+        Event::Notice(notice) => {
+            let count = notice.dropped.map_or_else(String::new, |dropped| format!(": {dropped}"));
+            ("notice".to_owned(), Colour::Yellow, wrapped(&format!("{}{count}", visible(notice.message.as_bytes()))))
+        }
+    };
+    paint(out, colours, Colour::Dim, |out| stamp.write_time_of_day(out));
+    out.extend_from_slice(b"  ");
+    paint(out, colours, colour, |out| out.extend_from_slice(format!("{word:<6}").as_bytes()));
+    out.extend_from_slice(b"  ");
+    out.extend_from_slice(says.as_bytes());
+    out.push(b'\n');
+}
+
+fn says_started(started: &Started<'_>, day: &str) -> String {
+    let from = started.configuration.map_or_else(String::new, |file| format!(" with {}", visible(file.as_bytes())));
+    let listeners = started.listeners.join(", ");
+    let threads = counted(started.workers as u64, "worker");
+    wrapped(&format!("why502 {} listens on {listeners}{from}, {threads}; it is {day}, UTC", started.version))
+}
+
+fn says_stopped(stopped: &Stopped<'_>) -> String {
+    let Totals { requests, responses, failures, lines_dropped, .. } = stopped.totals;
+    let (reason, time, requests) = (stopped.reason, span(stopped.uptime), counted(*requests, "request"));
+    let (errors, dropped) = (responses.server_error, counted(*lines_dropped, "log line"));
+    let mut says = vec![format!("{reason} after {time}: {requests}, {errors} answered 5xx, {dropped} dropped")];
+    says.extend(
+        failures.iter().map(|kind| format!("{} {}, {} ({})", kind.upstream, kind.fault, kind.cause, kind.count)),
+    );
+    wrapped(&says.join("\n"))
+}
+
+fn says_request(request: &Request<'_>) -> String {
+    let mut says = format!("{:>8}  {}", span(request.elapsed), target(request.method, request.host, request.path));
+    if let Some(origin) = request.server.or(request.upstream) {
+        says.push_str("  ");
+        says.push_str(origin);
+    }
+    if request.aborted {
+        says.push_str("  (cut short)");
+    }
+    says
+}
+
+fn says_failure(failure: &UpstreamFailure<'_>) -> String {
+    let UpstreamFailure { fault, cause, confidence, upstream, .. } = failure;
+    let target = target(failure.method, failure.host, failure.path);
+    let detail = wrapped(&format!("\n{}", visible(failure.detail.as_bytes())));
+    format!("{fault}, {cause} {:.0}%  {target}  {upstream}{detail}", confidence * 100.0)
+}
+
+fn says_ejected(ejected: &ServerEjected<'_>) -> String {
+    let ServerEjected { upstream, server, fault, failures, .. } = ejected;
+    let (time, failures) = (span(ejected.ejected), counted(u64::from(*failures), "failure"));
+    wrapped(&format!("{upstream}: {server} gets no requests for {time}, after {failures} in a row ({fault})"))
+}
+
+fn says_returned(returned: &ServerReturned<'_>) -> String {
+    let ServerReturned { upstream, server, .. } = returned;
+    wrapped(&format!("{upstream}: {server} gets requests again, after {}", span(returned.ejected)))
+}
+
+/// What was asked for, short enough for a line.
+fn target(method: &str, host: &[u8], path: &[u8]) -> String {
+    let mut target = visible(method.as_bytes());
+    target.push(' ');
+    target.push_str(&visible(host));
+    target.push_str(&visible(before_query(path)));
+    if let Some((end, _)) = target.char_indices().nth(MOST_OF_TARGET) {
+        target.truncate(end);
+        target.push('…');
+    }
+    target
+}
+
+/// The text without a character that a terminal would obey.
+fn visible(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    if !text.contains(is_hidden) {
+        return text.into_owned();
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        if is_hidden(character) { shown.extend(character.escape_default()) } else { shown.push(character) }
+    }
+    shown
+}
+
+/// The text in lines that fit beside the time and the word, the following ones indented. Line breaks in it are kept.
+fn wrapped(text: &str) -> String {
+    let mut lines = Vec::new();
+    for paragraph in text.split('\n') {
+        let mut line = String::new();
+        for word in paragraph.split(' ') {
+            let full = !line.is_empty() && line.chars().count() + 1 + word.chars().count() > LINE;
+            if full {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+    }
+    lines.join(&format!("\n{:INDENT$}", ""))
+}
+
+/// A time, as the configuration has it: `0.4ms`, `3.0s`, `2m`.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    if seconds < 1.0 {
+        format!("{:.1}ms", seconds * 1000.0)
+    } else if seconds < 120.0 {
+        format!("{seconds:.1}s")
+    } else if seconds < 7200.0 {
+        format!("{:.0}m", seconds / 60.0)
+    } else {
+        format!("{:.0}h", seconds / 3600.0)
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// Where the sentence begins: `23:58:01.123  notice  `.
+const INDENT: usize = 22;
+
+/// How many columns it has then, of 80.
+const LINE: usize = 58;
+
+/// How many characters of method, host and path are shown.
+const MOST_OF_TARGET: usize = 120;
+
+#[cfg(test)]
+mod tests;

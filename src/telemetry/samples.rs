@@ -1,0 +1,140 @@
+//! Owns one event of each kind, for this room's tests.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+use std::time::UNIX_EPOCH;
+
+use super::Event;
+use super::Failures;
+use super::Notice;
+use super::Refusals;
+use super::Request;
+use super::Responses;
+use super::ServerEjected;
+use super::ServerReturned;
+use super::Started;
+use super::Stopped;
+use super::Totals;
+use super::UpstreamFailure;
+use super::stamp::Stamp;
+use crate::diagnosis::Cause;
+use crate::fault::Fault;
+
+/// A leap day's noon, and seven milliseconds.
+pub(super) fn stamp() -> Stamp {
+    let mut stamp = Stamp::default();
+    stamp.set(UNIX_EPOCH + Duration::from_micros(1_709_209_681_007_999));
+    stamp
+}
+
+pub(super) fn started() -> Event<'static> {
+    static LISTENERS: LazyLock<Vec<String>> =
+        LazyLock::new(|| vec!["127.0.0.1:8080".to_owned(), "unix:/run/why502.sock".to_owned()]);
+    Event::Started(Started { version: "0.1.0", configuration: Some("why502.toml"), listeners: &LISTENERS, workers: 2 })
+}
+
+pub(super) fn stopped(totals: &Totals) -> Event<'_> {
+    Event::Stopped(Stopped { reason: "SIGTERM", uptime: Duration::from_secs(3600), totals })
+}
+
+pub(super) fn totals() -> Totals {
+    Totals {
+        requests: 12,
+        responses: Responses { success: 9, client_error: 1, server_error: 2, ..Responses::default() },
+        bytes_sent: 46080,
+        refusals: vec![Refusals { status: 404, count: 1 }],
+        failures: vec![Failures {
+            upstream: "app".into(),
+            fault: Fault::ConnectionRefused,
+            cause: Cause::OriginDown,
+            count: 3,
+        }],
+        retried: 1,
+        lines_written: 15,
+        lines_dropped: 0,
+    }
+}
+
+pub(super) fn request() -> Event<'static> {
+    Event::Request(Request {
+        request_id: "01J8Z3K4M5N6P7Q8R9S0T1V2W3",
+        client: "10.50.0.10",
+        method: "GET",
+        host: b"shop.example",
+        path: b"/cart",
+        protocol: "HTTP/1.1",
+        status: 200,
+        bytes_sent: 5120,
+        elapsed: Duration::from_micros(1407),
+        route: Some("shop.example/"),
+        upstream: Some("app"),
+        server: Some("http://app-1.internal:3000"),
+        aborted: false,
+    })
+}
+
+pub(super) fn refusal() -> Event<'static> {
+    Event::Request(Request {
+        request_id: "01J8Z3K4M5N6P7Q8R9S0T1V2W3",
+        client: "10.50.0.10",
+        method: "GET",
+        host: b"nowhere.example",
+        path: b"/cart?token=secret",
+        protocol: "HTTP/1.1",
+        status: 404,
+        bytes_sent: u64::MAX,
+        elapsed: Duration::from_micros(61_000_007),
+        route: None,
+        upstream: None,
+        server: None,
+        aborted: true,
+    })
+}
+
+pub(super) fn failure() -> Event<'static> {
+    Event::UpstreamFailure(upstream_failure())
+}
+
+pub(super) fn hidden_failure() -> Event<'static> {
+    Event::UpstreamFailure(UpstreamFailure { retried: true, ..upstream_failure() })
+}
+
+fn upstream_failure() -> UpstreamFailure<'static> {
+    UpstreamFailure {
+        client: "10.50.0.10",
+        method: "GET",
+        host: b"shop.example",
+        path: b"/cart?token=secret",
+        route: Some("shop.example/"),
+        bytes_sent: 0,
+        retried: false,
+        report: br#"{"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]}"#,
+        fault: Fault::ConnectionRefused,
+        cause: Cause::OriginDown,
+        confidence: 0.86,
+        upstream: "app",
+        detail: "10.0.0.5:3000 refused the connection after 0.4 ms: nothing listens on port 3000 there.",
+    }
+}
+
+pub(super) fn ejected() -> Event<'static> {
+    Event::ServerEjected(ServerEjected {
+        upstream: "app",
+        server: "http://app-1.internal:3000",
+        fault: Fault::ResponseTimedOut,
+        failures: 5,
+        ejected: Duration::from_secs(10),
+    })
+}
+
+pub(super) fn returned() -> Event<'static> {
+    Event::ServerReturned(ServerReturned {
+        upstream: "app",
+        server: "http://app-1.internal:3000",
+        ejected: Duration::from_secs(10),
+    })
+}
+
+pub(super) fn notice() -> Event<'static> {
+    Event::Notice(Notice { message: "log lines were dropped", dropped: Some(12) })
+}
