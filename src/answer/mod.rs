@@ -19,6 +19,11 @@ pub mod report;
 mod text;
 mod words;
 
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
 pub use self::format::Format;
 pub use self::occurrence::Moment;
 pub use self::occurrence::Occurrence;
