@@ -1,0 +1,66 @@
+//! Owns the answer to a client whose request could not be passed on: status, head and body, in the format it asked for.
+//!
+//! It renders what it is given. Why something failed is `diagnosis`'s, who is an operator and when to answer is `proxy`'s,
+//! and a HEAD request's body is left out by who sends the answer. Templates of the operator's own, a name and a contact for
+//! the page, and other languages are to join `html` when they can be configured.
+
+pub mod format;
+mod grpc;
+pub mod head;
+mod html;
+mod mark;
+pub mod occurrence;
+mod place;
+pub mod prepared;
+pub mod problem;
+pub mod proxy_status;
+pub mod refusal;
+pub mod report;
+mod text;
+mod words;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use self::format::Format;
+pub use self::occurrence::Moment;
+pub use self::occurrence::Occurrence;
+pub use self::prepared::Prepared;
+pub use self::problem::Problem;
+pub use self::refusal::RefusalReport;
+pub use self::report::OperatorReport;
+pub use self::report::Report;
+pub use self::report::VisitorReport;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::StatusCode;
+
+use crate::config::StatusPolicy;
+
+/// A whole answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its head, `Content-Length` included.
+    pub headers: HeaderMap,
+    /// Its body; a request with HEAD gets the same head without it.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The answer to a request that failed at an upstream.
+    #[must_use]
+    pub fn failure(report: &Report<'_>, format: Format, policy: StatusPolicy) -> Self {
+        Prepared::failure(report, format, policy).fill(report.visitor().occurrence())
+    }
+
+    /// The answer to a request that was not passed on.
+    #[must_use]
+    pub fn refusal(refusal: &RefusalReport<'_>, format: Format) -> Self {
+        Prepared::refusal(refusal, format).fill(&refusal.occurrence)
+    }
+}

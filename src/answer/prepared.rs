@@ -1,0 +1,186 @@
+//! Owns the prepared answer: rendered once for one diagnosis, reader, format and status, filled in for each request.
+//!
+//! Failing answers are served when a site has the most trouble. Filling one in is a few copies, so that an outage costs less
+//! than the traffic that it stopped.
+
+use std::fmt::Write;
+
+use askama::filters::Escaper;
+use askama::filters::Html as HtmlEscaper;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header;
+
+use super::Answer;
+use super::format::Format;
+use super::grpc;
+use super::grpc::GrpcCode;
+use super::head;
+use super::html;
+use super::mark::Mark;
+use super::occurrence::Occurrence;
+use super::problem;
+use super::proxy_status;
+use super::refusal::RefusalReport;
+use super::report::Report;
+use super::text;
+use super::words;
+use crate::config::StatusPolicy;
+
+/// An answer that lacks only what differs from request to request.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
+    format: Format,
+    /// After how many seconds another try is worth it, where an occurrence does not know better.
+    wait: Option<u64>,
+}
+
+impl Prepared {
+    /// Renders a failure. The report's own occurrence is left out: it comes with `fill`.
+    #[must_use]
+    pub fn failure(report: &Report<'_>, format: Format, policy: StatusPolicy) -> Self {
+        let fault = report.visitor().fault;
+        let status = head::status(fault, policy);
+        let mut headers = head::fields(format, proxy_status::of_failure(report));
+        let body = match format {
+            Format::Html => html::of_failure(report, status),
+            Format::Problem | Format::Json => problem::of_failure(report, status.as_u16()),
+            Format::Text => text::of_failure(report, status),
+            Format::Grpc => {
+                let message = format!("{}. {}", fault.title(), report.detail());
+                grpc::write(&mut headers, GrpcCode::UNAVAILABLE, &message);
+                String::new()
+            }
+        };
+        Self { status, headers, body: Body::marked(&body), format, wait: head::usual_wait(fault) }
+            .answering_in_its_protocol()
+    }
+
+    /// Renders a refusal, as `failure` does.
+    #[must_use]
+    pub fn refusal(refusal: &RefusalReport<'_>, format: Format) -> Self {
+        let mut headers = head::fields(format, proxy_status::of_refusal(refusal.status));
+        let body = match format {
+            Format::Html => html::of_refusal(refusal),
+            Format::Problem | Format::Json => problem::of_refusal(refusal),
+            Format::Text => text::of_refusal(refusal),
+            Format::Grpc => {
+                grpc::write(&mut headers, GrpcCode::of(refusal.status), refusal.detail);
+                String::new()
+            }
+        };
+        Self { status: refusal.status, headers, body: Body::marked(&body), format, wait: None }
+            .answering_in_its_protocol()
+    }
+
+    /// gRPC says in fields of its own what went wrong; its HTTP status is 200 whatever happened.
+    fn answering_in_its_protocol(mut self) -> Self {
+        if self.format == Format::Grpc {
+            self.status = StatusCode::OK;
+        }
+        self
+    }
+
+    /// The answer to one request.
+    #[must_use]
+    pub fn fill(&self, occurrence: &Occurrence<'_>) -> Answer {
+        let wait = occurrence.retry_after.or(self.wait);
+        let mut headers = self.headers.clone();
+        if let Ok(id) = HeaderValue::from_str(occurrence.request_id) {
+            headers.insert(HeaderName::from_static("x-request-id"), id);
+        }
+        if let Some(seconds) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        let body = self.body.filled(&Filling { occurrence, wait, format: self.format });
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        Answer { status: self.status, headers, body: Bytes::from(body) }
+    }
+}
+
+/// A body with the places of its marks.
+#[derive(Debug, Clone)]
+struct Body {
+    /// The pieces, each with the mark that stands behind it; the last has none.
+    pieces: Vec<(String, Option<Mark>)>,
+}
+
+impl Body {
+    fn marked(text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut piece = String::new();
+        for character in text.chars() {
+            match Mark::of(character) {
+                Some(mark) => pieces.push((std::mem::take(&mut piece), Some(mark))),
+                None => piece.push(character),
+            }
+        }
+        pieces.push((piece, None));
+        Self { pieces }
+    }
+
+    fn filled(&self, filling: &Filling<'_>) -> String {
+        let length: usize = self.pieces.iter().map(|(piece, _)| piece.len()).sum();
+        let mut body = String::with_capacity(length + ROOM_FOR_VALUES);
+        let mut kept = true;
+        for (piece, mark) in &self.pieces {
+            if kept {
+                body.push_str(piece);
+            }
+            match mark {
+                None => {}
+                Some(Mark::End) => kept = true,
+                Some(Mark::IfIncident) => kept = filling.occurrence.incident.is_some(),
+                Some(Mark::UnlessIncident) => kept = filling.occurrence.incident.is_none(),
+                Some(Mark::IfWait) => kept = filling.wait.is_some(),
+                Some(Mark::IfRepeatable) => kept = filling.occurrence.repeatable,
+                Some(value) if kept => filling.write(*value, &mut body),
+                Some(_) => {}
+            }
+        }
+        body
+    }
+}
+
+/// What is filled in, and into which format.
+#[derive(Debug)]
+struct Filling<'a> {
+    occurrence: &'a Occurrence<'a>,
+    wait: Option<u64>,
+    format: Format,
+}
+
+impl Filling<'_> {
+    fn write(&self, mark: Mark, body: &mut String) {
+        // Writing to a string cannot fail.
+        let _written = match mark {
+            Mark::RequestId => self.write_escaped(self.occurrence.request_id, body),
+            Mark::Incident => self.write_escaped(self.occurrence.incident.unwrap_or_default(), body),
+            Mark::Moment => write!(body, "{}", self.occurrence.at),
+            Mark::Clock => write!(body, "{}", self.occurrence.at.for_a_person()),
+            Mark::Wait => body.write_str(&words::wait(self.wait.unwrap_or_default())),
+            Mark::IfIncident | Mark::UnlessIncident | Mark::IfWait | Mark::IfRepeatable | Mark::End => Ok(()),
+        };
+    }
+
+    fn write_escaped(&self, value: &str, body: &mut String) -> std::fmt::Result {
+        match self.format {
+            Format::Html => HtmlEscaper.write_escaped_str(body, value),
+            Format::Problem | Format::Json => {
+                let quoted = serde_json::to_string(value).unwrap_or_default();
+                body.write_str(quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default())
+            }
+            Format::Text => body.write_str(&text::printable(value)),
+            Format::Grpc => Ok(()),
+        }
+    }
+}
+
+/// Bytes for the ids, the time and the wait.
+const ROOM_FOR_VALUES: usize = 256;

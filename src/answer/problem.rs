@@ -1,0 +1,230 @@
+//! Owns the JSON answer: a problem document (RFC 9457) with the members of the contract, in the contract's order.
+//!
+//! The log writes the very same members, so that the structs are public and may be flattened into a line.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::mark::Mark;
+use super::refusal::RefusalReport;
+use super::report::OperatorReport;
+use super::report::Report;
+use crate::diagnosis::Evidence;
+use crate::fault::Failure;
+use crate::fault::failure::AddressFailure;
+
+/// A failure as JSON. A visitor's has everything up to `checklist`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem<'a> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: String,
+    request_id: &'a str,
+    incident: Option<&'a str>,
+    fault: &'static str,
+    stage: &'static str,
+    proxy_status: Option<&'static str>,
+    cause: &'static str,
+    confidence: f64,
+    causes: Vec<RankedCause>,
+    checklist: Vec<ChecklistStep<'a>>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    inside: Option<Inside<'a>>,
+}
+
+/// One cause with how sure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct RankedCause {
+    cause: &'static str,
+    confidence: f64,
+}
+
+/// One step of the checklist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+struct ChecklistStep<'a> {
+    audience: &'static str,
+    step: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'a str>,
+}
+
+/// What operators see beyond that. What is not known is `null`, so that the members are always the same.
+#[derive(Debug, Clone, Serialize)]
+struct Inside<'a> {
+    upstream: &'a str,
+    server: Option<&'a str>,
+    peer: Option<String>,
+    elapsed_ms: f64,
+    evidence: Vec<EvidenceItem<'a>>,
+    attempts: Vec<Attempt<'a>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct EvidenceItem<'a> {
+    id: &'static str,
+    says: &'a str,
+    points_to: &'static str,
+    weight: f64,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Attempt<'a> {
+    server: Option<&'a str>,
+    peer: Option<String>,
+    fault: &'static str,
+    elapsed_ms: f64,
+    /// Each address with its own error, where more than one was tried (RFC 8305).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    addresses: Vec<Address>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Address {
+    address: String,
+    fault: &'static str,
+    elapsed_ms: f64,
+}
+
+impl<'a> Problem<'a> {
+    /// The document of a report, with the status that the answer has.
+    #[must_use]
+    pub fn new(report: &Report<'a>, status: u16) -> Self {
+        let occurrence = report.visitor().occurrence();
+        Self::under(report, status, occurrence.request_id, occurrence.incident)
+    }
+
+    fn under(report: &Report<'a>, status: u16, request_id: &'a str, incident: Option<&'a str>) -> Self {
+        let visitor = report.visitor();
+        let step = |step: super::report::ShownStep<'a>| ChecklistStep {
+            audience: step.audience.word(),
+            step: step.text,
+            command: step.command,
+        };
+        Self {
+            r#type: format!("urn:why502:fault:{}", visitor.fault),
+            title: visitor.fault.title(),
+            status,
+            detail: report.detail(),
+            instance: instance(request_id),
+            request_id,
+            incident,
+            fault: visitor.fault.word(),
+            stage: visitor.fault.stage().word(),
+            proxy_status: visitor.fault.proxy_error(),
+            cause: visitor.cause.word(),
+            confidence: rounded(visitor.confidence),
+            causes: visitor
+                .causes
+                .iter()
+                .map(|(cause, confidence)| RankedCause { cause: cause.word(), confidence: rounded(*confidence) })
+                .collect(),
+            checklist: report.steps().into_iter().map(step).collect(),
+            inside: report.operator().map(Inside::of),
+        }
+    }
+}
+
+impl<'a> Inside<'a> {
+    fn of(operator: &OperatorReport<'a>) -> Self {
+        let failure = operator.failure();
+        Self {
+            upstream: &operator.case.settings.upstream,
+            server: server(failure),
+            peer: peer(failure),
+            elapsed_ms: millis(failure.elapsed),
+            evidence: operator.evidence().iter().map(EvidenceItem::of).collect(),
+            attempts: operator.attempts().iter().map(Attempt::of).collect(),
+        }
+    }
+}
+
+impl<'a> EvidenceItem<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        let weight = rounded(evidence.weight);
+        Self { id: evidence.id, says: &evidence.says, points_to: evidence.points_to.word(), weight }
+    }
+}
+
+impl<'a> Attempt<'a> {
+    fn of(failure: &'a Failure) -> Self {
+        let several = failure.addresses.len() > 1;
+        Self {
+            server: server(failure),
+            peer: peer(failure),
+            fault: failure.fault.word(),
+            elapsed_ms: millis(failure.elapsed),
+            addresses: failure.addresses.iter().filter(|_| several).map(Address::of).collect(),
+        }
+    }
+}
+
+impl Address {
+    fn of(tried: &AddressFailure) -> Self {
+        Self { address: tried.address.to_string(), fault: tried.fault.word(), elapsed_ms: millis(tried.elapsed) }
+    }
+}
+
+/// What was the client's doing, as JSON: `about:blank` says that the status tells all (RFC 9457, section 4.2.1).
+#[derive(Debug, Clone, Serialize)]
+struct Refused<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: String,
+    request_id: &'a str,
+}
+
+/// The body of a failing answer, with marks for what is filled in.
+pub(super) fn of_failure(report: &Report<'_>, status: u16) -> String {
+    let (request_id, incident) = (Mark::RequestId.to_string(), Mark::Incident.to_string());
+    let body = json(&Problem::under(report, status, &request_id, Some(&incident)));
+    // A quote inside a text is escaped, so that this finds the member itself and nothing that a text may hold.
+    let (with, without, end) = (Mark::IfIncident, Mark::UnlessIncident, Mark::End);
+    body.replacen(&format!("\"{incident}\""), &format!("{with}\"{incident}\"{end}{without}null{end}"), 1)
+}
+
+/// The body of a refusal, with marks for what is filled in.
+pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
+    let request_id = Mark::RequestId.to_string();
+    json(&Refused {
+        r#type: "about:blank",
+        title: refusal.title(),
+        status: refusal.status.as_u16(),
+        detail: refusal.detail,
+        instance: instance(&request_id),
+        request_id: &request_id,
+    })
+}
+
+/// Nothing in these documents can fail to be written: no map has a key that is not text, and no number is written by hand.
+fn json(document: &impl Serialize) -> String {
+    let mut body = serde_json::to_string_pretty(document).unwrap_or_default();
+    body.push('\n');
+    body
+}
+
+fn instance(request_id: &str) -> String {
+    format!("urn:why502:request:{request_id}")
+}
+
+fn server(failure: &Failure) -> Option<&str> {
+    failure.target.as_ref().map(|target| &*target.url)
+}
+
+fn peer(failure: &Failure) -> Option<String> {
+    failure.peer.as_ref().map(ToString::to_string)
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// Two digits: more would claim more than is known.
+fn rounded(number: f64) -> f64 {
+    (number * 100.0).round() / 100.0
+}

@@ -1,0 +1,196 @@
+//! Owns the `Proxy-Status` field (RFC 9209): which parameters there are, who may see them, and how they are written.
+
+use std::fmt::Write;
+
+use http::HeaderValue;
+
+use super::report::Report;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::Target;
+
+/// A parameter that everybody may see. It holds numbers and words of ours, so that nothing of the inside fits in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parameter {
+    /// `rcode` (RFC 9209, section 2.3.2): what the name server said.
+    Rcode(&'static str),
+    /// `info-code`: the number of an Extended DNS Error (RFC 8914).
+    InfoCode(u16),
+    /// `alert-id` (section 2.3.15): the number of the TLS alert that was received.
+    AlertId(u8),
+    /// `alert-message`: its registered name.
+    AlertMessage(&'static str),
+    /// `header-section-size` (section 2.3.19): how many bytes of the response's head were read.
+    HeaderSectionSize(u64),
+    /// `coding` (section 2.3.24): the transfer coding that was broken.
+    Coding(&'static str),
+    /// `received-status` (section 2.1.4): the status that the origin sent.
+    ReceivedStatus(u16),
+}
+
+impl Parameter {
+    /// The public parameters of a failure; those of a type go only with that type (section 2.1.1).
+    pub(super) fn of(failure: &Failure) -> Vec<Self> {
+        let mut parameters = Vec::new();
+        match failure.fault.proxy_error() {
+            Some("dns_error") => {
+                parameters.extend(rcode(failure).map(Self::Rcode));
+                parameters.extend(info_code(failure).map(Self::InfoCode));
+            }
+            Some("tls_alert_received") => {
+                let alert = failure.tls.as_ref().and_then(|tls| tls.alert.as_ref()).map(|(number, _)| *number);
+                parameters.extend(alert.map(Self::AlertId));
+                parameters.extend(alert.and_then(alert_name).map(Self::AlertMessage));
+            }
+            Some("http_response_header_section_size") => {
+                let read = failure.bytes.header_limit.unwrap_or_default().max(failure.bytes.received);
+                parameters.extend((read > 0).then_some(Self::HeaderSectionSize(read)));
+            }
+            Some("http_response_transfer_coding") => parameters.push(Self::Coding("chunked")),
+            _ => {}
+        }
+        let received = failure.response.as_ref().map(|response| response.status);
+        parameters.extend(received.filter(|status| (100..=599).contains(status)).map(Self::ReceivedStatus));
+        parameters
+    }
+
+    fn write(self, field: &mut String) {
+        // Writing to a string cannot fail.
+        let _written = match self {
+            Self::Rcode(rcode) => write!(field, "; rcode={}", quoted(rcode)),
+            Self::InfoCode(number) => write!(field, "; info-code={number}"),
+            Self::AlertId(number) => write!(field, "; alert-id={number}"),
+            Self::AlertMessage(name) => write!(field, "; alert-message={name}"),
+            Self::HeaderSectionSize(bytes) => write!(field, "; header-section-size={bytes}"),
+            Self::Coding(coding) => write!(field, "; coding={coding}"),
+            Self::ReceivedStatus(status) => write!(field, "; received-status={status}"),
+        };
+    }
+}
+
+/// Our member of the list for a failure of an upstream.
+pub(super) fn of_failure(report: &Report<'_>) -> HeaderValue {
+    let visitor = report.visitor();
+    let mut field = String::from(US);
+    if let Some(error) = visitor.fault.proxy_error() {
+        field.push_str("; error=");
+        field.push_str(error);
+    }
+    for parameter in &visitor.parameters {
+        parameter.write(&mut field);
+    }
+    if let Some(operator) = report.operator() {
+        if let Some(next_hop) = next_hop(operator.failure()) {
+            field.push_str("; next-hop=");
+            field.push_str(&quoted(&next_hop));
+        }
+        field.push_str("; details=");
+        field.push_str(&quoted(operator.detail()));
+    }
+    value(&field)
+}
+
+/// Our member of the list for what was not an upstream's failure. The client's doing is `http_request_error` with the
+/// status that it was answered with (section 2.3.16); an overload is an answer of our own; the rest is our own error.
+pub(super) fn of_refusal(status: http::StatusCode) -> HeaderValue {
+    match status.as_u16() {
+        code @ (400..=499 | 501 | 505) => value(&format!("{US}; error=http_request_error; status-code={code}")),
+        503 => value(&format!("{US}; error=proxy_internal_response")),
+        _ => value(&format!("{US}; error=proxy_internal_error")),
+    }
+}
+
+fn value(field: &str) -> HeaderValue {
+    HeaderValue::from_str(field).unwrap_or(HeaderValue::from_static(US))
+}
+
+/// The address that was tried, or else the host and port as configured.
+fn next_hop(failure: &Failure) -> Option<String> {
+    failure.peer.as_ref().map(ToString::to_string).or_else(|| failure.target.as_ref().map(authority))
+}
+
+fn authority(target: &Target) -> String {
+    match &target.socket {
+        Some(path) => format!("unix:{path}"),
+        None if target.host.contains(':') => format!("[{}]:{}", target.host, target.port),
+        None => format!("{}:{}", target.host, target.port),
+    }
+}
+
+/// A String of Structured Fields (RFC 9651, section 3.3.3): printable ASCII in quotes, with `"` and `\` escaped. What is not
+/// ASCII is written in the nearest ASCII or as `?`, and a very long text is cut, so that the head stays small.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars().take(LONGEST_STRING) {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            ' '..='~' => quoted.push(character),
+            '\u{2018}' | '\u{2019}' => quoted.push('\''),
+            '\u{201c}' | '\u{201d}' => quoted.push_str("\\\""),
+            '\u{2010}'..='\u{2015}' => quoted.push('-'),
+            '\u{2026}' => quoted.push_str("..."),
+            _ if character.is_whitespace() => quoted.push(' '),
+            _ => quoted.push('?'),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// What the name server said. Where the fault follows from one answer only, it is that one.
+fn rcode(failure: &Failure) -> Option<&'static str> {
+    let implied = IMPLIED_RCODES.iter().find(|(fault, _)| *fault == failure.fault).map(|(_, rcode)| *rcode);
+    implied.or_else(|| failure.dns.as_ref()?.answers.iter().rev().find_map(|answer| answer.rcode))
+}
+
+fn info_code(failure: &Failure) -> Option<u16> {
+    failure.dns.as_ref()?.answers.iter().flat_map(|answer| &answer.extended).map(|(code, _)| *code).next()
+}
+
+/// The registered name of a TLS alert (IANA, "TLS Alerts").
+fn alert_name(number: u8) -> Option<&'static str> {
+    ALERTS.iter().find(|(of, _)| *of == number).map(|(_, name)| *name)
+}
+
+/// How this proxy calls itself: the deployment's name, once one can be configured (section 2).
+const US: &str = "why502";
+
+const IMPLIED_RCODES: &[(Fault, &str)] =
+    &[(Fault::DnsNameNotFound, "NXDOMAIN"), (Fault::DnsNoRecords, "NOERROR"), (Fault::DnsRefused, "REFUSED")];
+
+/// Characters of a text in the field.
+const LONGEST_STRING: usize = 400;
+
+const ALERTS: &[(u8, &str)] = &[
+    (0, "close_notify"),
+    (10, "unexpected_message"),
+    (20, "bad_record_mac"),
+    (22, "record_overflow"),
+    (30, "decompression_failure"),
+    (40, "handshake_failure"),
+    (42, "bad_certificate"),
+    (43, "unsupported_certificate"),
+    (44, "certificate_revoked"),
+    (45, "certificate_expired"),
+    (46, "certificate_unknown"),
+    (47, "illegal_parameter"),
+    (48, "unknown_ca"),
+    (49, "access_denied"),
+    (50, "decode_error"),
+    (51, "decrypt_error"),
+    (70, "protocol_version"),
+    (71, "insufficient_security"),
+    (80, "internal_error"),
+    (86, "inappropriate_fallback"),
+    (90, "user_canceled"),
+    (100, "no_renegotiation"),
+    (109, "missing_extension"),
+    (110, "unsupported_extension"),
+    (112, "unrecognized_name"),
+    (113, "bad_certificate_status_response"),
+    (115, "unknown_psk_identity"),
+    (116, "certificate_required"),
+    (120, "no_application_protocol"),
+    (121, "ech_required"),
+];

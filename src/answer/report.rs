@@ -1,0 +1,205 @@
+//! Owns what each reader may know, as types: a `VisitorReport` has no field for an address, a name, a port, a path, a command
+//! or an error's text, so that no renderer can leak one. An `OperatorReport` has the case and the diagnosis beside it.
+
+use std::time::Duration;
+
+use super::occurrence::Occurrence;
+use super::place::Place;
+use super::proxy_status::Parameter;
+use crate::diagnosis::Audience;
+use crate::diagnosis::Case;
+use crate::diagnosis::Cause;
+use crate::diagnosis::Diagnosis;
+use crate::diagnosis::Evidence;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::Stage;
+
+/// A failure as it is told to one reader.
+#[derive(Debug, Clone)]
+pub enum Report<'a> {
+    /// To somebody who only wanted the page.
+    Visitor(VisitorReport<'a>),
+    /// To somebody who may see the inside.
+    Operator(OperatorReport<'a>),
+}
+
+/// What everybody may know of a failure.
+#[derive(Debug, Clone)]
+pub struct VisitorReport<'a> {
+    pub(super) fault: Fault,
+    pub(super) cause: Cause,
+    pub(super) confidence: f64,
+    pub(super) causes: &'a [(Cause, f64)],
+    pub(super) summary: &'a str,
+    pub(super) steps: Vec<PublicStep<'a>>,
+    pub(super) parameters: Vec<Parameter>,
+    pub(super) occurrence: Occurrence<'a>,
+}
+
+/// A step that everybody may read. It has no field for a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct PublicStep<'a> {
+    pub(super) audience: Audience,
+    pub(super) text: &'a str,
+}
+
+/// What operators know beyond that.
+#[derive(Debug, Clone)]
+pub struct OperatorReport<'a> {
+    pub(super) visitor: VisitorReport<'a>,
+    pub(super) case: &'a Case,
+    pub(super) diagnosis: &'a Diagnosis,
+}
+
+/// How long the stage that failed had taken, and what it was allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timing {
+    pub(super) stage: Stage,
+    pub(super) took: Duration,
+    pub(super) limit: Option<Duration>,
+}
+
+/// A step as one reader is shown it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShownStep<'a> {
+    pub(super) audience: Audience,
+    pub(super) text: &'a str,
+    pub(super) command: Option<&'a str>,
+}
+
+impl<'a> Report<'a> {
+    /// What everybody may know of it.
+    #[must_use]
+    pub fn visitor(&self) -> &VisitorReport<'a> {
+        match self {
+            Self::Visitor(visitor) => visitor,
+            Self::Operator(operator) => &operator.visitor,
+        }
+    }
+
+    /// What only operators know; none in a visitor's report.
+    #[must_use]
+    pub fn operator(&self) -> Option<&OperatorReport<'a>> {
+        match self {
+            Self::Visitor(_) => None,
+            Self::Operator(operator) => Some(operator),
+        }
+    }
+
+    /// The sentence that tells the reader what happened.
+    pub(super) fn detail(&self) -> &'a str {
+        match self {
+            Self::Visitor(visitor) => visitor.summary,
+            Self::Operator(operator) => operator.detail(),
+        }
+    }
+
+    /// Every step that the reader may see, in order.
+    pub(super) fn steps(&self) -> Vec<ShownStep<'a>> {
+        match self {
+            Self::Visitor(visitor) => {
+                let shown =
+                    |step: &PublicStep<'a>| ShownStep { audience: step.audience, text: step.text, command: None };
+                visitor.steps.iter().map(shown).collect()
+            }
+            Self::Operator(operator) => {
+                let steps = operator.diagnosis.steps.iter();
+                let command = |command: &'a Option<String>| command.as_deref();
+                steps
+                    .map(|step| ShownStep {
+                        audience: step.audience,
+                        text: &step.text,
+                        command: command(&step.command),
+                    })
+                    .collect()
+            }
+        }
+    }
+
+    /// The steps for that audience.
+    pub(super) fn steps_for(&self, audience: Audience) -> Vec<ShownStep<'a>> {
+        self.steps().into_iter().filter(|step| step.audience == audience).collect()
+    }
+}
+
+impl<'a> VisitorReport<'a> {
+    /// Takes from the case and the diagnosis what everybody may know.
+    #[must_use]
+    pub fn new(case: &Case, diagnosis: &'a Diagnosis, occurrence: Occurrence<'a>) -> Self {
+        let public = diagnosis.steps.iter().filter(|step| !step.private && step.command.is_none());
+        Self {
+            fault: diagnosis.fault,
+            cause: diagnosis.cause,
+            confidence: diagnosis.confidence,
+            causes: &diagnosis.causes,
+            summary: &diagnosis.summary,
+            steps: public.map(|step| PublicStep { audience: step.audience, text: &step.text }).collect(),
+            parameters: Parameter::of(case.failure()),
+            occurrence,
+        }
+    }
+
+    /// What was observed.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// When it happened, and under which ids.
+    #[must_use]
+    pub fn occurrence(&self) -> &Occurrence<'a> {
+        &self.occurrence
+    }
+
+    /// The causes besides the likeliest, without those that nobody would bet on.
+    pub(super) fn other_causes(&self) -> impl Iterator<Item = (Cause, f64)> {
+        let worth_naming = |(cause, confidence): &(Cause, f64)| *cause != self.cause && *confidence >= 0.05;
+        self.causes.iter().copied().filter(worth_naming)
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place::of(self.fault)
+    }
+}
+
+impl<'a> OperatorReport<'a> {
+    /// Takes everything.
+    #[must_use]
+    pub fn new(case: &'a Case, diagnosis: &'a Diagnosis, occurrence: Occurrence<'a>) -> Self {
+        Self { visitor: VisitorReport::new(case, diagnosis, occurrence), case, diagnosis }
+    }
+
+    /// The most telling failure.
+    pub(super) fn failure(&self) -> &'a Failure {
+        self.case.failure()
+    }
+
+    pub(super) fn detail(&self) -> &'a str {
+        &self.diagnosis.detail
+    }
+
+    pub(super) fn evidence(&self) -> &'a [Evidence] {
+        &self.diagnosis.evidence
+    }
+
+    pub(super) fn attempts(&self) -> &'a [Failure] {
+        &self.case.attempts
+    }
+
+    /// How long the stage that failed had taken, against its limit.
+    pub(super) fn timing(&self, failure: &Failure) -> Timing {
+        let stage = failure.fault.stage();
+        let timeouts = &self.case.settings.timeouts;
+        let configured = match stage {
+            Stage::Resolve => Some(timeouts.resolve),
+            Stage::Connect => Some(timeouts.connect),
+            Stage::Tls => Some(timeouts.tls),
+            Stage::Send => Some(timeouts.send),
+            Stage::Response => Some(timeouts.response),
+            Stage::Body => Some(timeouts.body),
+            Stage::Gateway | Stage::Upstream => None,
+        };
+        Timing { stage, took: failure.stage_elapsed, limit: failure.limit.or(configured) }
+    }
+}

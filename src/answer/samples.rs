@@ -1,0 +1,137 @@
+//! Owns the stories that the tests of this room tell: a refused connection as in the contract, and one with a token in every
+//! private field.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Moment;
+use super::Occurrence;
+use super::OperatorReport;
+use super::Report;
+use super::VisitorReport;
+use crate::config::Platform;
+use crate::config::Timeouts;
+use crate::diagnosis::Audience;
+use crate::diagnosis::Case;
+use crate::diagnosis::Cause;
+use crate::diagnosis::Diagnosis;
+use crate::diagnosis::Evidence;
+use crate::diagnosis::Step;
+use crate::diagnosis::case::Here;
+use crate::diagnosis::case::RequestFacts;
+use crate::diagnosis::case::Settings;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::Peer;
+use crate::fault::failure::Target;
+
+/// A case and what was concluded from it.
+#[derive(Debug)]
+pub(super) struct Story {
+    pub(super) case: Case,
+    pub(super) diagnosis: Diagnosis,
+}
+
+impl Story {
+    /// A closed port on a host that is alive.
+    pub(super) fn refused() -> Self {
+        let mut failure = Failure::new(Fault::ConnectionRefused);
+        failure.target = Some(target("http://app-1.internal:3000", "app-1.internal", 3000));
+        failure.peer = Some(Peer::Tcp("10.0.0.5:3000".parse().unwrap()));
+        failure.elapsed = Duration::from_micros(400);
+        failure.stage_elapsed = Duration::from_micros(300);
+        Self {
+            case: case(vec![failure]),
+            diagnosis: Diagnosis {
+                fault: Fault::ConnectionRefused,
+                cause: Cause::OriginDown,
+                confidence: 0.86,
+                causes: vec![(Cause::OriginDown, 0.86), (Cause::Firewall, 0.08)],
+                evidence: vec![
+                    evidence("port_closed_host_alive", "port 3000 is closed, but the host answers on port 22", Cause::OriginDown, 1.5),
+                    evidence("refused_at_once", "the refusal came back within 0.4 ms, so nothing on the way held it up", Cause::OriginDown, 0.8),
+                    evidence("worked_a_minute_ago", "the same server answered 51 seconds ago", Cause::Firewall, -0.6),
+                ],
+                summary: "The site's server is not accepting connections right now. It may be restarting, or it may have stopped."
+                    .to_owned(),
+                detail: "app-1.internal (10.0.0.5) refused the connection on port 3000 after 0.4 ms: the host is alive and nothing listens there."
+                    .to_owned(),
+                steps: vec![
+                    step(Audience::Visitor, "Try again in a minute or two. Most failures of this kind are short.", None),
+                    step(Audience::Visitor, "See whether the site has a status page that says more.", None),
+                    step(Audience::Visitor, "If it stays like this, tell the site's owner, with the request's id.", None),
+                    step(Audience::Owner, "Check that the application runs, and read its log for why it stopped.", None),
+                    step(Audience::Owner, "See which program listens on port 3000, and on which address.", Some("ss -ltnp 'sport = :3000'")),
+                    step(Audience::Owner, "Ask the server directly, past this proxy.", Some("curl -v --max-time 5 --resolve app-1.internal:3000:10.0.0.5 http://app-1.internal:3000/")),
+                ],
+            },
+        }
+    }
+
+    /// The same words for any fault and cause.
+    pub(super) fn of(fault: Fault, cause: Cause) -> Self {
+        let mut story = Self::refused();
+        story.case.attempts[0].fault = fault;
+        story.diagnosis.fault = fault;
+        story.diagnosis.cause = cause;
+        story.diagnosis.causes = vec![(cause, 0.86), (Cause::Unknown, 0.08)];
+        story
+    }
+
+    pub(super) fn for_visitor<'a>(&'a self, occurrence: Occurrence<'a>) -> Report<'a> {
+        Report::Visitor(VisitorReport::new(&self.case, &self.diagnosis, occurrence))
+    }
+
+    pub(super) fn for_operator<'a>(&'a self, occurrence: Occurrence<'a>) -> Report<'a> {
+        Report::Operator(OperatorReport::new(&self.case, &self.diagnosis, occurrence))
+    }
+}
+
+/// 1 March 2026, half past nine.
+pub(super) const OCCURRENCE: Occurrence<'static> = Occurrence {
+    request_id: "01JNWZ8Q4T5K3V9XH2M7RDCAEB",
+    at: Moment(1_772_357_400_000),
+    incident: Some("01JNWZ7F0G1Y6S8PBN4QWKCT3D"),
+    retry_after: None,
+    repeatable: true,
+};
+
+pub(super) fn case(attempts: Vec<Failure>) -> Case {
+    Case {
+        attempts,
+        telling: 0,
+        request: RequestFacts::default(),
+        settings: Settings {
+            upstream: "app".to_owned(),
+            servers: 2,
+            platform: Platform::Generic,
+            timeouts: Timeouts {
+                resolve: Duration::from_secs(2),
+                connect: Duration::from_secs(3),
+                tls: Duration::from_secs(5),
+                send: Duration::from_secs(30),
+                response: Duration::from_secs(60),
+                body: Duration::from_secs(60),
+                tunnel: Duration::from_secs(3600),
+            },
+            pool_idle: Duration::from_secs(55),
+            response_header_bytes: 65_536,
+            retry_attempts: 2,
+            client_certificate: false,
+            name_servers: Vec::new(),
+        },
+        here: Here::default(),
+    }
+}
+
+pub(super) fn target(url: &str, host: &str, port: u16) -> Target {
+    Target { upstream: Arc::from("app"), url: Arc::from(url), host: Arc::from(host), port, tls: false, socket: None }
+}
+
+pub(super) fn evidence(id: &'static str, says: &str, points_to: Cause, weight: f64) -> Evidence {
+    Evidence { id, says: says.to_owned(), points_to, weight }
+}
+
+pub(super) fn step(audience: Audience, text: &str, command: Option<&str>) -> Step {
+    Step { audience, text: text.to_owned(), command: command.map(str::to_owned), private: command.is_some() }
+}

@@ -1,0 +1,96 @@
+//! Owns how numbers are said to a person: how sure, how long, how long to wait.
+
+use std::time::Duration;
+
+/// How sure a confidence is, in a word.
+pub(super) fn how_sure(confidence: f64) -> &'static str {
+    match percent(confidence) {
+        85.. => "very likely",
+        60..85 => "likely",
+        35..60 => "possible",
+        _ => "only a guess",
+    }
+}
+
+/// A confidence as a whole number of hundredths.
+pub(super) fn percent(confidence: f64) -> u8 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits, and NaN is 0")]
+    let percent = (confidence * 100.0).round().clamp(0.0, 100.0) as u8;
+    percent
+}
+
+/// A duration with as many digits as are worth reading: `0.4 ms`, `250 ms`, `3 s`, `2.19 s`, `5 min`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let (number, digits, unit) = match duration.as_millis() {
+        0..10 => (seconds * 1000.0, 1, "ms"),
+        10..1000 => (seconds * 1000.0, 0, "ms"),
+        1000..120_000 => (seconds, 2, "s"),
+        _ => (seconds / 60.0, 1, "min"),
+    };
+    let number = format!("{number:.digits$}");
+    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
+    format!("{number} {unit}")
+}
+
+/// A number of seconds to wait, in the largest unit that does not mislead.
+pub(super) fn wait(seconds: u64) -> String {
+    let (count, unit) = match seconds {
+        0..=90 => (seconds, "second"),
+        91..=5400 => (seconds.div_ceil(60), "minute"),
+        _ => (seconds.div_ceil(3600), "hour"),
+    };
+    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::duration;
+    use super::how_sure;
+    use super::percent;
+    use super::wait;
+
+    #[test]
+    fn a_confidence_is_said_in_a_word_and_in_hundredths() {
+        for (confidence, word, hundredths) in [
+            (0.996, "very likely", 100),
+            (0.86, "very likely", 86),
+            (0.6, "likely", 60),
+            (0.354, "possible", 35),
+            (0.1, "only a guess", 10),
+            (f64::NAN, "only a guess", 0),
+        ] {
+            assert_eq!((how_sure(confidence), percent(confidence)), (word, hundredths));
+        }
+    }
+
+    #[test]
+    fn a_duration_has_as_many_digits_as_are_worth_reading() {
+        for (micros, words) in [
+            (0, "0 ms"),
+            (400, "0.4 ms"),
+            (250_300, "250 ms"),
+            (3_000_000, "3 s"),
+            (2_190_000, "2.19 s"),
+            (300_000_000, "5 min"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(micros)), words);
+        }
+    }
+
+    #[test]
+    fn a_wait_is_said_in_the_unit_that_a_person_would_use() {
+        for (seconds, words) in [
+            (1, "1 second"),
+            (30, "30 seconds"),
+            (90, "90 seconds"),
+            (91, "2 minutes"),
+            (600, "10 minutes"),
+            (7200, "2 hours"),
+        ] {
+            assert_eq!(wait(seconds), words);
+        }
+    }
+}
