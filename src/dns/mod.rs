@@ -1,0 +1,202 @@
+//! Owns the way from names to addresses: the hosts file, what is remembered, the name servers; and a `Failure` that says who
+//! said what where there are none.
+//!
+//! Which response code or error means which fault is in `fault::classify::dns`; connecting to an address is `upstream`'s.
+
+mod addresses;
+mod answer;
+mod cache;
+mod lookup;
+mod outcome;
+mod query;
+mod system;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::RwLockReadGuard;
+use std::sync::RwLockWriteGuard;
+use std::time::Duration;
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+
+pub use self::addresses::Addresses;
+use self::cache::Asker;
+use self::cache::Cache;
+use self::cache::Memory;
+use self::lookup::Finding;
+use self::lookup::Plan;
+use self::system::Change;
+use self::system::Files;
+use self::system::Watched;
+use self::turns::Turns;
+use crate::config;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::DnsEvidence;
+
+/// Names to addresses, for the whole process: it is shared by all threads, and no lock is held while anybody waits.
+#[derive(Debug)]
+pub struct Resolver {
+    system: Watched,
+    cache: RwLock<Cache>,
+    turns: Turns,
+    patience: Duration,
+}
+
+impl Resolver {
+    /// A resolver that asks the configured name servers, or the system's where none is configured.
+    ///
+    /// The system's files are read now, and again when they have changed.
+    #[must_use]
+    pub fn new(settings: &config::Dns) -> Self {
+        Self::with(settings, Files::default(), PATIENCE)
+    }
+
+    fn with(settings: &config::Dns, files: Files, patience: Duration) -> Self {
+        Self {
+            system: Watched::new(&settings.servers, files, Instant::now()),
+            cache: RwLock::new(Cache::new(settings)),
+            turns: Turns::default(),
+            patience,
+        }
+    }
+
+    /// The addresses that are known without asking anybody.
+    #[must_use]
+    pub fn known(&self, name: &str) -> Option<Arc<Addresses>> {
+        let now = Instant::now();
+        match self.recall(&lower_case(name), Asker { since: now, limit: Duration::ZERO }, now) {
+            Memory::Addresses(addresses) => Some(addresses),
+            Memory::InNeed(_) | Memory::Failure(..) | Memory::Nothing => None,
+        }
+    }
+
+    /// Turns a name (without brackets, in any case) into addresses within the limit, which covers everything.
+    ///
+    /// Those who want the same name at the same time share one look-up.
+    ///
+    /// # Errors
+    ///
+    /// A failure of the stage `resolve`, with what each name server said; or this host's own, if it has no descriptor or no
+    /// port left to ask with.
+    pub async fn resolve(&self, name: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
+        let name = &*lower_case(name);
+        let limit = limit.min(LONGEST_LIMIT);
+        let asker = Asker { since: Instant::now(), limit };
+        let deadline = (asker.since + limit).into();
+        let turn = match self.recall(name, asker, asker.since) {
+            Memory::Addresses(addresses) => return Ok(addresses),
+            Memory::Failure(failure, left) => return Err(told_again(&failure, left, asker)),
+            Memory::InNeed(addresses) => match self.turns.take_if_free(name) {
+                Some(turn) => turn,
+                None => return Ok(addresses),
+            },
+            Memory::Nothing => match timeout_at(deadline, self.turns.take(name)).await {
+                Ok(turn) => turn,
+                Err(_) => return self.conclude(name, late(name), asker),
+            },
+        };
+        // Whoever had the turn before may have found the answer.
+        match self.recall(name, asker, Instant::now()) {
+            Memory::Addresses(addresses) => return Ok(addresses),
+            Memory::Failure(failure, left) => return Err(told_again(&failure, left, asker)),
+            Memory::InNeed(_) | Memory::Nothing => {}
+        }
+        let system = self.system.current();
+        let candidates = system.candidates(name);
+        let plan = Plan { name, candidates, servers: &system.servers, patience: self.patience, deadline };
+        let finding = lookup::look_up(&plan).await;
+        let answer = self.conclude(name, finding, asker);
+        drop(turn);
+        answer
+    }
+
+    /// The servers that are asked, in order.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<SocketAddr> {
+        self.system.current().servers.clone()
+    }
+
+    /// None of the name's addresses could be connected to: they may be old, so the next one who wants them asks anew, before
+    /// their time is over but at most once a second.
+    pub fn distrust(&self, name: &str) {
+        self.cache_mut().distrust(&lower_case(name), Instant::now());
+    }
+
+    fn recall(&self, name: &str, asker: Asker, now: Instant) -> Memory {
+        if self.system.refresh(now) == Change::OtherServers {
+            self.cache_mut().forget_failures();
+        }
+        if let Some(addresses) = self.system.current().without_asking(name) {
+            return Memory::Addresses(addresses);
+        }
+        self.cache().recall(name, asker, now)
+    }
+
+    /// Remembers how a look-up ended, and answers whoever made it.
+    fn conclude(&self, name: &str, finding: Finding, asker: Asker) -> Result<Arc<Addresses>, Failure> {
+        let now = Instant::now();
+        let finding = match finding {
+            Finding::Addresses(..) => finding,
+            Finding::Failure(mut failure, ttl) => {
+                failure.limit = (failure.fault == Fault::DnsTimeout).then_some(asker.limit);
+                Finding::Failure(taking(failure, asker, now), ttl)
+            }
+        };
+        let learnt = self.cache_mut().learn(name, finding, now);
+        learnt.map_err(Arc::unwrap_or_clone)
+    }
+
+    fn cache(&self) -> RwLockReadGuard<'_, Cache> {
+        self.cache.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache_mut(&self) -> RwLockWriteGuard<'_, Cache> {
+        self.cache.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The limit ran out in the queue: somebody with a longer one is still asking.
+fn late(name: &str) -> Finding {
+    let mut failure = Failure::new(Fault::DnsTimeout);
+    let name = name.strip_suffix('.').unwrap_or(name).to_owned();
+    failure.dns = Some(DnsEvidence { name, ..DnsEvidence::default() });
+    Finding::Failure(failure, None)
+}
+
+/// A failure that another look-up met, for one more who wants the same name.
+fn told_again(failure: &Failure, left: Option<Duration>, asker: Asker) -> Failure {
+    let mut failure = failure.clone();
+    if let Some(evidence) = &mut failure.dns {
+        evidence.remembered = left;
+    }
+    taking(failure, asker, Instant::now())
+}
+
+fn taking(mut failure: Failure, asker: Asker, now: Instant) -> Failure {
+    failure.stage_elapsed = now.saturating_duration_since(asker.since);
+    failure.elapsed = failure.stage_elapsed;
+    failure
+}
+
+/// DNS knows no case (RFC 4343), and neither does the hosts file.
+fn lower_case(name: &str) -> Cow<'_, str> {
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
+/// How long a name server may be silent before the next one is asked. glibc's five seconds are longer than a request waits.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longer than anybody waits, and short enough to be added to any moment.
+const LONGEST_LIMIT: Duration = Duration::from_secs(3600);

@@ -1,0 +1,272 @@
+//! Owns what this host knows of names: resolv.conf and the hosts file, read again when they have changed.
+//!
+//! Whom to ask and under which names is decided here; the asking is `lookup`'s.
+
+use std::collections::HashMap;
+use std::fs;
+use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
+use std::net::SocketAddr;
+use std::net::SocketAddrV6;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use hickory_proto::rr::Name;
+use resolv_conf::ScopedIp;
+
+use crate::dns::addresses::Addresses;
+
+/// The host's settings for names at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct System {
+    /// The name servers, in the order in which they are asked; at least one.
+    pub(super) servers: Vec<SocketAddr>,
+    search: Search,
+    hosts: HashMap<Box<str>, Arc<Addresses>>,
+}
+
+/// How names with few dots are completed (resolv.conf(5)).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Search {
+    domains: Vec<String>,
+    /// A name with at least so many dots is asked for as it is written first.
+    ndots: usize,
+}
+
+/// The full names that a configured name may stand for, in the order in which they are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Candidates {
+    pub(super) names: Vec<Name>,
+    /// Whether the first one is the name as written.
+    pub(super) as_written_first: bool,
+}
+
+impl System {
+    /// Servers that were configured are asked for names as they are written; the search list belongs to the host's own.
+    fn read(configured: &[SocketAddr], files: &Files) -> Self {
+        let hosts =
+            fs::read(&files.hosts).map_or_else(|_| HashMap::new(), |text| hosts(&String::from_utf8_lossy(&text)));
+        if !configured.is_empty() {
+            return Self { servers: configured.to_vec(), search: Search::default(), hosts };
+        }
+        // Without the file, or without a server in it, glibc asks this host.
+        let (settings, _) = resolv_conf::Config::parse_with_errors(&fs::read(&files.resolv_conf).unwrap_or_default());
+        let mut servers: Vec<SocketAddr> =
+            settings.nameservers.iter().filter_map(name_server).take(MOST_SERVERS).collect();
+        if servers.is_empty() {
+            servers.push((Ipv4Addr::LOCALHOST, DNS_PORT).into());
+        }
+        Self { servers, search: Search::read(&settings), hosts }
+    }
+
+    /// Whether the same servers are asked for the same names.
+    fn asks_like(&self, other: &Self) -> bool {
+        (&self.servers, &self.search) == (&other.servers, &other.search)
+    }
+
+    /// The addresses that need no name server: the hosts file's, this host's own for `localhost` (RFC 6761, section 6.3), and
+    /// that of a literal.
+    pub(super) fn without_asking(&self, name: &str) -> Option<Arc<Addresses>> {
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if let Some(addresses) = self.hosts.get(name) {
+            return Some(Arc::clone(addresses));
+        }
+        let list = if name.rsplit('.').next() == Some("localhost") {
+            vec![IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv4Addr::LOCALHOST)]
+        } else {
+            vec![name.parse().ok()?]
+        };
+        Addresses::in_order(list, Vec::new()).map(Arc::new)
+    }
+
+    /// The full names that a name may stand for; none where it fits into no message.
+    pub(super) fn candidates(&self, name: &str) -> Candidates {
+        self.search.candidates(name)
+    }
+}
+
+impl Search {
+    fn read(settings: &resolv_conf::Config) -> Self {
+        let mut domains: Vec<String> = settings.get_last_search_or_domain().cloned().collect();
+        if domains.is_empty() {
+            domains.extend(settings.get_system_domain());
+        }
+        let ndots = usize::try_from(settings.ndots).unwrap_or(MOST_NDOTS).min(MOST_NDOTS);
+        Self { domains, ndots }
+    }
+
+    fn candidates(&self, name: &str) -> Candidates {
+        let as_written = absolute(name);
+        if name.ends_with('.') || self.domains.is_empty() {
+            return Candidates { names: as_written.into_iter().collect(), as_written_first: true };
+        }
+        let searched = self.domains.iter().filter_map(|domain| absolute(&format!("{name}.{domain}")));
+        if name.matches('.').count() >= self.ndots {
+            Candidates { names: as_written.into_iter().chain(searched).collect(), as_written_first: true }
+        } else {
+            Candidates { names: searched.chain(as_written).collect(), as_written_first: false }
+        }
+    }
+}
+
+/// The host's settings, kept up to date.
+#[derive(Debug)]
+pub(super) struct Watched {
+    configured: Vec<SocketAddr>,
+    files: Files,
+    current: ArcSwap<System>,
+    began: Instant,
+    /// When the files are looked at next, in milliseconds after the beginning.
+    due: AtomicU64,
+    /// What the files looked like when they were read; held while they are read again, never across an await.
+    seen: Mutex<Seen>,
+}
+
+/// Where the settings are.
+#[derive(Debug, Clone)]
+pub(super) struct Files {
+    pub(super) resolv_conf: PathBuf,
+    pub(super) hosts: PathBuf,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self { resolv_conf: PathBuf::from("/etc/resolv.conf"), hosts: PathBuf::from("/etc/hosts") }
+    }
+}
+
+/// Whether the servers that are asked have changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// They have, so that what the old ones failed to say is worth nothing.
+    OtherServers,
+    /// They have not.
+    None,
+}
+
+impl Watched {
+    pub(super) fn new(configured: &[SocketAddr], files: Files, now: Instant) -> Self {
+        let seen = Mutex::new(Seen::of(&files));
+        let current = ArcSwap::from_pointee(System::read(configured, &files));
+        let due = AtomicU64::new(milliseconds(LOOK_EVERY));
+        Self { configured: configured.to_vec(), files, current, began: now, due, seen }
+    }
+
+    /// The settings as last read.
+    pub(super) fn current(&self) -> Arc<System> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again where they have changed, and looks at them only every few seconds.
+    pub(super) fn refresh(&self, now: Instant) -> Change {
+        let elapsed = milliseconds(now.saturating_duration_since(self.began));
+        let due = self.due.load(Ordering::Relaxed);
+        let next = elapsed.saturating_add(milliseconds(LOOK_EVERY));
+        let turn = elapsed >= due && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if turn { self.read_what_changed() } else { Change::None }
+    }
+
+    fn read_what_changed(&self) -> Change {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Seen::of(&self.files);
+        if *seen == found {
+            return Change::None;
+        }
+        let system = System::read(&self.configured, &self.files);
+        let change = if system.asks_like(&self.current.load()) { Change::None } else { Change::OtherServers };
+        self.current.store(Arc::new(system));
+        *seen = found;
+        change
+    }
+}
+
+/// What the files look like from outside. An editor that replaces a file changes its inode, even within one tick of the clock.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    resolv_conf: Option<Trace>,
+    hosts: Option<Trace>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Trace {
+    modified: (i64, i64),
+    length: u64,
+    inode: u64,
+}
+
+impl Seen {
+    fn of(files: &Files) -> Self {
+        Self { resolv_conf: Trace::of(&files.resolv_conf), hosts: Trace::of(&files.hosts) }
+    }
+}
+
+impl Trace {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        let modified = (metadata.mtime(), metadata.mtime_nsec());
+        Some(Self { modified, length: metadata.len(), inode: metadata.ino() })
+    }
+}
+
+/// hosts(5): an address and its names on each line; a name on several lines has all of their addresses.
+fn hosts(text: &str) -> HashMap<Box<str>, Arc<Addresses>> {
+    let mut found: HashMap<Box<str>, Vec<IpAddr>> = HashMap::new();
+    for line in text.lines() {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let Some(address) = words.next().and_then(|word| word.parse().ok()) else { continue };
+        for name in words {
+            let name = name.to_ascii_lowercase();
+            found.entry(name.strip_suffix('.').unwrap_or(&name).into()).or_default().push(address);
+        }
+    }
+    let in_order =
+        |(name, list): (Box<str>, Vec<IpAddr>)| Some((name, Arc::new(Addresses::in_order(list, Vec::new())?)));
+    found.into_iter().filter_map(in_order).collect()
+}
+
+/// A server's address; one that is link-local needs its interface, by number or by name.
+fn name_server(address: &ScopedIp) -> Option<SocketAddr> {
+    match address {
+        ScopedIp::V4(address) => Some((*address, DNS_PORT).into()),
+        ScopedIp::V6(address, scope) => {
+            let scope = scope.as_deref().map_or(Some(0), interface)?;
+            Some(SocketAddrV6::new(*address, DNS_PORT, 0, scope).into())
+        }
+    }
+}
+
+fn interface(scope: &str) -> Option<u32> {
+    let index =
+        || fs::read_to_string(Path::new("/sys/class/net").join(scope).join("ifindex")).ok()?.trim().parse().ok();
+    scope.parse().ok().or_else(index)
+}
+
+/// The name from the root of the tree, in the form in which it goes over the wire (RFC 5891 where it is not ASCII).
+fn absolute(name: &str) -> Option<Name> {
+    let parsed = if name.is_ascii() { Name::from_ascii(name) } else { Name::from_utf8(name) };
+    let mut name = parsed.ok()?;
+    name.set_fqdn(true);
+    Some(name)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+const DNS_PORT: u16 = 53;
+
+/// glibc's MAXNS and RES_MAXNDOTS.
+const MOST_SERVERS: usize = 3;
+const MOST_NDOTS: usize = 15;
