@@ -4,3 +4,6 @@ pub mod config;
 pub mod fault;
 
 pub mod diagnosis;
+pub mod route;
+
+pub mod proxy;
