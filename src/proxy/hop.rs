@@ -1,0 +1,167 @@
+//! Owns what belongs to one connection only (RFC 9110, section 7.6.1): which fields those are, and their removal.
+//!
+//! The same rules hold in both directions. A `Connection` field cannot take away what frames a message, what is meant for
+//! every recipient, or what this proxy adds: a sender must not name an end-to-end field, so such an option is ignored.
+
+use http::HeaderMap;
+use http::HeaderName;
+use http::HeaderValue;
+use http::header;
+
+use super::fields::Field;
+use super::fields::Fields;
+use super::fields::HTTP2_SETTINGS;
+use super::fields::KEEP_ALIVE;
+use super::fields::PROXY_AUTHENTICATION_INFO;
+use super::fields::PROXY_CONNECTION;
+use super::fields::PROXY_STATUS;
+use super::fields::TRACEPARENT;
+use super::fields::TRACESTATE;
+use super::fields::X_FORWARDED;
+use super::fields::X_REQUEST_ID;
+
+/// The fields that a `Connection` field named; they are not passed on as trailers either.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Named(Vec<HeaderName>);
+
+impl Named {
+    /// What `Connection` names besides the options that this proxy knows itself. Nearly always nothing.
+    fn by(headers: &HeaderMap, fields: Fields) -> Self {
+        if !fields.has(Field::Connection) {
+            return Self::default();
+        }
+        let options = members(headers, &header::CONNECTION).filter(|option| !KNOWN.contains_ignoring_case(option));
+        let names = options.filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok());
+        Self(names.filter(|name| !is_end_to_end(name)).collect())
+    }
+
+    /// The trailers as they are passed on: without those that `Connection` named and those that must not be trailers
+    /// (RFC 9110, section 6.5.1).
+    #[must_use]
+    pub fn trailers(&self, mut trailers: HeaderMap) -> HeaderMap {
+        let unwelcome: Vec<HeaderName> =
+            trailers.keys().filter(|name| self.0.contains(name) || is_no_trailer(name)).cloned().collect();
+        for name in unwelcome {
+            trailers.remove(name);
+        }
+        trailers
+    }
+}
+
+/// Takes out everything that belongs to the connection on which the head came, and says what `Connection` named.
+pub fn strip(headers: &mut HeaderMap, fields: Fields) -> Named {
+    let named = Named::by(headers, fields);
+    for name in &named.0 {
+        headers.remove(name);
+    }
+    for (field, name) in HOP_BY_HOP {
+        if fields.has(field) {
+            headers.remove(name);
+        }
+    }
+    named
+}
+
+/// Whether `Connection` has this option.
+#[must_use]
+pub fn has_option(headers: &HeaderMap, fields: Fields, option: &str) -> bool {
+    fields.has(Field::Connection) && members(headers, &header::CONNECTION).any(|has| has.eq_ignore_ascii_case(option))
+}
+
+/// The members of a comma-separated list over all lines of a field, without empty ones and without any that is not text.
+pub fn members<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let members = headers.get_all(name).iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    let members = members.filter_map(|member| std::str::from_utf8(member).ok());
+    members.map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty())
+}
+
+/// A value that came from outside, made fit for an operator to read: one short line of printable ASCII.
+#[must_use]
+pub fn shown(value: &HeaderValue) -> String {
+    let printable = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '?' };
+    value.as_bytes().iter().take(MOST_SHOWN).map(printable).collect()
+}
+
+/// Whether a field is for every recipient, so that naming it in `Connection` has no effect.
+fn is_end_to_end(name: &HeaderName) -> bool {
+    END_TO_END.contains(name) || name.as_str().starts_with(X_FORWARDED)
+}
+
+fn is_no_trailer(name: &HeaderName) -> bool {
+    NO_TRAILER.contains(name) || HOP_BY_HOP.iter().any(|(_, hop)| hop == name) || name.as_str().starts_with(X_FORWARDED)
+}
+
+/// Options of `Connection` that say something to this proxy and name no field that is not removed anyway.
+const KNOWN: Options = Options(&["keep-alive", "close", "upgrade", "te", "http2-settings"]);
+
+struct Options(&'static [&'static str]);
+
+impl Options {
+    fn contains_ignoring_case(&self, option: &str) -> bool {
+        self.0.iter().any(|known| known.eq_ignore_ascii_case(option))
+    }
+}
+
+/// Removed even when `Connection` does not name them. What they ask for is applied first: `TE`, `Upgrade` and
+/// `Transfer-Encoding` are written again where this proxy asks for the same.
+const HOP_BY_HOP: [(Field, HeaderName); 11] = [
+    (Field::Connection, header::CONNECTION),
+    (Field::Http2Settings, HTTP2_SETTINGS),
+    (Field::KeepAlive, KEEP_ALIVE),
+    (Field::ProxyAuthenticate, header::PROXY_AUTHENTICATE),
+    (Field::ProxyAuthenticationInfo, PROXY_AUTHENTICATION_INFO),
+    (Field::ProxyAuthorization, header::PROXY_AUTHORIZATION),
+    (Field::ProxyConnection, PROXY_CONNECTION),
+    (Field::Te, header::TE),
+    (Field::TransferEncoding, header::TRANSFER_ENCODING),
+    (Field::Upgrade, header::UPGRADE),
+    (Field::Token, super::fields::X_WHY502_TOKEN),
+];
+
+/// What `Connection` cannot take away.
+const END_TO_END: [HeaderName; 22] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::DATE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::RANGE,
+    header::SET_COOKIE,
+    header::TRAILER,
+    header::VIA,
+    header::WWW_AUTHENTICATE,
+    PROXY_STATUS,
+    TRACEPARENT,
+    TRACESTATE,
+    X_REQUEST_ID,
+];
+
+/// Fields of framing, routing, authentication and content, which mean nothing or harm behind a body.
+const NO_TRAILER: [HeaderName; 15] = [
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::COOKIE,
+    header::EXPECT,
+    header::FORWARDED,
+    header::HOST,
+    header::MAX_FORWARDS,
+    header::SET_COOKIE,
+    header::TRAILER,
+    header::VIA,
+    header::WWW_AUTHENTICATE,
+];
+
+/// Bytes of a value that an operator is shown.
+const MOST_SHOWN: usize = 80;
