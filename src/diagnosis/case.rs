@@ -2,11 +2,13 @@
 //!
 //! A case holds no clock and no handle, so that every story can be told again as a test.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::config::Platform;
 use crate::config::Timeouts;
 use crate::fault::Failure;
+use crate::fault::Fault;
 
 /// All that is known about one failing request.
 #[derive(Debug, Clone)]
@@ -72,9 +74,23 @@ pub struct Here {
     /// Whether this process runs in a container.
     pub in_container: bool,
     /// The addresses of this host's own interfaces, loopback included.
-    pub own_addresses: Vec<std::net::IpAddr>,
+    pub own_addresses: Vec<IpAddr>,
     /// The networks of this host's own interfaces.
     pub own_networks: Vec<ipnet::IpNet>,
+}
+
+impl Here {
+    /// Whether that address is this host's own, loopback included.
+    #[must_use]
+    pub fn owns(&self, address: IpAddr) -> bool {
+        address.is_loopback() || address.is_unspecified() || self.own_addresses.contains(&address)
+    }
+
+    /// Whether that address lies in a network of this host's own, so that no router is between.
+    #[must_use]
+    pub fn is_near(&self, address: IpAddr) -> bool {
+        self.own_networks.iter().any(|network| network.contains(&address))
+    }
 }
 
 impl Case {
@@ -83,5 +99,11 @@ impl Case {
     pub fn failure(&self) -> &Failure {
         #[expect(clippy::indexing_slicing, reason = "a case is built with at least one attempt and an index into them")]
         &self.attempts[self.telling]
+    }
+
+    /// The most telling failure, if its fault is one of these.
+    #[must_use]
+    pub fn failed_with(&self, faults: &[Fault]) -> Option<&Failure> {
+        Some(self.failure()).filter(|failure| faults.contains(&failure.fault))
     }
 }

@@ -1,8 +1,19 @@
 //! Owns the diagnosis: from a `Case` to ranked causes with their evidence and the checklist. Pure: no clock, no socket.
+//!
+//! `rules` look at the case and say what they see, `weigh` turns that into causes, `summary` and `detail` say it to a
+//! visitor and to an operator. Who a diagnosis is shown to, and in which form, is `answer`'s.
 
 pub mod case;
 pub mod cause;
+pub mod detail;
 pub mod evidence;
+pub mod rules;
+pub mod summary;
+pub mod weigh;
+mod wording;
+
+#[cfg(test)]
+mod stories;
 
 pub use self::case::Case;
 pub use self::cause::Cause;
@@ -24,11 +35,34 @@ pub struct Diagnosis {
     /// What speaks for and against them, weightiest first.
     pub evidence: Vec<Evidence>,
     /// One sentence for a visitor, without anything private.
-    pub summary: String,
+    ///
+    /// The same for every case with this fault and cause, so that an answer can be prepared once.
+    pub summary: &'static str,
     /// One sentence for the operator, with addresses, numbers and names.
     pub detail: String,
     /// What to do, in order.
     pub steps: Vec<Step>,
+}
+
+/// Concludes from a case why it likely happened.
+///
+/// `steps` is asked once, with the likeliest cause, for what to do about it.
+#[must_use]
+pub fn diagnose(case: &Case, steps: impl FnOnce(Cause) -> Vec<Step>) -> Diagnosis {
+    let failure = case.failure();
+    let evidence = rules::evidence(case);
+    let causes = weigh::weigh(failure.fault, &evidence);
+    let (likeliest, confidence) = causes.first().copied().unwrap_or((Cause::Unknown, 0.0));
+    Diagnosis {
+        fault: failure.fault,
+        cause: likeliest,
+        confidence,
+        causes,
+        evidence,
+        summary: summary::summary(failure.fault, likeliest),
+        detail: detail::detail(failure),
+        steps: steps(likeliest),
+    }
 }
 
 /// Whom a step is for.

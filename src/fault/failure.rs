@@ -329,6 +329,21 @@ impl Failure {
         self
     }
 
+    /// How long the stage that failed had taken, or the whole attempt where nobody measured the stage.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        if self.stage_elapsed.is_zero() { self.elapsed } else { self.stage_elapsed }
+    }
+
+    /// The address that the fault belongs to; none for a unix socket and where there was none yet.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self.peer {
+            Some(Peer::Tcp(address)) => Some(address),
+            Some(Peer::Unix(_)) | None => None,
+        }
+    }
+
     /// Whether no byte of the request reached the kernel, so that sending it again cannot do anything twice.
     #[must_use]
     pub fn nothing_sent(&self) -> bool {

@@ -1,0 +1,301 @@
+//! Owns the operator's sentence: what was observed, with everything that was measured, and no opinion.
+
+use super::wording::bytes;
+use super::wording::date;
+use super::wording::duration;
+use super::wording::errno;
+use super::wording::host;
+use super::wording::list;
+use super::wording::ordinal;
+use super::wording::place;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::Stage;
+use crate::fault::failure::Malformed;
+
+/// What was observed, in one sentence with peer, time, limit, error number, alert, response code, bytes and reuse.
+#[must_use]
+pub fn detail(failure: &Failure) -> String {
+    let observed = format!("{}{}", observed(failure), when(failure));
+    let further = [
+        failure.os_error.map(errno),
+        name_servers(failure),
+        alert(failure),
+        certificate(failure),
+        failure.malformed.as_ref().map(malformed),
+        spoken(failure),
+        addresses(failure),
+        reuse(failure),
+        traffic(failure),
+        transport(failure),
+    ];
+    let clauses: Vec<String> = std::iter::once(observed).chain(further.into_iter().flatten()).collect();
+    format!("{}.", clauses.join("; "))
+}
+
+/// The fault as a sentence about this server.
+fn observed(failure: &Failure) -> String {
+    let there = place(failure);
+    match failure.fault {
+        Fault::DnsNameNotFound => format!("The name {} does not exist", asked(failure)),
+        Fault::DnsNoRecords => format!("The name {} has no address", asked(failure)),
+        Fault::DnsServerFailure => format!("The name server could not answer for {}", asked(failure)),
+        Fault::DnsRefused => format!("The name server refused to answer for {}", asked(failure)),
+        Fault::DnsResolverUnreachable => format!("No name server could be reached to look up {}", asked(failure)),
+        Fault::DnsTimeout => format!("No name server answered for {}", asked(failure)),
+        Fault::ConnectionRefused => format!("{there} refused the connection"),
+        Fault::ConnectionTimedOut => format!("{there} did not accept the connection"),
+        Fault::HostUnreachable => format!("The host of {there} cannot be reached"),
+        Fault::NetworkUnreachable => format!("There is no route to the network of {there}"),
+        Fault::ConnectionProhibited => format!("This host does not permit a connection to {there}"),
+        Fault::LocalPortsExhausted => format!("This host has no local port left for a connection to {there}"),
+        Fault::FileDescriptorsExhausted => {
+            format!("This proxy has no file descriptor left for a connection to {there}")
+        }
+        Fault::SocketMissing => format!("There is no socket at {there}"),
+        Fault::SocketPermissionDenied => format!("This proxy may not use the socket {there}"),
+        Fault::SocketBacklogFull => format!("The queue of the socket {there} is full"),
+        Fault::TlsCertificateExpired => format!("The certificate of {there} has expired"),
+        Fault::TlsCertificateNotYetValid => format!("The certificate of {there} is not valid yet"),
+        Fault::TlsCertificateWrongName => format!("The certificate of {there} is for another name"),
+        Fault::TlsCertificateUntrusted => format!("The certificate of {there} is not trusted"),
+        Fault::TlsAlert => format!("{there} refused the TLS handshake"),
+        Fault::TlsNotSpoken => format!("{there} does not speak TLS"),
+        Fault::TlsHandshakeClosed => format!("{there} closed the connection during the TLS handshake"),
+        Fault::TlsHandshakeTimedOut => format!("{there} did not finish the TLS handshake"),
+        Fault::TlsProtocolError => format!("The TLS handshake with {there} failed"),
+        Fault::RequestSendTimedOut => format!("{there} stopped taking the request"),
+        Fault::ResetWhileSending => format!("{there} cut the connection while the request was sent"),
+        Fault::ResponseTimedOut => format!("{there} did not answer"),
+        Fault::ClosedBeforeResponse => format!("{there} closed the connection without an answer"),
+        Fault::ResetBeforeResponse => format!("{there} reset the connection without an answer"),
+        Fault::ResponseNotHttp => format!("{there} answered with something that is not HTTP"),
+        Fault::ResponseMalformed => format!("{there} sent an answer that is not valid HTTP"),
+        Fault::ResponseHeaderTooLarge => format!("{there} sent a head that is too large"),
+        Fault::H2StreamRefused => format!("{there} refused the HTTP/2 stream"),
+        Fault::H2StreamReset => format!("{there} reset the HTTP/2 stream"),
+        Fault::H2ConnectionError => format!("The HTTP/2 connection to {there} failed"),
+        Fault::UpgradeFailed => format!("{there} switched to a protocol that was not asked for"),
+        Fault::ResponseTruncated => format!("{there} ended its answer before it was complete"),
+        Fault::ResponseBodyTimedOut => format!("{there} stopped in the middle of its answer"),
+        Fault::ResponseChunkingInvalid => format!("{there} sent a chunk that is not valid"),
+        Fault::NoHealthyServer => "No server of the upstream is in service".to_owned(),
+        Fault::ServerAtCapacity => format!("{there} has as many requests as the limits set for it allow"),
+        Fault::ProxyLoop => "The request came back to this proxy".to_owned(),
+        Fault::UpstreamBadGateway => format!("{there} answered 502 itself"),
+        Fault::UpstreamUnavailable => format!("{there} answered 503 itself"),
+        Fault::UpstreamGatewayTimeout => format!("{there} answered 504 itself"),
+    }
+}
+
+/// The name that was looked up.
+fn asked(failure: &Failure) -> String {
+    failure.dns.as_ref().map_or_else(|| host(failure), |dns| dns.name.clone())
+}
+
+/// How long it took, and the limit where it is one that ran out.
+fn when(failure: &Failure) -> String {
+    match (failure.limit, failure.fault.stage()) {
+        (Some(limit), _) => format!(" within the limit of {}", duration(limit)),
+        (None, Stage::Gateway) => String::new(),
+        (
+            None,
+            Stage::Resolve
+            | Stage::Connect
+            | Stage::Tls
+            | Stage::Send
+            | Stage::Response
+            | Stage::Body
+            | Stage::Upstream,
+        ) => format!(" after {}", duration(failure.waited())),
+    }
+}
+
+fn name_servers(failure: &Failure) -> Option<String> {
+    let dns = failure.dns.as_ref()?;
+    let said = dns.answers.iter().map(|answer| {
+        let said = answer.rcode.unwrap_or("nothing");
+        let errors = answer.extended.iter().map(|(code, text)| format!(", extended error {code} {text}"));
+        let reached = answer.os_error.map(|number| format!(", {}", errno(number)));
+        let extra: String = errors.chain(reached).map(|text| text.trim_end().to_owned()).collect();
+        format!("{} said {said} after {}{extra}", answer.server, duration(answer.elapsed))
+    });
+    let said: Vec<String> = said.collect();
+    let answers = (!said.is_empty()).then(|| said.join(", "));
+    let remembered = dns.remembered.map(|left| format!("remembered for another {}", duration(left)));
+    let clauses: Vec<String> = answers.into_iter().chain(remembered).collect();
+    (!clauses.is_empty()).then(|| clauses.join("; "))
+}
+
+fn alert(failure: &Failure) -> Option<String> {
+    let (number, name) = failure.tls.as_ref()?.alert.as_ref()?;
+    Some(format!("its alert was {number} {name}"))
+}
+
+fn certificate(failure: &Failure) -> Option<String> {
+    let tls = failure.tls.as_ref()?;
+    let shown = tls.certificate.as_ref()?;
+    Some(format!(
+        "it was asked for as {} and shows {} for {}, issued by {}, valid from {} to {}",
+        tls.server_name,
+        shown.subject,
+        list(&shown.names),
+        shown.issuer,
+        date(shown.not_before),
+        date(shown.not_after)
+    ))
+}
+
+/// What was wrong with the answer's form.
+pub(super) fn malformed(malformed: &Malformed) -> String {
+    match malformed {
+        Malformed::StatusLine => "its status line is broken".to_owned(),
+        Malformed::Status(status) => format!("its status is {status}, which is outside 100 to 599"),
+        Malformed::Version => "its protocol version was not asked for".to_owned(),
+        Malformed::ContentLength(values) => format!("its Content-Length is {}", list(values)),
+        Malformed::LengthAndCoding => "it has both Content-Length and Transfer-Encoding".to_owned(),
+        Malformed::TransferCoding(coding) => format!("its Transfer-Encoding is {coding}"),
+        Malformed::FieldLine(number) => {
+            format!("its {} header line is broken", ordinal(u32::try_from(*number).unwrap_or(u32::MAX)))
+        }
+        Malformed::TooManyFields => "it has more header lines than are allowed".to_owned(),
+        Malformed::Excess => "bytes follow where its answer has ended".to_owned(),
+        Malformed::Upgrade(Some(protocol)) => format!("it said 101 and Upgrade: {protocol}"),
+        Malformed::Upgrade(None) => "it said 101 without an Upgrade field".to_owned(),
+        Malformed::Bloated(field, count) => format!("its head holds {field} {count} times"),
+        Malformed::ChunkSize => "a chunk's size is not a hexadecimal number".to_owned(),
+        Malformed::Other => "its form breaks the rules of HTTP".to_owned(),
+    }
+}
+
+fn spoken(failure: &Failure) -> Option<String> {
+    let foreign = matches!(failure.fault, Fault::ResponseNotHttp | Fault::TlsNotSpoken);
+    failure.spoken.filter(|_| foreign).map(|spoken| format!("it speaks {}", spoken.name()))
+}
+
+/// The other addresses that were tried, where there were any.
+fn addresses(failure: &Failure) -> Option<String> {
+    let tried = failure.addresses.iter().map(|tried| {
+        let number = tried.os_error.map(|number| format!(", {}", errno(number))).unwrap_or_default();
+        format!("{} {}{number} after {}", tried.address, tried.fault, duration(tried.elapsed))
+    });
+    let tried: Vec<String> = tried.collect();
+    (tried.len() > 1).then(|| format!("the addresses tried: {}", list(&tried)))
+}
+
+fn reuse(failure: &Failure) -> Option<String> {
+    let connection = failure.connection;
+    let idle = connection.idle.map(|idle| format!(" after {} idle", duration(idle))).unwrap_or_default();
+    let number = ordinal(connection.requests_served.saturating_add(1));
+    connection.reused.then(|| format!("on a connection reused{idle}, for its {number} request"))
+}
+
+/// How much went each way, where the request had begun to be sent.
+fn traffic(failure: &Failure) -> Option<String> {
+    let count = &failure.bytes;
+    let sent = if count.request_complete {
+        format!("the whole request ({}) was sent", bytes(count.request_sent))
+    } else {
+        format!("{} of the request were sent", bytes(count.request_sent))
+    };
+    let declared = count
+        .response_declared
+        .map(|length| format!(", {} of its body of {}", bytes(count.response_body), bytes(length)));
+    (count.request_sent > 0)
+        .then(|| format!("{sent} and {} received{}", bytes(count.received), declared.unwrap_or_default()))
+}
+
+fn transport(failure: &Failure) -> Option<String> {
+    let known = failure.transport?;
+    (known.unacknowledged > 0 || known.retransmits > 0).then(|| {
+        format!("{} packets are not acknowledged, {} were sent again", known.unacknowledged, known.total_retransmits)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::detail;
+    use crate::fault::Failure;
+    use crate::fault::Fault;
+    use crate::fault::failure::ByteCounts;
+    use crate::fault::failure::ConnectionEvidence;
+    use crate::fault::failure::DnsAnswer;
+    use crate::fault::failure::DnsEvidence;
+    use crate::fault::failure::Peer;
+    use crate::fault::failure::TlsEvidence;
+
+    fn failure(fault: Fault) -> Failure {
+        Failure {
+            peer: Some(Peer::Tcp("10.0.0.5:3000".parse().unwrap())),
+            stage_elapsed: Duration::from_micros(420),
+            ..Failure::new(fault)
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_its_error_number() {
+        let refused = Failure { os_error: Some(libc::ECONNREFUSED), ..failure(Fault::ConnectionRefused) };
+        assert_eq!(detail(&refused), "10.0.0.5:3000 refused the connection after 0.4 ms; ECONNREFUSED 111.");
+    }
+
+    #[test]
+    fn a_limit_is_told_as_a_limit() {
+        let late = failure(Fault::ConnectionTimedOut).after(Duration::from_secs(3));
+        assert_eq!(detail(&late), "10.0.0.5:3000 did not accept the connection within the limit of 3.0 s.");
+    }
+
+    #[test]
+    fn a_reused_connection_is_told_with_its_past_and_its_bytes() {
+        let connection = ConnectionEvidence {
+            reused: true,
+            idle: Some(Duration::from_secs(5)),
+            requests_served: 2,
+            ..ConnectionEvidence::default()
+        };
+        let bytes = ByteCounts { request_sent: 312, request_complete: true, ..ByteCounts::default() };
+        let closed = Failure { connection, bytes, ..failure(Fault::ClosedBeforeResponse) };
+        assert_eq!(
+            detail(&closed),
+            "10.0.0.5:3000 closed the connection without an answer after 0.4 ms; on a connection reused after 5.0 s \
+             idle, for its 3rd request; the whole request (312 bytes) was sent and 0 bytes received."
+        );
+    }
+
+    #[test]
+    fn a_lookup_is_told_with_what_each_name_server_said() {
+        let answer = DnsAnswer {
+            server: "10.0.0.53:53".parse().unwrap(),
+            rcode: Some("SERVFAIL"),
+            extended: vec![(9, "DNSKEY missing".to_owned()), (22, String::new())],
+            elapsed: Duration::from_millis(12),
+            os_error: None,
+        };
+        let dns = DnsEvidence { name: "app.internal".to_owned(), answers: vec![answer], ..DnsEvidence::default() };
+        let failed = Failure { dns: Some(dns), peer: None, ..failure(Fault::DnsServerFailure) };
+        assert_eq!(
+            detail(&failed),
+            "The name server could not answer for app.internal after 0.4 ms; 10.0.0.53:53 said SERVFAIL after 12 ms, \
+             extended error 9 DNSKEY missing, extended error 22."
+        );
+    }
+
+    #[test]
+    fn an_alert_is_told_with_its_number_and_name() {
+        let tls = TlsEvidence { alert: Some((116, "certificate_required".to_owned())), ..TlsEvidence::default() };
+        let refused = Failure { tls: Some(tls), ..failure(Fault::TlsAlert) };
+        assert_eq!(
+            detail(&refused),
+            "10.0.0.5:3000 refused the TLS handshake after 0.4 ms; its alert was 116 certificate_required."
+        );
+    }
+
+    #[test]
+    fn every_fault_is_told_in_one_sentence_that_names_the_place() {
+        for fault in Fault::ALL {
+            let said = detail(&failure(fault));
+            assert!(said.ends_with('.') && !said.contains("..") && said.starts_with(char::is_alphanumeric), "{said}");
+        }
+    }
+}

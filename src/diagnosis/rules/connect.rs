@@ -1,0 +1,281 @@
+//! Owns the rules over opening a connection: addresses, ports, hosts, routes, unix sockets, and what this host has left.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::targets;
+use crate::diagnosis::Case;
+use crate::diagnosis::wording::counted;
+use crate::diagnosis::wording::duration;
+use crate::diagnosis::wording::errno;
+use crate::diagnosis::wording::list;
+use crate::diagnosis::wording::place;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::AddressFailure;
+use crate::fault::failure::Target;
+
+pub(super) fn port_closed_host_alive(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    let (address, waited) = (failure.address()?, duration(failure.waited()));
+    Some(format!(
+        "connecting to {address} was refused after {waited}: the host is up, since it answered, but nothing listens on \
+         port {}",
+        address.port()
+    ))
+}
+
+pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
+    let path = socket(case, Fault::ConnectionRefused)?;
+    Some(format!("the socket {path} is there, but nothing listens on it: the program that made it has ended"))
+}
+
+/// In a container, loopback is the container's own.
+pub(super) fn localhost_in_container(case: &Case) -> Option<String> {
+    let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
+    (case.here.in_container && is_here(address.ip())).then(|| {
+        format!("{address} is this container itself, not the host or another container, and nothing listens there")
+    })
+}
+
+/// Names such as localhost stand for both families, and many programs listen on one of them only.
+pub(super) fn one_loopback_family(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    let address = failure.address()?;
+    let tried = |wanted: fn(&IpAddr) -> bool| failure.addresses.iter().any(|tried| wanted(&tried.address.ip()));
+    let both = tried(IpAddr::is_ipv4) && tried(IpAddr::is_ipv6);
+    (address.is_ipv6() && address.ip().is_loopback() && !both).then(|| {
+        format!("only IPv6 was tried ({address}); many programs listen on 127.0.0.1 alone, which is another address")
+    })
+}
+
+pub(super) fn own_address_refused(case: &Case) -> Option<String> {
+    let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
+    (case.here.owns(address.ip()) && !is_here(address.ip())).then(|| {
+        let (ip, port) = (address.ip(), address.port());
+        format!("{ip} is this host's own address: a program that listens on 127.0.0.1:{port} (loopback) only is refused there")
+    })
+}
+
+pub(super) fn all_addresses_refused(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    all_alike(failure, Fault::ConnectionRefused)
+        .map(|tried| format!("{} refused the connection alike, so it is not one host alone", list(&tried)))
+}
+
+pub(super) fn every_server_refused(case: &Case) -> Option<String> {
+    case.failed_with(&[Fault::ConnectionRefused])?;
+    let refused = |failure: &&Failure| failure.fault == Fault::ConnectionRefused;
+    let servers = targets(case.attempts.iter().filter(refused));
+    (servers.len() > 1 && case.attempts.iter().all(|failure| refused(&failure)))
+        .then(|| format!("{} refused alike, one after the other", list(&servers)))
+}
+
+/// A name with a live and a dead address behind it leads to one that is gone, or to one that is not there yet.
+pub(super) fn addresses_differ(case: &Case) -> Option<String> {
+    let failure = case.failed_with(CONNECT)?;
+    let named = failure.target.as_ref().is_some_and(Target::is_named);
+    let same_family = |other: &&AddressFailure| {
+        failure.addresses.iter().any(|one| {
+            one.address.is_ipv4() == other.address.is_ipv4() && is_refusal(one.fault) != is_refusal(other.fault)
+        })
+    };
+    let differs = failure.addresses.iter().any(|tried| same_family(&tried));
+    let tried = failure.addresses.iter().map(|tried| format!("{} ({})", tried.address, tried.fault));
+    (named && differs).then(|| {
+        let tried: Vec<String> = tried.collect();
+        format!("the name leads to addresses that fail differently, {}: some of them may be old", list(&tried))
+    })
+}
+
+/// A host that is absent is reported only when nobody answered for its address, which takes a second or more. What
+/// comes back at once was sent by a firewall.
+pub(super) fn rejected_at_once(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::HostUnreachable])?;
+    (failure.waited() < REJECTED).then(|| {
+        let (there, waited) = (place(failure), duration(failure.waited()));
+        let number = errno(failure.os_error.unwrap_or(libc::EHOSTUNREACH));
+        format!("connecting to {there} was rejected after {waited} ({number}): a firewall's filter answers so fast (administratively prohibited), an absent host takes a second or more")
+    })
+}
+
+/// Linux asks three times, a second apart, who has an address before it gives up (RFC 1122, section 2.3.2).
+pub(super) fn host_silent_on_its_network(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::HostUnreachable])?;
+    (failure.waited() >= ASKED_FOR).then(|| {
+        let waited = duration(failure.waited());
+        format!(
+            "for {waited} nobody on its network answered for the address of {}: the host is off or has another address",
+            place(failure)
+        )
+    })
+}
+
+pub(super) fn host_present_port_silent(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionTimedOut])?;
+    let address = failure.address()?;
+    (case.here.is_near(address.ip()) && failure.waited() > GIVEN_UP).then(|| {
+        let waited = duration(failure.waited());
+        format!("{address} is on this host's own network, where an absent host is reported after 3 s, yet nothing came in {waited}: the host is there and its port is silent")
+    })
+}
+
+pub(super) fn all_addresses_silent(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionTimedOut])?;
+    let tried = all_alike(failure, Fault::ConnectionTimedOut)?;
+    Some(format!(
+        "{} are silent alike, which one rule explains better than {} that are off",
+        list(&tried),
+        counted(tried.len(), "host")
+    ))
+}
+
+pub(super) fn container_network_foreign(case: &Case) -> Option<String> {
+    let address = foreign_private_address(case)?;
+    case.here.in_container.then(|| {
+        let own: Vec<String> = case.here.own_networks.iter().map(ToString::to_string).collect();
+        format!("{address} is on no network of this container, which has {}: the two are probably on different container networks", list(&own))
+    })
+}
+
+pub(super) fn private_network_foreign(case: &Case) -> Option<String> {
+    let address = foreign_private_address(case)?;
+    (!case.here.in_container).then(|| format!("{address} is a private address outside this host's own networks, so that it depends on a route, a tunnel or a security group"))
+}
+
+/// A packet that opens a connection and is lost goes out again after a second (RFC 6298, section 2).
+pub(super) fn connect_limit_below_repeat(case: &Case) -> Option<String> {
+    let limit = case.failed_with(&[Fault::ConnectionTimedOut])?.limit?;
+    (limit < SYN_REPEAT).then(|| {
+        format!("the limit of {} for connecting is below the 1 s after which a lost packet is sent again, so that one lost packet is enough to fail", duration(limit))
+    })
+}
+
+pub(super) fn no_route_here(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::NetworkUnreachable])?;
+    let (there, waited) = (place(failure), duration(failure.waited()));
+    let who =
+        if failure.waited() < Duration::from_millis(1) { "this host" } else { "this host or a router on the way" };
+    Some(format!("{who} has no route to {there} (said after {waited})"))
+}
+
+pub(super) fn no_ipv6_here(case: &Case) -> Option<String> {
+    let address = case.failed_with(&[Fault::NetworkUnreachable])?.address()?;
+    let usable = |own: &IpAddr| matches!(own, IpAddr::V6(v6) if !v6.is_loopback() && !v6.is_unicast_link_local());
+    let known = !case.here.own_addresses.is_empty();
+    (address.is_ipv6() && known && !case.here.own_addresses.iter().any(usable))
+        .then(|| format!("{address} is an IPv6 address, and this host has none of its own"))
+}
+
+pub(super) fn own_firewall_forbids(case: &Case) -> Option<String> {
+    let failure = forbidden(case, libc::EPERM)?;
+    Some(format!(
+        "connecting to {} failed here with EPERM 1: this host's own outgoing firewall rules forbid it",
+        place(failure)
+    ))
+}
+
+pub(super) fn own_policy_forbids(case: &Case) -> Option<String> {
+    let failure = forbidden(case, libc::EACCES)?;
+    Some(format!(
+        "connecting to {} failed here with EACCES 13, which never comes from the network: SELinux, AppArmor or a 'prohibit' route on this host forbids it",
+        place(failure)
+    ))
+}
+
+pub(super) fn local_ports_used_up(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::LocalPortsExhausted])?;
+    let range = failure.local.and_then(|local| local.port_range).map(|(first, last)| format!(" ({first} to {last})"));
+    Some(format!(
+        "every local port{} is in use for connections to {}, open or only just closed",
+        range.unwrap_or_default(),
+        place(failure)
+    ))
+}
+
+pub(super) fn descriptors_used_up(case: &Case) -> Option<String> {
+    let local = case.failed_with(&[Fault::FileDescriptorsExhausted])?.local.unwrap_or_default();
+    let open = local.descriptors.map(|open| format!("{open} file descriptors are open here"));
+    let limit = local.descriptor_limit.map(|limit| format!(", and the limit is {limit}"));
+    Some(format!(
+        "{}{}: this proxy can open no further connection",
+        open.unwrap_or_else(|| "all file descriptors are in use".to_owned()),
+        limit.unwrap_or_default()
+    ))
+}
+
+pub(super) fn socket_not_created(case: &Case) -> Option<String> {
+    let path = socket(case, Fault::SocketMissing)?;
+    Some(format!("there is no socket at {path}: the program that should make it does not run, or makes it elsewhere"))
+}
+
+pub(super) fn socket_not_mounted(case: &Case) -> Option<String> {
+    let path = socket(case, Fault::SocketMissing)?;
+    case.here
+        .in_container
+        .then(|| format!("this proxy runs in a container, where {path} exists only if its folder is mounted into it"))
+}
+
+pub(super) fn socket_not_permitted(case: &Case) -> Option<String> {
+    let path = socket(case, Fault::SocketPermissionDenied)?;
+    Some(format!(
+        "the owner or mode of {path}, or of a folder above it, gives this proxy's user no permission to write to it"
+    ))
+}
+
+/// A unix socket whose queue is full says so at once, where TCP would keep silent.
+pub(super) fn backlog_full(case: &Case) -> Option<String> {
+    let path = socket(case, Fault::SocketBacklogFull)?;
+    Some(format!(
+        "the queue of {path} is full (EAGAIN 11): the program runs, but does not take its connections fast enough"
+    ))
+}
+
+/// The path of the unix socket that this fault is about.
+fn socket(case: &Case, fault: Fault) -> Option<&str> {
+    case.failed_with(&[fault])?.target.as_ref()?.socket.as_deref()
+}
+
+/// The addresses tried, where there were several and all met this fault.
+fn all_alike(failure: &Failure, fault: Fault) -> Option<Vec<String>> {
+    let several = failure.addresses.len() > 1 && failure.addresses.iter().all(|tried| tried.fault == fault);
+    several.then(|| failure.addresses.iter().map(|tried| tried.address.to_string()).collect())
+}
+
+fn forbidden(case: &Case, number: i32) -> Option<&Failure> {
+    case.failed_with(&[Fault::ConnectionProhibited]).filter(|failure| failure.os_error == Some(number))
+}
+
+/// A private address that did not answer and is on no network of this host's own.
+fn foreign_private_address(case: &Case) -> Option<std::net::SocketAddr> {
+    let address = case.failed_with(&[Fault::ConnectionTimedOut])?.address()?;
+    let private = match address.ip() {
+        IpAddr::V4(v4) => v4.is_private(),
+        IpAddr::V6(v6) => v6.is_unique_local(),
+    };
+    let known = !case.here.own_networks.is_empty();
+    (private && known && !case.here.is_near(address.ip())).then_some(address)
+}
+
+/// Whether an address means the machine that asks; `0.0.0.0` does on Linux.
+fn is_here(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+fn is_refusal(fault: Fault) -> bool {
+    fault == Fault::ConnectionRefused
+}
+
+const CONNECT: &[Fault] = &[Fault::ConnectionRefused, Fault::ConnectionTimedOut, Fault::HostUnreachable];
+
+/// What comes back faster than this was sent on purpose.
+const REJECTED: Duration = Duration::from_millis(50);
+
+/// From here on, an unreachable host is one that nobody answered for.
+const ASKED_FOR: Duration = Duration::from_millis(500);
+
+/// By now an absent neighbour would have been reported.
+const GIVEN_UP: Duration = Duration::from_millis(3_500);
+
+/// When a packet that opens a connection is sent again.
+const SYN_REPEAT: Duration = Duration::from_secs(1);

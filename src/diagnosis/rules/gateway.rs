@@ -1,0 +1,54 @@
+//! Owns the rules over what this proxy decided itself: no server left, no place left, a loop.
+
+use crate::diagnosis::Case;
+use crate::diagnosis::detail::detail;
+use crate::diagnosis::wording::counted;
+use crate::diagnosis::wording::place;
+use crate::fault::Fault;
+use crate::fault::Stage;
+
+pub(super) fn first_failure_refused(case: &Case) -> Option<String> {
+    first_failure(case, |fault| {
+        matches!(fault, Fault::ConnectionRefused | Fault::HostUnreachable | Fault::SocketMissing)
+    })
+}
+
+pub(super) fn first_failure_silent(case: &Case) -> Option<String> {
+    first_failure(case, |fault| fault == Fault::ConnectionTimedOut)
+}
+
+pub(super) fn first_failure_lookup(case: &Case) -> Option<String> {
+    first_failure(case, |fault| fault.stage() == Stage::Resolve)
+}
+
+pub(super) fn first_failure_tls(case: &Case) -> Option<String> {
+    first_failure(case, |fault| fault.stage() == Stage::Tls)
+}
+
+pub(super) fn first_failure_broken(case: &Case) -> Option<String> {
+    first_failure(case, |fault| matches!(fault.stage(), Stage::Send | Stage::Response | Stage::Body))
+}
+
+pub(super) fn limit_reached(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ServerAtCapacity])?;
+    let upstream = &case.settings.upstream;
+    Some(format!("as many requests are in flight to {} as the limits of the upstream {upstream} allow", place(failure)))
+}
+
+pub(super) fn leads_to_itself(case: &Case) -> Option<String> {
+    case.failed_with(&[Fault::ProxyLoop])?;
+    let (host, upstream) = (&case.request.host, &case.settings.upstream);
+    Some(format!(
+        "the request for {host} carries this proxy's own Via, so the upstream {upstream} leads back to this proxy itself: a loop"
+    ))
+}
+
+/// The failure that took the servers out of service, where the case still holds it: the pool being empty hides it.
+fn first_failure(case: &Case, wanted: fn(Fault) -> bool) -> Option<String> {
+    case.failed_with(&[Fault::NoHealthyServer])?;
+    let first = case.attempts.iter().find(|failure| failure.fault != Fault::NoHealthyServer)?;
+    let servers = counted(case.settings.servers, "server");
+    wanted(first.fault).then(|| {
+        format!("all of {servers} are out of service since this failure: {}", detail(first).trim_end_matches('.'))
+    })
+}

@@ -1,0 +1,202 @@
+//! Owns the list of rules and what each weighs: one row a rule.
+//!
+//! A rule looks at a case for one thing and says it in a sentence with this incident's own numbers, or is silent. Adding
+//! one means a function beside its like, a row here, and a story in `stories` that it is told by.
+
+mod connect;
+mod exchange;
+mod gateway;
+mod resolve;
+mod reuse;
+mod tls;
+
+use std::time::Duration;
+
+use super::Case;
+use super::Cause;
+use super::Cause::Application;
+use super::Cause::Dns;
+use super::Cause::FaultyProxy;
+use super::Cause::Firewall;
+use super::Cause::Network;
+use super::Cause::OriginDown;
+use super::Cause::Overload;
+use super::Cause::Tls;
+use super::Evidence;
+use crate::fault::Failure;
+
+/// One thing to look for in a case.
+#[derive(Debug, Clone, Copy)]
+pub struct Rule {
+    /// Its stable name, which is that of its function.
+    pub id: &'static str,
+    /// The cause that it points to.
+    pub points_to: Cause,
+    /// How much it adds to that cause, as a logarithm of odds: 0.7 doubles them, 2.3 makes them ten times as high.
+    pub weight: f64,
+    /// The sentence, where the case shows what the rule looks for.
+    pub look: fn(&Case) -> Option<String>,
+}
+
+/// What speaks for the causes in this case, weightiest first.
+#[must_use]
+pub fn evidence(case: &Case) -> Vec<Evidence> {
+    let mut found: Vec<Evidence> = RULES.iter().filter_map(|rule| rule.evidence(case)).collect();
+    found.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
+    found
+}
+
+impl Rule {
+    fn evidence(&self, case: &Case) -> Option<Evidence> {
+        let says = (self.look)(case)?;
+        Some(Evidence { id: self.id, says, points_to: self.points_to, weight: self.weight })
+    }
+}
+
+/// Every rule, in the order in which an exchange passes what they look at.
+pub const RULES: &[Rule] = &[
+    rule("name_server_said", Dns, 1.0, resolve::name_server_said),
+    rule("name_without_addresses", Dns, 1.0, resolve::name_without_addresses),
+    rule("dangling_alias", Dns, 1.2, resolve::dangling_alias),
+    rule("dnssec_failed", Dns, 1.5, resolve::dnssec_failed),
+    rule("name_filtered", Firewall, 1.6, resolve::name_filtered),
+    rule("zone_servers_silent", Dns, 1.0, resolve::zone_servers_silent),
+    rule("lookup_packet_lost", Network, 1.6, resolve::lookup_packet_lost),
+    rule("name_servers_disagree", Dns, 0.8, resolve::name_servers_disagree),
+    rule("bare_name", Dns, 0.4, resolve::bare_name),
+    rule("container_name_unknown", FaultyProxy, 1.0, resolve::container_name_unknown),
+    rule("private_name_asked_in_public", FaultyProxy, 1.3, resolve::private_name_asked_in_public),
+    rule("name_server_not_listening", Dns, 0.8, resolve::name_server_not_listening),
+    rule("own_name_server_not_listening", FaultyProxy, 1.2, resolve::own_name_server_not_listening),
+    rule("name_server_unroutable", Network, 1.6, resolve::name_server_unroutable),
+    rule("name_servers_silent", Firewall, 0.4, resolve::name_servers_silent),
+    rule("port_closed_host_alive", OriginDown, 0.6, connect::port_closed_host_alive),
+    rule("socket_left_behind", OriginDown, 1.2, connect::socket_left_behind),
+    rule("localhost_in_container", FaultyProxy, 2.6, connect::localhost_in_container),
+    rule("one_loopback_family", FaultyProxy, 1.0, connect::one_loopback_family),
+    rule("own_address_refused", FaultyProxy, 1.8, connect::own_address_refused),
+    rule("all_addresses_refused", OriginDown, 0.5, connect::all_addresses_refused),
+    rule("every_server_refused", OriginDown, 0.6, connect::every_server_refused),
+    rule("addresses_differ", Dns, 2.2, connect::addresses_differ),
+    rule("rejected_at_once", Firewall, 2.0, connect::rejected_at_once),
+    rule("host_silent_on_its_network", OriginDown, 1.2, connect::host_silent_on_its_network),
+    rule("host_present_port_silent", Firewall, 1.0, connect::host_present_port_silent),
+    rule("all_addresses_silent", Firewall, 0.5, connect::all_addresses_silent),
+    rule("container_network_foreign", FaultyProxy, 1.9, connect::container_network_foreign),
+    rule("private_network_foreign", Network, 0.5, connect::private_network_foreign),
+    rule("connect_limit_below_repeat", FaultyProxy, 1.0, connect::connect_limit_below_repeat),
+    rule("no_route_here", Network, 0.8, connect::no_route_here),
+    rule("no_ipv6_here", FaultyProxy, 0.6, connect::no_ipv6_here),
+    rule("own_firewall_forbids", Firewall, 1.8, connect::own_firewall_forbids),
+    rule("own_policy_forbids", Firewall, 1.0, connect::own_policy_forbids),
+    rule("local_ports_used_up", FaultyProxy, 1.0, connect::local_ports_used_up),
+    rule("descriptors_used_up", FaultyProxy, 1.0, connect::descriptors_used_up),
+    rule("socket_not_created", OriginDown, 0.5, connect::socket_not_created),
+    rule("socket_not_mounted", FaultyProxy, 0.8, connect::socket_not_mounted),
+    rule("socket_not_permitted", FaultyProxy, 0.8, connect::socket_not_permitted),
+    rule("backlog_full", Overload, 1.2, connect::backlog_full),
+    rule("certificate_expired", Tls, 1.5, tls::certificate_expired),
+    rule("certificate_in_future", Tls, 0.5, tls::certificate_in_future),
+    rule("own_clock_unset", FaultyProxy, 4.0, tls::own_clock_unset),
+    rule("own_clock_behind", FaultyProxy, 1.2, tls::own_clock_behind),
+    rule("certificate_for_other_name", Tls, 0.8, tls::certificate_for_other_name),
+    rule("certificate_asked_by_address", FaultyProxy, 1.0, tls::certificate_asked_by_address),
+    rule("default_certificate", FaultyProxy, 0.8, tls::default_certificate),
+    rule("certificate_self_signed", Tls, 0.8, tls::certificate_self_signed),
+    rule("chain_incomplete", Tls, 1.2, tls::chain_incomplete),
+    rule("issuer_unknown", Tls, 0.5, tls::issuer_unknown),
+    rule("client_certificate_required", Tls, 1.5, tls::client_certificate_required),
+    rule("client_certificate_refused", Tls, 1.5, tls::client_certificate_refused),
+    rule("server_name_unknown", Tls, 0.6, tls::server_name_unknown),
+    rule("server_name_missing", FaultyProxy, 1.4, tls::server_name_missing),
+    rule("tls_version_refused", Tls, 1.5, tls::tls_version_refused),
+    rule("nothing_in_common", Tls, 0.8, tls::nothing_in_common),
+    rule("alpn_refused", FaultyProxy, 1.6, tls::alpn_refused),
+    rule("alert_internal_error", Application, 1.5, tls::alert_internal_error),
+    rule("plain_on_tls", FaultyProxy, 1.8, tls::plain_on_tls),
+    rule("foreign_protocol_on_tls", FaultyProxy, 1.8, tls::foreign_protocol_on_tls),
+    rule("hello_cut_at_once", FaultyProxy, 0.6, tls::hello_cut_at_once),
+    rule("hello_unacknowledged", Network, 2.4, tls::hello_unacknowledged),
+    rule("hello_unanswered", FaultyProxy, 0.5, tls::hello_unanswered),
+    rule("keepalive_race", FaultyProxy, 1.9, reuse::keepalive_race),
+    rule("keepalive_race_late", FaultyProxy, 0.8, reuse::keepalive_race_late),
+    rule("idle_at_announced_limit", FaultyProxy, 2.4, reuse::idle_at_announced_limit),
+    rule("idle_far_below_announced_limit", Application, 2.2, reuse::idle_far_below_announced_limit),
+    rule("idle_at_usual_limit", FaultyProxy, 1.0, reuse::idle_at_usual_limit),
+    rule("idle_connection_forgotten", Firewall, 3.2, reuse::idle_connection_forgotten),
+    rule("failed_on_fresh_connection_too", Application, 1.6, reuse::failed_on_fresh_connection_too),
+    rule("crashed_on_request", Application, 3.2, reuse::crashed_on_request),
+    rule("ended_between_attempts", OriginDown, 1.2, reuse::ended_between_attempts),
+    rule("worker_timeout", Application, 1.4, exchange::worker_timeout),
+    rule("closed_while_working", Application, 0.9, exchange::closed_while_working),
+    rule("closed_at_once", FaultyProxy, 0.6, exchange::closed_at_once),
+    rule("reset_at_once", Firewall, 0.7, exchange::reset_at_once),
+    rule("head_cut_short", Application, 1.2, exchange::head_cut_short),
+    rule("port_of_other_protocol", FaultyProxy, 2.2, exchange::port_of_other_protocol),
+    rule("upgrade_hung_up", FaultyProxy, 0.7, exchange::upgrade_hung_up),
+    rule("upload_cut_short", Application, 0.9, exchange::upload_cut_short),
+    rule("program_not_reading", Application, 1.0, exchange::program_not_reading),
+    rule("large_packets_lost", Network, 3.4, exchange::large_packets_lost),
+    rule("request_unacknowledged", Network, 2.6, exchange::request_unacknowledged),
+    rule("request_arrived", Application, 0.5, exchange::request_arrived),
+    rule("connecting_was_slow", Overload, 1.2, exchange::connecting_was_slow),
+    rule("every_server_slow", Overload, 0.9, exchange::every_server_slow),
+    rule("tls_on_plain", FaultyProxy, 2.2, exchange::tls_on_plain),
+    rule("h2_only", FaultyProxy, 2.2, exchange::h2_only),
+    rule("speaks_other_protocol", FaultyProxy, 2.2, exchange::speaks_other_protocol),
+    rule("answer_without_head", Application, 1.6, exchange::answer_without_head),
+    rule("answer_almost_http", Application, 2.2, exchange::answer_almost_http),
+    rule("conflicting_framing", Application, 1.0, exchange::conflicting_framing),
+    rule("malformed_head", Application, 0.6, exchange::malformed_head),
+    rule("cookies_fill_head", Application, 1.2, exchange::cookies_fill_head),
+    rule("head_over_limit", Application, 0.4, exchange::head_over_limit),
+    rule("header_limit_small", FaultyProxy, 2.0, exchange::header_limit_small),
+    rule("switched_to_other_protocol", Application, 0.8, exchange::switched_to_other_protocol),
+    rule("body_cut_short", Application, 0.7, exchange::body_cut_short),
+    rule("body_cut_at_buffer", FaultyProxy, 1.6, exchange::body_cut_at_buffer),
+    rule("body_reset", Network, 0.8, exchange::body_reset),
+    rule("body_stopped", Application, 0.5, exchange::body_stopped),
+    rule("chunk_broken", Application, 0.8, exchange::chunk_broken),
+    rule("first_failure_refused", OriginDown, 1.0, gateway::first_failure_refused),
+    rule("first_failure_silent", Firewall, 1.8, gateway::first_failure_silent),
+    rule("first_failure_lookup", Dns, 4.0, gateway::first_failure_lookup),
+    rule("first_failure_tls", Tls, 5.0, gateway::first_failure_tls),
+    rule("first_failure_broken", Application, 2.2, gateway::first_failure_broken),
+    rule("limit_reached", Overload, 0.8, gateway::limit_reached),
+    rule("leads_to_itself", FaultyProxy, 1.0, gateway::leads_to_itself),
+];
+
+/// The servers of these attempts, each once, in order.
+fn targets<'a>(attempts: impl Iterator<Item = &'a Failure>) -> Vec<&'a str> {
+    let mut servers: Vec<&str> = Vec::new();
+    for target in attempts.filter_map(|failure| failure.target.as_ref()) {
+        if !servers.contains(&&*target.url) {
+            servers.push(&target.url);
+        }
+    }
+    servers
+}
+
+/// What ends a fresh connection within this time has hardly looked at what was sent.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+const fn rule(id: &'static str, points_to: Cause, weight: f64, look: fn(&Case) -> Option<String>) -> Rule {
+    Rule { id, points_to, weight, look }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::RULES;
+
+    #[test]
+    fn a_rule_has_a_name_of_its_own_and_a_weight_that_is_a_number() {
+        let ids: BTreeSet<_> = RULES.iter().map(|rule| rule.id).collect();
+        assert_eq!(ids.len(), RULES.len());
+        for rule in RULES {
+            assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'), "{}", rule.id);
+            assert!((-6.0..=6.0).contains(&rule.weight) && rule.weight != 0.0, "{}", rule.id);
+        }
+    }
+}
