@@ -3,6 +3,8 @@
 //! A `Config` is whole and right; there is no half-read one. Reading is done by `document` (TOML with places) and the
 //! files named after the sections; `check` looks across sections. Defaults stand in the contract, section 2.
 
+pub mod document;
+pub mod problem;
 pub mod value;
 
 use std::path::PathBuf;

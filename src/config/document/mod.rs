@@ -1,0 +1,335 @@
+//! Owns the reading of TOML documents with places: every problem is noted with its line and column, and reading goes on.
+//!
+//! It knows TOML and no key of ours: a reader asks a `Table` for the keys that it knows, and what nobody asked for is
+//! unknown. `syntax` says what is no TOML at all; `table` holds the typed getters. Used by `config` and by the runbooks.
+//!
+//! ```
+//! # use std::path::Path;
+//! # use why502::config::document::Document;
+//! let document = Document::parse("[log]\nacess = true\n", Path::new("why502.toml"));
+//! let root = document.root();
+//! let log = root.table("log");
+//! let access = log.flag("access", true);
+//! log.close();
+//! root.close();
+//! let problems = document.finish(access).unwrap_err();
+//! assert_eq!(problems.to_string(), "why502.toml:2:1: unknown key `acess` in [log]; did you mean `access`?");
+//! ```
+
+mod syntax;
+mod table;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::path::PathBuf;
+
+use toml::de::DeTable;
+
+use super::problem::Place;
+use super::problem::Problem;
+use super::problem::Problems;
+use super::problem::Wrong;
+
+use self::table::Known;
+pub use self::table::Table;
+pub use self::table::Word;
+pub use self::table::Written;
+
+/// A TOML document that is being read, with all that was found wrong in it so far.
+#[derive(Debug)]
+pub struct Document<'t> {
+    file: PathBuf,
+    text: &'t str,
+    /// The byte at which each line begins.
+    lines: Vec<usize>,
+    entries: DeTable<'t>,
+    structure: Structure,
+    /// Where the rest of the file was swallowed by something that is never closed.
+    readable_until: Option<Place>,
+    noted: RefCell<Vec<Note>>,
+    /// What is known in each table, by the table's name.
+    known: RefCell<BTreeMap<String, Known>>,
+    unknown: RefCell<Vec<Unknown>>,
+}
+
+/// Whether tables and keys could be told apart, in spite of what is no TOML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Structure {
+    /// Values at most are wrong.
+    Sound,
+    /// Keys may have been lost or have gone to another table, so nothing can be said about those.
+    Damaged,
+}
+
+/// A problem and how far it can be believed where the syntax is wrong too.
+#[derive(Debug, Clone)]
+struct Note {
+    /// None where the file as a whole is meant.
+    place: Option<Place>,
+    kind: Kind,
+    wrong: Wrong,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    /// A value that is TOML and still wrong.
+    Value,
+    /// Something that is missing or unknown, which may be the doing of wrong syntax elsewhere.
+    Key,
+    /// What is no TOML.
+    Syntax,
+}
+
+#[derive(Debug)]
+struct Unknown {
+    table: String,
+    key: String,
+    place: Place,
+}
+
+impl<'t> Document<'t> {
+    /// Reads a text. What is no TOML is noted; the rest can be read all the same. Relative paths in it are meant from
+    /// the directory of `file`, which also begins every message.
+    #[must_use]
+    pub fn parse(text: &'t str, file: &Path) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (entries, errors) = DeTable::parse_recoverable(text);
+        let mut document = Self {
+            file: file.to_owned(),
+            text,
+            lines,
+            entries: entries.into_inner(),
+            structure: Structure::Sound,
+            readable_until: None,
+            noted: RefCell::default(),
+            known: RefCell::default(),
+            unknown: RefCell::default(),
+        };
+        document.note_syntax(&errors);
+        document
+    }
+
+    /// The table outside of all tables.
+    #[must_use]
+    pub fn root(&self) -> Table<'_> {
+        Table::new(self, String::new(), Some(&self.entries), Place { line: 1, column: 1 })
+    }
+
+    /// Notes that the value at a place is wrong.
+    pub fn note(&self, place: Place, wrong: Wrong) {
+        self.push(Some(place), Kind::Value, wrong);
+    }
+
+    /// Notes that something is missing, at a place or in the file as a whole; not told where the syntax is so wrong that
+    /// it may only have been lost.
+    pub fn note_missing(&self, place: Option<Place>, wrong: Wrong) {
+        self.push(place, Kind::Key, wrong);
+    }
+
+    /// A path, meant from the directory of the file where it is relative.
+    #[must_use]
+    pub fn resolve(&self, path: &Path) -> PathBuf {
+        self.file.parent().map_or_else(|| path.to_owned(), |directory| directory.join(path))
+    }
+
+    /// The path of every key that was asked for so far: `[[upstream]] name`, `[upstream.tls] ca`, `shutdown_timeout`.
+    #[must_use]
+    pub fn known_keys(&self) -> Vec<String> {
+        let known = self.known.borrow();
+        let path = |table: &str, key: &str| if table.is_empty() { key.to_owned() } else { format!("{table} {key}") };
+        known.iter().flat_map(|(table, known)| known.keys.iter().map(|key| path(table, key))).collect()
+    }
+
+    /// The value that was read, if nothing was wrong. All tables have to be closed by then.
+    ///
+    /// # Errors
+    ///
+    /// Every problem that was noted, in the order of the file.
+    pub fn finish<T>(self, value: T) -> Result<T, Problems> {
+        for unknown in self.unknown.borrow().iter() {
+            self.push(Some(unknown.place), Kind::Key, self.unknown_key(unknown));
+        }
+        let file = self.file.display().to_string();
+        let problems =
+            self.believable().into_iter().map(|Note { place, wrong, .. }| Problem { file: file.clone(), place, wrong });
+        Problems::unless_none(problems.collect()).map(|()| value)
+    }
+
+    fn push(&self, place: Option<Place>, kind: Kind, wrong: Wrong) {
+        self.noted.borrow_mut().push(Note { place, kind, wrong });
+    }
+
+    /// The line and column of a byte.
+    fn place(&self, byte: usize) -> Place {
+        let line = self.lines.partition_point(|begin| *begin <= byte).max(1);
+        let begin = self.lines.get(line - 1).copied().unwrap_or_default();
+        let column = self.text.get(begin..byte).map_or(0, |before| before.chars().count()) + 1;
+        Place { line, column }
+    }
+
+    /// The problems in order, without those that only follow from wrong syntax: a line whose syntax is wrong is told
+    /// once, in the words of the value's reader where that could still make something of it.
+    fn believable(&self) -> Vec<Note> {
+        let mut noted = self.noted.borrow().clone();
+        if self.structure == Structure::Damaged {
+            noted.retain(|note| note.kind != Kind::Key);
+        }
+        if let Some(end) = self.readable_until {
+            noted.retain(|note| note.place <= Some(end));
+        }
+        noted.sort_by_key(|note| (note.place, note.kind));
+        let mut told: Vec<Note> = Vec::new();
+        for line in noted.chunk_by(|one, other| one.place.map(|it| it.line) == other.place.map(|it| it.line)) {
+            match line.iter().find(|note| note.kind == Kind::Syntax) {
+                Some(syntax) => told.extend(line.iter().find(|note| note.place == syntax.place).cloned()),
+                None => told.extend(line.iter().cloned()),
+            }
+        }
+        told
+    }
+
+    fn unknown_key(&self, Unknown { table, key, .. }: &Unknown) -> Wrong {
+        let known = self.known.borrow();
+        let here: Vec<&str> = known.get(table).into_iter().flat_map(Known::names).collect();
+        let what = format!("unknown key `{key}` {}", place_in_words(table));
+        let elsewhere = known.iter().find(|(_, known)| known.keys.contains(key.as_str()));
+        let instead = match (nearest(key, here.iter().copied()), elsewhere) {
+            (_, Some((other, _))) => format!("it belongs {}", place_in_words(other)),
+            (Some(nearest), None) => format!("did you mean `{nearest}`?"),
+            (None, None) => format!("known there: {}", here.join(", ")),
+        };
+        Wrong::new(what, instead)
+    }
+}
+
+fn place_in_words(table: &str) -> String {
+    if table.is_empty() { "above the first table".to_owned() } else { format!("in {table}") }
+}
+
+/// The known word that is most like one that is not known; none where nothing is like it.
+#[must_use]
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= LIKE)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// The least Jaro-Winkler likeness at which a word may have been meant: `conect` and `timeout` pass for `connect` and
+/// `timeouts`, `port` does not for `path`.
+const LIKE: f64 = 0.82;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// Reads what a small reader of one table knows, and answers the messages.
+    fn messages(text: &str) -> Vec<String> {
+        let document = Document::parse(text, Path::new("f.toml"));
+        let root = document.root();
+        let shutdown = root.duration("shutdown_timeout", Duration::ZERO);
+        let times = root.table("timeouts");
+        let connect = times.time_limit("connect", Duration::from_secs(3));
+        let on = times.flag("on", true);
+        times.not_yet(&["quic"]);
+        times.close();
+        let list: Vec<String> = root
+            .tables("server")
+            .into_iter()
+            .filter_map(|server| {
+                let name = server.required::<String>("name", "name = \"a\"");
+                server.close();
+                name.map(|name| name.value)
+            })
+            .collect();
+        root.close();
+        match document.finish((shutdown, connect, on, list)) {
+            Ok(_) => Vec::new(),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_with_its_place() {
+        let table: &[(&str, &[&str])] = &[
+            ("", &[]),
+            ("\u{feff}shutdown_timeout = \"1s\"\r\n[timeouts]\r\non = true", &[]),
+            (
+                "[timeouts]\nconnect = \"3 secs\"",
+                &[r#"f.toml:2:11: "3 secs" is not a duration; write "3s", "250ms" or "2m""#],
+            ),
+            ("[timeouts]\nconnect = 3", &[r#"f.toml:2:11: 3 is not a duration; write "3s", "250ms" or "2m""#]),
+            (
+                "[timeouts]\nconnect = '0s'",
+                &[
+                    "f.toml:2:11: '0s' leaves no time at all; write a duration above zero, or remove the line for the default",
+                ],
+            ),
+            (
+                "timeouts = { connect = \"x\", on = \"ü\" }",
+                &[
+                    r#"f.toml:1:24: "x" is not a duration; write "3s", "250ms" or "2m""#,
+                    r#"f.toml:1:34: "ü" is neither true nor false; write true or false, without quotes"#,
+                ],
+            ),
+            (
+                "[timeouts]\nconect = '1s'\nquic = 1\nshutdown_timeout = 's'\nzz = 1\n[timeout]",
+                &[
+                    "f.toml:2:1: unknown key `conect` in [timeouts]; did you mean `connect`?",
+                    "f.toml:3:1: `quic` is not supported yet by this version; remove it; what works is in config/why502.toml",
+                    "f.toml:4:1: unknown key `shutdown_timeout` in [timeouts]; it belongs above the first table",
+                    "f.toml:5:1: unknown key `zz` in [timeouts]; known there: connect, on",
+                    "f.toml:6:2: unknown key `timeout` above the first table; did you mean `timeouts`?",
+                ],
+            ),
+            (
+                "[[server]]\n[[server]]\nname = 1",
+                &[
+                    r#"f.toml:1:1: [[server]] has no `name`; add name = "a""#,
+                    "f.toml:3:8: 1 is not text; write it in quotes",
+                ],
+            ),
+            (
+                "timeouts = 1\nserver = [1]",
+                &[
+                    "f.toml:1:12: `timeouts` is a single table; write [timeouts] on a line, once, and its keys below it",
+                    "f.toml:2:11: `server` is a list of tables; write [[server]] on a line and its keys below it",
+                ],
+            ),
+            (
+                "[server]\n[[timeouts]]",
+                &[
+                    "f.toml:1:1: `server` is a list of tables; begin each with [[server]], in two brackets, above the tables that belong to it",
+                    "f.toml:2:1: `timeouts` is a single table; write [timeouts] on a line, once, and its keys below it",
+                ],
+            ),
+        ];
+        for (text, expected) in table {
+            assert_eq!(messages(text), *expected, "in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_toml_is_told_once_a_line_and_hides_no_other_problem() {
+        let table: &[(&str, &[&str])] = &[
+            (
+                "shutdown_timeout = 3s\n[timeouts]\non = yes\nconnect =\nzz = 1",
+                &[
+                    r#"f.toml:1:20: 3s is text without quotes; write "3s""#,
+                    "f.toml:3:6: yes is neither true nor false; write true or false, without quotes",
+                    "f.toml:4:10: the value is missing; write it after the `=`, or remove the line for the default",
+                    "f.toml:5:1: unknown key `zz` in [timeouts]; known there: connect, on",
+                ],
+            ),
+            ("shutdown_timeout = “3s”", &[r#"f.toml:1:20: “3s” is text without quotes; write "3s""#]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(messages(text), *expected, "in {text:?}");
+        }
+    }
+}
