@@ -5,8 +5,8 @@
 
 use super::Case;
 use super::placeholder::Placeholder;
+use crate::config::document::nearest;
 use crate::config::problem::Wrong;
-use crate::config::problem::one_of;
 use crate::config::problem::quoted;
 
 /// A text with placeholders: `ss -ltn 'sport = :{port}'`.
@@ -22,7 +22,7 @@ enum Piece {
 }
 
 impl Template {
-    /// Reads a text: `{word}` is a placeholder, `{{` and `}}` are braces.
+    /// Reads a sentence: `{word}` is a placeholder, `{{` and `}}` are braces.
     ///
     /// # Errors
     ///
@@ -72,7 +72,7 @@ impl Template {
         match shell {
             Shell::Bare | Shell::Dollar => Ok(template),
             Shell::Escaped => Err(Wrong::new("the command ends in a backslash", "take it away")),
-            Shell::Single | Shell::Double | Shell::EscapedInDouble => {
+            Shell::Single | Shell::Double | Shell::EscapedInDouble | Shell::DollarInDouble => {
                 Err(Wrong::new("a quote in the command is never closed", "close it"))
             }
         }
@@ -126,22 +126,30 @@ enum Shell {
     Double,
     /// Between double quotes, behind a backslash.
     EscapedInDouble,
+    /// Between double quotes, behind a dollar sign.
+    DollarInDouble,
 }
 
 impl Shell {
     fn after(self, next: char) -> Result<Self, Wrong> {
         Ok(match (self, next) {
-            (Self::Bare | Self::Dollar | Self::Double, '`') => {
+            (Self::Bare | Self::Dollar | Self::Double | Self::DollarInDouble, '`') => {
                 return Err(Wrong::new("backquotes do not nest safely", "write $(…) instead"));
+            }
+            // Inside of them quotes count anew, which is more than is followed here.
+            (Self::DollarInDouble, '(' | '{') => {
+                return Err(Wrong::new("$( or ${ stands inside double quotes", "take the double quotes away"));
             }
             (Self::Bare | Self::Dollar, '\'') => Self::Single,
             (Self::Bare | Self::Dollar, '"') => Self::Double,
             (Self::Bare | Self::Dollar, '\\') => Self::Escaped,
             (Self::Bare | Self::Dollar, '$') => Self::Dollar,
-            (Self::Bare | Self::Dollar | Self::Escaped, _) | (Self::Single, '\'') | (Self::Double, '"') => Self::Bare,
+            (Self::Single, '\'') | (Self::Double | Self::DollarInDouble, '"') => Self::Bare,
+            (Self::Bare | Self::Dollar | Self::Escaped, _) => Self::Bare,
             (Self::Single, _) => Self::Single,
-            (Self::Double, '\\') => Self::EscapedInDouble,
-            (Self::Double | Self::EscapedInDouble, _) => Self::Double,
+            (Self::Double | Self::DollarInDouble, '\\') => Self::EscapedInDouble,
+            (Self::Double | Self::DollarInDouble, '$') => Self::DollarInDouble,
+            (Self::Double | Self::DollarInDouble | Self::EscapedInDouble, _) => Self::Double,
         })
     }
 
@@ -150,7 +158,7 @@ impl Shell {
         match self {
             Self::Bare => Ok(Self::Bare),
             Self::Single | Self::Double if placeholder.is_number() => Ok(self),
-            Self::Single | Self::Double | Self::EscapedInDouble => Err(Wrong::new(
+            Self::Single | Self::Double | Self::EscapedInDouble | Self::DollarInDouble => Err(Wrong::new(
                 format!("{{{word}}} stands inside quotes"),
                 "put it outside of them: a value is quoted when it is filled in",
             )),
@@ -185,10 +193,11 @@ fn lone_brace(brace: char) -> Wrong {
 }
 
 fn unknown(word: &str) -> Wrong {
-    let nearest = Placeholder::ALL.into_iter().map(Placeholder::word).max_by(|one, other| {
-        strsim::jaro_winkler(one, word).total_cmp(&strsim::jaro_winkler(other, word))
-    });
-    Wrong::new(format!("{} is no placeholder", quoted(&format!("{{{word}}}"))), format!("{{{}}} is the nearest", nearest.unwrap_or_default()))
+    let instead = match nearest(word, Placeholder::ALL.into_iter().map(Placeholder::word)) {
+        Some(nearest) => format!("did you mean {{{nearest}}}?"),
+        None => "they are listed at the top of config/checklist.toml; {{ and }} are the braces themselves".to_owned(),
+    };
+    Wrong::new(format!("{} is not a placeholder", quoted(&format!("{{{word}}}"))), instead)
 }
 
 /// In bytes. A longer value would bury the command that it stands in.

@@ -2,10 +2,20 @@
 
 pub mod case;
 pub mod cause;
+pub mod checklist;
+pub mod command;
 pub mod evidence;
+pub mod placeholder;
+mod runbook;
+
+#[cfg(test)]
+mod knowledge;
+#[cfg(test)]
+mod samples;
 
 pub use self::case::Case;
 pub use self::cause::Cause;
+pub use self::checklist::Checklist;
 pub use self::evidence::Evidence;
 
 use crate::fault::Fault;

@@ -302,10 +302,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::time::Duration;
 
-    use super::Placeholder;
-    use super::spelled;
-    use crate::diagnosis::case::sample;
-    use crate::fault::Failure;
+    use super::*;
+    use crate::diagnosis::samples;
     use crate::fault::Fault;
 
     #[test]
@@ -315,5 +313,104 @@ mod tests {
         }
         let words: BTreeSet<_> = Placeholder::ALL.iter().map(|placeholder| placeholder.word()).collect();
         assert_eq!(words.len(), Placeholder::ALL.len());
+    }
+
+    #[test]
+    fn the_runbook_explains_every_placeholder() {
+        let runbook = include_str!("../../config/checklist.toml");
+        let comments: String = runbook.lines().filter(|line| line.starts_with('#')).collect();
+        for placeholder in Placeholder::ALL {
+            assert!(comments.contains(&format!("{{{}}} ", placeholder.word())), "{{{}}}", placeholder.word());
+        }
+    }
+
+    #[test]
+    fn each_placeholder_stands_for_what_the_case_knows() {
+        let mut case = samples::full(Fault::ConnectionRefused);
+        let expected = [
+            ("upstream", "walrus"),
+            ("server", "https://badger.internal:3456"),
+            ("host", "badger.internal"),
+            ("port", "3456"),
+            ("address", "10.77.0.5"),
+            ("endpoint", "10.77.0.5:3456"),
+            ("socket", "/run/marmot.sock"),
+            ("name", "badger.internal"),
+            ("resolver", "10.77.0.54"),
+            ("server_name", "lemur.internal"),
+            ("site", "quail.example"),
+            ("path", "/otter/list"),
+            ("method", "GET"),
+            ("limit", "54 s"),
+            ("elapsed", "43 s"),
+            ("idle", "4.9 s"),
+            ("pool_idle", "55 s"),
+            ("keep_alive", "5 s"),
+            ("header_limit", "65536"),
+            ("spoken", "SSH"),
+            ("alert", "handshake_failure (40)"),
+            ("not_after", "2026-03-09"),
+            ("certificate_names", "gecko.internal, gecko.example"),
+            ("issuer", "CN=heron"),
+            ("software", "narwhal/1.2"),
+            ("os_error", "111"),
+        ];
+        for (word, value) in expected {
+            assert_eq!(value_of(word, &case).as_deref(), Some(value), "{{{word}}}");
+        }
+        case.settings.name_servers = vec!["10.77.0.9:5353".into()];
+        case.attempts[0].dns = None;
+        assert_eq!(value_of("resolver", &case).as_deref(), Some("10.77.0.9"));
+        assert_eq!(value_of("resolver_port", &case).as_deref(), Some("5353"));
+    }
+
+    #[test]
+    fn what_a_case_does_not_know_has_no_value() {
+        let mut case = samples::case(Fault::DnsNameNotFound);
+        case.attempts[0].target = None;
+        case.settings.name_servers.clear();
+        case.request.host.clear();
+        for placeholder in Placeholder::ALL {
+            let known = ["upstream", "path", "method", "elapsed", "pool_idle", "header_limit"].contains(&placeholder.word());
+            assert_eq!(placeholder.value(&case).is_some(), known, "{{{}}}", placeholder.word());
+        }
+    }
+
+    #[test]
+    fn a_url_asks_the_server_as_the_proxy_does() {
+        // The server, the peer, the request, and the URL with what `curl --resolve` needs.
+        let table = [
+            ("http://app.internal:3000", Some("10.77.0.5:3000"), "GET /a", "http://app.internal:3000/a app.internal:3000:10.77.0.5"),
+            ("http://app.internal:80", Some("[2001:db8::5]:80"), "GET /a", "http://app.internal/a app.internal:80:[2001:db8::5]"),
+            ("https://app.internal:443", None, "HEAD /a", "https://app.internal/a -"),
+            ("https://10.77.0.5:443", Some("10.77.0.5:443"), "GET /a", "https://10.77.0.5/a -"),
+            ("http://2001:db8::5:3000", Some("[2001:db8::5]:3000"), "GET /a", "http://[2001:db8::5]:3000/a -"),
+            ("http://app.internal:3000", None, "POST /pay", "http://app.internal:3000/ -"),
+            ("http://app.internal:3000", None, "OPTIONS *", "http://app.internal:3000/ -"),
+        ];
+        for (server, peer, request, expected) in table {
+            let mut case = samples::case(Fault::ClosedBeforeResponse);
+            let (scheme, authority) = server.split_once("://").unwrap();
+            let (host, port) = authority.rsplit_once(':').unwrap();
+            let (tls, port) = (scheme == "https", port.parse().unwrap());
+            case.attempts[0].target = Some(Target { host: host.into(), port, tls, ..samples::target() });
+            case.attempts[0].peer = peer.map(|peer| Peer::Tcp(peer.parse().unwrap()));
+            let (method, path) = request.split_once(' ').unwrap();
+            (case.request.method, case.request.path) = (method.into(), path.into());
+            let told = |word| value_of(word, &case).unwrap_or_else(|| "-".into());
+            assert_eq!(format!("{} {}", told("url"), told("resolve")), expected, "{server} {request}");
+        }
+    }
+
+    #[test]
+    fn times_are_spelled_as_a_person_says_them() {
+        let table = [(0, "0 ms"), (250, "250 ms"), (1_500, "1.5 s"), (3_000, "3 s"), (59_900, "59 s"), (900_000, "15 min")];
+        for (milliseconds, expected) in table {
+            assert_eq!(spelled(Duration::from_millis(milliseconds)), expected);
+        }
+    }
+
+    fn value_of(word: &str, case: &Case) -> Option<String> {
+        Placeholder::from_word(word).unwrap().value(case)
     }
 }
