@@ -5,18 +5,27 @@
 
 pub mod case;
 pub mod cause;
+pub mod checklist;
+pub mod command;
 pub mod detail;
 pub mod evidence;
+pub mod placeholder;
 pub mod rules;
+mod runbook;
 pub mod summary;
 pub mod weigh;
 mod wording;
 
 #[cfg(test)]
+mod knowledge;
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod stories;
 
 pub use self::case::Case;
 pub use self::cause::Cause;
+pub use self::checklist::Checklist;
 pub use self::evidence::Evidence;
 
 use crate::fault::Fault;

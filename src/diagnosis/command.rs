@@ -1,0 +1,204 @@
+//! Owns filling in: a template of a runbook becomes a sentence or a command with a case's own values.
+//!
+//! Values come from the network and from clients. In a sentence they cannot break a terminal; in a command for a POSIX
+//! shell they cannot be anything but one word. What a placeholder stands for is `placeholder`'s.
+
+use super::Case;
+use super::placeholder::Placeholder;
+use crate::config::document::nearest;
+use crate::config::problem::Wrong;
+use crate::config::problem::quoted;
+
+/// A text with placeholders: `ss -ltn 'sport = :{port}'`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    pieces: Vec<Piece>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Literal(String),
+    Value(Placeholder),
+}
+
+impl Template {
+    /// Reads a sentence: `{word}` is a placeholder, `{{` and `}}` are braces.
+    ///
+    /// # Errors
+    ///
+    /// A word that is no placeholder, a brace without its other half, a control character.
+    pub fn read(source: &str) -> Result<Self, Wrong> {
+        if source.chars().any(char::is_control) {
+            return Err(Wrong::new("a step stands on one line without control characters", "write it on one line"));
+        }
+        let mut pieces = Vec::new();
+        let mut literal = String::new();
+        let mut rest = source.chars().peekable();
+        while let Some(next) = rest.next() {
+            match next {
+                '{' | '}' if rest.next_if_eq(&next).is_some() => literal.push(next),
+                '{' => {
+                    let word: String = std::iter::from_fn(|| rest.next_if(|next| !matches!(next, '{' | '}'))).collect();
+                    if rest.next() != Some('}') {
+                        return Err(lone_brace('{'));
+                    }
+                    let placeholder = Placeholder::from_word(&word).ok_or_else(|| unknown(&word))?;
+                    pieces.extend([Piece::Literal(std::mem::take(&mut literal)), Piece::Value(placeholder)]);
+                }
+                '}' => return Err(lone_brace('}')),
+                _ => literal.push(next),
+            }
+        }
+        pieces.push(Piece::Literal(literal));
+        pieces.retain(|piece| *piece != Piece::Literal(String::new()));
+        Ok(Self { pieces })
+    }
+
+    /// Reads a command, in which a value must be able to stand as a word of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`; a placeholder inside quotes or behind `$` or `\`, where quoting it would not hold; a quote
+    /// that is never closed; backquotes.
+    pub fn read_command(source: &str) -> Result<Self, Wrong> {
+        let template = Self::read(source)?;
+        let mut shell = Shell::Bare;
+        for piece in &template.pieces {
+            match piece {
+                Piece::Literal(literal) => shell = literal.chars().try_fold(shell, Shell::after)?,
+                Piece::Value(placeholder) => shell = shell.after_value(*placeholder)?,
+            }
+        }
+        match shell {
+            Shell::Bare | Shell::Dollar => Ok(template),
+            Shell::Escaped => Err(Wrong::new("the command ends in a backslash", "take it away")),
+            Shell::Single | Shell::Double | Shell::EscapedInDouble | Shell::DollarInDouble => {
+                Err(Wrong::new("a quote in the command is never closed", "close it"))
+            }
+        }
+    }
+
+    /// Whether it has placeholders, and so says something of one incident.
+    #[must_use]
+    pub fn has_placeholders(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Value(_)))
+    }
+
+    /// The sentence for this case; none where it lacks a value.
+    #[must_use]
+    pub fn sentence(&self, case: &Case) -> Option<String> {
+        self.fill(case, |value| value)
+    }
+
+    /// The command for this case, safe for a POSIX shell; none where it lacks a value.
+    #[must_use]
+    pub fn command(&self, case: &Case) -> Option<String> {
+        self.fill(case, |value| shell_word(&value))
+    }
+
+    fn fill(&self, case: &Case, written: impl Fn(String) -> String) -> Option<String> {
+        let mut filled = String::new();
+        for piece in &self.pieces {
+            match piece {
+                Piece::Literal(literal) => filled.push_str(literal),
+                Piece::Value(placeholder) => {
+                    let value = placeholder.value(case).filter(|value| value.len() <= LONGEST_VALUE)?;
+                    filled.push_str(&written(printable(&value)));
+                }
+            }
+        }
+        Some(filled)
+    }
+}
+
+/// Where in a command a shell is, as far as quoting goes (POSIX, Shell Command Language, section 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shell {
+    /// Outside quotes.
+    Bare,
+    /// Outside quotes, behind a dollar sign: some shells read `$'…'` in their own way.
+    Dollar,
+    /// Outside quotes, behind a backslash.
+    Escaped,
+    /// Between single quotes.
+    Single,
+    /// Between double quotes.
+    Double,
+    /// Between double quotes, behind a backslash.
+    EscapedInDouble,
+    /// Between double quotes, behind a dollar sign.
+    DollarInDouble,
+}
+
+impl Shell {
+    fn after(self, next: char) -> Result<Self, Wrong> {
+        Ok(match (self, next) {
+            (Self::Bare | Self::Dollar | Self::Double | Self::DollarInDouble, '`') => {
+                return Err(Wrong::new("backquotes do not nest safely", "write $(…) instead"));
+            }
+            // Inside of them quotes count anew, which is more than is followed here.
+            (Self::DollarInDouble, '(' | '{') => {
+                return Err(Wrong::new("$( or ${ stands inside double quotes", "take the double quotes away"));
+            }
+            (Self::Bare | Self::Dollar, '\'') => Self::Single,
+            (Self::Bare | Self::Dollar, '"') => Self::Double,
+            (Self::Bare | Self::Dollar, '\\') => Self::Escaped,
+            (Self::Bare | Self::Dollar, '$') => Self::Dollar,
+            (Self::Single, '\'') | (Self::Double | Self::DollarInDouble, '"') => Self::Bare,
+            (Self::Bare | Self::Dollar | Self::Escaped, _) => Self::Bare,
+            (Self::Single, _) => Self::Single,
+            (Self::Double | Self::DollarInDouble, '\\') => Self::EscapedInDouble,
+            (Self::Double | Self::DollarInDouble, '$') => Self::DollarInDouble,
+            (Self::Double | Self::DollarInDouble | Self::EscapedInDouble, _) => Self::Double,
+        })
+    }
+
+    fn after_value(self, placeholder: Placeholder) -> Result<Self, Wrong> {
+        let word = placeholder.word();
+        match self {
+            Self::Bare => Ok(Self::Bare),
+            Self::Single | Self::Double if placeholder.is_number() => Ok(self),
+            Self::Single | Self::Double | Self::EscapedInDouble | Self::DollarInDouble => Err(Wrong::new(
+                format!("{{{word}}} stands inside quotes"),
+                "put it outside of them: a value is quoted when it is filled in",
+            )),
+            Self::Dollar | Self::Escaped => Err(Wrong::new(
+                format!("{{{word}}} stands behind a dollar sign or a backslash"),
+                "put something between them: a value is quoted when it is filled in",
+            )),
+        }
+    }
+}
+
+/// The text as one word of a POSIX shell: as it is where nothing in it means anything to a shell, else in single quotes.
+///
+/// The text holds no control characters; see `printable`.
+fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,=-".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The text without what a terminal would obey or hide: control characters, line separators, and the invisible marks
+/// that turn the direction of writing or have no width. Each becomes U+FFFD, so that it can be seen that it was there.
+fn printable(text: &str) -> String {
+    let invisible = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    };
+    text.chars().map(|c| if c.is_control() || invisible(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn lone_brace(brace: char) -> Wrong {
+    Wrong::new(format!("a {brace:?} stands alone"), format!("write {brace}{brace} for the brace itself"))
+}
+
+fn unknown(word: &str) -> Wrong {
+    let instead = match nearest(word, Placeholder::ALL.into_iter().map(Placeholder::word)) {
+        Some(nearest) => format!("did you mean {{{nearest}}}?"),
+        None => "they are listed at the top of config/checklist.toml; {{ and }} are the braces themselves".to_owned(),
+    };
+    Wrong::new(format!("{} is not a placeholder", quoted(&format!("{{{word}}}"))), instead)
+}
+
+/// In bytes. A longer value would bury the command that it stands in.
+const LONGEST_VALUE: usize = 2_000;
