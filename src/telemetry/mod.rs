@@ -121,7 +121,8 @@ impl Telemetry {
 }
 
 impl Core {
-    /// Counts the event and makes its log line. Costs a request next to nothing: no lock, no system call.
+    /// Counts the event and makes its log line. The end of a request takes no lock, and a system call only once in
+    /// `BUFFER_BYTES` of lines; a failure takes a lock that only `Telemetry::totals` shares.
     pub fn record(&self, event: Event<'_>) {
         self.record_at(event, SystemTime::now());
     }
