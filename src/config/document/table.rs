@@ -192,9 +192,9 @@ impl<'d> Table<'d> {
         self.read(key, empty);
     }
 
-    /// A time, which may be zero.
+    /// Text that has a form, or the default.
     #[must_use]
-    pub fn duration(&self, key: &'static str, default: Duration) -> Duration {
+    pub fn value_or<T: Written>(&self, key: &'static str, default: T) -> T {
         self.value(key).map_or(default, |found| found.value)
     }
 
@@ -332,8 +332,7 @@ impl<'d> Table<'d> {
     pub fn not_yet(&self, keys: &[&'static str]) {
         self.later.borrow_mut().extend(keys);
         for (key, _) in self.entries.into_iter().flatten().filter(|(key, _)| keys.contains(&key.get_ref().as_ref())) {
-            let instead = "remove it; what works is in config/why502.toml";
-            self.note(self.place_of(key), not_yet(&format!("`{}`", key.get_ref()), instead));
+            self.note(self.place_of(key), not_yet(&format!("`{}`", key.get_ref()), "remove it"));
         }
     }
 
