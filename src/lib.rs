@@ -19,3 +19,7 @@ pub mod proxy;
 pub mod listener;
 
 pub mod server;
+
+pub mod demo;
+
+pub mod command;
