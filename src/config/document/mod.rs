@@ -19,6 +19,7 @@
 mod getter;
 mod syntax;
 mod table;
+mod unknown;
 mod written;
 
 use std::cell::RefCell;
@@ -36,6 +37,8 @@ use super::problem::Wrong;
 
 use self::table::Known;
 pub use self::table::Table;
+use self::unknown::Unknown;
+pub use self::unknown::nearest;
 pub use self::written::Word;
 pub use self::written::Written;
 
@@ -82,13 +85,6 @@ enum Kind {
     Key,
     /// What is no TOML.
     Syntax,
-}
-
-#[derive(Debug)]
-struct Unknown {
-    table: String,
-    key: String,
-    place: Place,
 }
 
 impl<'t> Document<'t> {
@@ -151,7 +147,7 @@ impl<'t> Document<'t> {
     /// Every problem that was noted, in the order of the file.
     pub fn finish<T>(self, value: T) -> Result<T, Problems> {
         for unknown in self.unknown.borrow().iter() {
-            self.push(Some(unknown.place), Kind::Key, self.unknown_key(unknown));
+            self.push(Some(unknown.place), Kind::Key, unknown.in_words(&self.known.borrow()));
         }
         let file = self.file.display().to_string();
         let problems =
@@ -196,40 +192,7 @@ impl<'t> Document<'t> {
         }
         told
     }
-
-    fn unknown_key(&self, Unknown { table, key, .. }: &Unknown) -> Wrong {
-        let known = self.known.borrow();
-        let here: Vec<&str> = known.get(table).into_iter().flat_map(Known::names).collect();
-        let what = format!("unknown key `{}` {}", key.escape_debug(), place_in_words(table));
-        let elsewhere = known.iter().filter(|(_, known)| known.keys.contains(key.as_str()));
-        let elsewhere: Vec<_> = elsewhere.map(|(other, _)| place_in_words(other)).collect();
-        let instead = match nearest(key, here.iter().copied()) {
-            _ if !elsewhere.is_empty() => format!("it belongs {}", elsewhere.join(" or ")),
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => format!("known there: {}", here.join(", ")),
-        };
-        Wrong::new(what, instead)
-    }
 }
-
-fn place_in_words(table: &str) -> String {
-    if table.is_empty() { "above the first table".to_owned() } else { format!("in {table}") }
-}
-
-/// The known word that is most like one that is not known; none where nothing is like it.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
-}
-
-/// The least Jaro-Winkler likeness at which a word may have been meant: `conect` and `timeout` pass for `connect` and
-/// `timeouts`, `port` does not for `path`.
-const LIKE: f64 = 0.82;
 
 #[cfg(test)]
 mod tests;

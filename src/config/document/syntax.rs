@@ -101,7 +101,7 @@ const HARMLESS: [(&str, &str, &str); 7] = [
 ];
 
 /// The same, where keys may have been lost or have gone to another table.
-const HARMFUL: [(&str, &str, &str); 12] = [
+const HARMFUL: [(&str, &str, &str); 13] = [
     ("missing comma between key-value pairs", UNENDED_BRACES, "write , between the pairs and } at the end"),
     ("missing key for inline table", UNENDED_BRACES, "write , between the pairs and } at the end"),
     ("unclosed inline table", "the table in braces is not closed", "end it with }"),
@@ -111,6 +111,7 @@ const HARMFUL: [(&str, &str, &str); 12] = [
     ("unclosed array", "the list is not closed", "end it with ]"),
     ("unclosed table", "the name of the table is not closed", "end it with ]"),
     ("key with no value", "a key stands here without a value", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
+    ("invalid key-value pair", "no key stands here", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
     ("invalid unquoted key", "this cannot stand in a key", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
     ("unquoted keys cannot be empty", "the key is missing", "write KEY = VALUE"),
     ("cannot extend value", "this key was given a plain value further up", "keep one of the two"),

@@ -8,7 +8,7 @@ use toml::de::DeTable;
 use toml::de::DeValue;
 
 use super::Document;
-use super::Unknown;
+use super::unknown::Unknown;
 use super::written::not_yet;
 use crate::config::problem::Place;
 use crate::config::problem::Wrong;
@@ -125,10 +125,12 @@ impl<'d> Table<'d> {
     pub fn close(self) {
         let known = self.known.borrow();
         let later = self.later.borrow();
-        for (key, _) in self.entries.into_iter().flatten() {
+        for (key, found) in self.entries.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !known.keys.contains(name) && !known.tables.contains(name) && !later.contains(&name) {
-                let unknown = Unknown { table: self.name.clone(), key: name.to_owned(), place: self.place_of(key) };
+                let is_table = is_table(found.get_ref());
+                let (table, place) = (self.name.clone(), self.place_of(key));
+                let unknown = Unknown { table, key: name.to_owned(), place, is_table };
                 self.document.unknown.borrow_mut().push(unknown);
             }
         }
@@ -151,4 +153,9 @@ impl<'d> Table<'d> {
         let own = self.name.trim_matches(['[', ']']);
         if own.is_empty() { key.to_owned() } else { format!("{own}.{key}") }
     }
+}
+
+/// Whether it is a table or a list of them.
+fn is_table(value: &DeValue<'_>) -> bool {
+    value.is_table() || value.as_array().is_some_and(|list| list.iter().any(|element| element.get_ref().is_table()))
 }

@@ -54,13 +54,21 @@ fn every_problem_is_told_with_its_place() {
             ],
         ),
         (
+            "conect = '1s'\n[timeouts.on.x]\n[x]",
+            &[
+                "f.toml:1:1: unknown key `conect` above the first table; did you mean `connect` in [timeouts]?",
+                "f.toml:2:11: on is neither true nor false; write true or false, without quotes",
+                "f.toml:3:2: unknown table `x`; known there: shutdown_timeout, server, timeouts",
+            ],
+        ),
+        (
             "[timeouts]\nconect = '1s'\nquic = 1\nshutdown_timeout = 's'\nzz = 1\n[timeout]",
             &[
                 "f.toml:2:1: unknown key `conect` in [timeouts]; did you mean `connect`?",
                 "f.toml:3:1: `quic` is not supported yet by this version; remove it",
                 "f.toml:4:1: unknown key `shutdown_timeout` in [timeouts]; it belongs above the first table",
                 "f.toml:5:1: unknown key `zz` in [timeouts]; known there: connect, on",
-                "f.toml:6:2: unknown key `timeout` above the first table; did you mean `timeouts`?",
+                "f.toml:6:2: unknown table `timeout`; did you mean `timeouts`?",
             ],
         ),
         (
