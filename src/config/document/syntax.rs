@@ -14,9 +14,10 @@ impl Document<'_> {
     /// Notes what the parser found. A list or a table in braces that is never closed swallows what follows it, so
     /// nothing after its first odd place is told.
     pub(super) fn note_syntax(&mut self, errors: &[Error]) {
-        let never_closed = errors.iter().any(|error| UNCLOSED.iter().any(|prefix| error.message().starts_with(prefix)));
-        let places = errors.iter().filter(|error| !error.message().starts_with(UNQUOTED));
-        let end = places.filter_map(Error::span).map(|span| span.start).min().filter(|_| never_closed);
+        let inside = |error: &&Error| INSIDE_BRACKETS.iter().any(|begins| error.message().starts_with(begins));
+        let odd = errors.iter().filter(inside).filter_map(Error::span).map(|span| span.start).min();
+        let never_closed = errors.iter().any(|error| UNCLOSED.iter().any(|begins| error.message().starts_with(begins)));
+        let end = odd.filter(|_| never_closed);
         for error in errors {
             let span = error.span().unwrap_or_default();
             if end.is_some_and(|end| span.start > end) {
@@ -84,6 +85,18 @@ const UNQUOTED: &str = "string values must be quoted";
 
 /// What makes the parser read on to the end of the file.
 const UNCLOSED: [&str; 2] = ["unclosed array,", "unclosed inline table"];
+
+/// What it finds inside of them, the end of the file included.
+const INSIDE_BRACKETS: [&str; 8] = [
+    "missing comma",
+    "missing key for inline table",
+    "missing assignment between key-value pairs",
+    "unexpected `=` in array",
+    "extra comma in",
+    "invalid inline table element",
+    "unclosed array,",
+    "unclosed inline table",
+];
 
 /// How the parser's message begins, what is wrong, what would be right: where keys and tables are still what they seem.
 const HARMLESS: [(&str, &str, &str); 7] = [

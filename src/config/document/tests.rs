@@ -146,10 +146,12 @@ fn what_is_no_toml_is_told_once_a_line_and_hides_no_other_problem() {
         ),
         // What follows an open list is read as its elements.
         (
-            "shutdown_timeout = ['1s'\n[timeouts]\nconnect = 'x'\n",
+            "a = \"\n\nshutdown_timeout = ['1s'\n[timeouts]\nconnect = 'x'\n",
             &[
-                r#"f.toml:1:20: this value is not a duration; write "3s", "250ms" or "2m""#,
-                "f.toml:2:1: a comma is missing here, or the closing ] before it; write , between the elements and ] \
+                "f.toml:1:6: this text is not closed, or has a character that cannot stand in it; end it with \" on the \
+                 same line, and write a backslash as \\\\",
+                r#"f.toml:3:20: this value is not a duration; write "3s", "250ms" or "2m""#,
+                "f.toml:4:1: a comma is missing here, or the closing ] before it; write , between the elements and ] \
                  at the end",
             ],
         ),
