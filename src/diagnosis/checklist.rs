@@ -145,6 +145,22 @@ mod tests {
         assert_eq!(checklist.steps(&case, Cause::Tls), [Step { command: Some("c".into()), ..step }]);
     }
 
+    #[test]
+    fn the_example_at_the_top_of_the_runbook_works() {
+        let (head, _) = BUILT_IN.split_once("# The built-in ranks").unwrap();
+        let example = head.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+        let checklist = Checklist::built_in().with(&example, Path::new("own.toml")).unwrap();
+        let mut case = samples::case(Fault::ConnectionRefused);
+        case.settings.upstream = "app".into();
+        let steps = checklist.steps(&case, Cause::OriginDown);
+        let said = |text: &str| steps.iter().any(|step| step.text == text);
+        assert!(said("Write to help@example.com, with the request id.") && !said("Restart the application."));
+        case.settings.platform = crate::config::Platform::Php;
+        let steps = checklist.steps(&case, Cause::OriginDown);
+        let restart = steps.iter().find(|step| step.text == "Restart the application.").unwrap();
+        assert_eq!(restart.command.as_deref(), Some("ssh badger.internal sudo systemctl restart app"));
+    }
+
     fn owner(id: &str, more: &str) -> String {
         format!("[[step]]\nid = '{id}'\ntext = '{id}'\naudience = 'owner'\n{more}\n")
     }
