@@ -6,6 +6,7 @@ use std::hash::Hash;
 use super::Listener;
 use super::Upstream;
 use super::document::Document;
+use super::document::Table;
 use super::document::nearest;
 use super::problem::Place;
 use super::problem::Placed;
@@ -18,12 +19,13 @@ use super::value::ListenAddress;
 /// Notes what is wrong between the sections. A route or an upstream that could not be read stands as `None`: it counts as
 /// written, but nothing more is said about it.
 pub(super) fn across(
-    document: &Document<'_>,
+    root: &Table<'_>,
     listeners: &[Placed<Listener>],
     routes: &[Option<ReadRoute>],
     upstreams: &[Option<Placed<Upstream>>],
 ) {
-    something_to_do(document, routes, upstreams);
+    let document = root.document();
+    something_to_do(root, routes, upstreams);
     listener_twice(document, listeners);
     upstream_twice(document, upstreams);
     route_twice(document, routes);
@@ -31,19 +33,21 @@ pub(super) fn across(
 }
 
 /// Without an upstream and a route there is nothing that could be answered.
-fn something_to_do(document: &Document<'_>, routes: &[Option<ReadRoute>], upstreams: &[Option<Placed<Upstream>>]) {
+fn something_to_do(root: &Table<'_>, routes: &[Option<ReadRoute>], upstreams: &[Option<Placed<Upstream>>]) {
     let wanted = routes.iter().flatten().next().map_or("app", |read| &*read.route.upstream);
     let there = upstreams.iter().flatten().next().map_or("app", |upstream| &*upstream.value.name);
-    let add_upstream =
-        format!(r#"[[upstream]] with name = {} and servers = ["http://127.0.0.1:3000"]"#, quoted(wanted));
+    let server = r#"servers = ["http://127.0.0.1:3000"]"#;
+    let add_upstream = format!("add [[upstream]] with name = {} and {server}", quoted(wanted));
     let add_route = format!("[[route]] with upstream = {}", quoted(there));
-    let wrong = match (routes, upstreams) {
-        ([], []) => Wrong::new("nothing is configured", format!("add {add_upstream}, and {add_route}")),
-        (_, []) => Wrong::new("there is no [[upstream]] to send requests to", format!("add {add_upstream}")),
-        ([], _) => Wrong::new("there is no [[route]], so every request would get a 404", format!("add {add_route}")),
-        _ => return,
+    let wrong = match (root.has("route"), root.has("upstream")) {
+        (true, true) => return,
+        (false, false) => Wrong::new("nothing is configured", format!("{add_upstream}, and {add_route}")),
+        (true, false) => Wrong::new("there is no [[upstream]] to send requests to", add_upstream),
+        (false, true) => {
+            Wrong::new("there is no [[route]], so every request would get a 404", format!("add {add_route}"))
+        }
     };
-    document.note_missing(None, wrong);
+    root.document().note_missing(None, wrong);
 }
 
 fn listener_twice(document: &Document<'_>, listeners: &[Placed<Listener>]) {

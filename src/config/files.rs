@@ -23,9 +23,10 @@ use super::problem::quoted;
 
 /// The text of a configuration file.
 pub(super) fn configuration(path: &Path) -> Result<String, Wrong> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Wrong::new("no such file", "write one, or name another with --config"),
-        _ => why_unreadable("it", &error),
+    let bytes = fs::read(path).map_err(|error| {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        let wrong = Wrong::new("no such file", "write one, or name another with --config");
+        if missing { wrong } else { why_unreadable("it", &error) }
     })?;
     String::from_utf8(bytes).map_err(|error| not_utf8(error.as_bytes(), error.utf8_error()))
 }
@@ -48,12 +49,12 @@ pub(super) fn readable(table: &Table<'_>, file: &Placed<PathBuf>) -> Option<Vec<
 
 /// Notes where no file can be written: its directory has to be there.
 pub(super) fn writable(table: &Table<'_>, file: &Placed<PathBuf>) {
+    // The directory of a bare name is the empty path, which stands for the current one.
     let directory = file.value.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new("."));
     if file.value.is_dir() {
         let what = format!("{} is a directory", quoted(&file.value.to_string_lossy()));
         table.note(file.place, Wrong::new(what, "write the path of a file in it"));
-    } else if !directory.is_dir() {
+    } else if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
         let what = format!("there is no directory {}", quoted(&directory.to_string_lossy()));
         table.note(file.place, Wrong::new(what, "create it, or correct the path"));
     }
@@ -124,17 +125,17 @@ fn private_key(table: &Table<'_>, file: &Placed<PathBuf>) -> Option<PrivateKeyDe
 }
 
 fn why_unreadable(name: &str, error: &io::Error) -> Wrong {
-    match error.kind() {
-        io::ErrorKind::NotFound => {
-            let instead = "create it, or correct the path, which is meant from the directory of this file";
-            Wrong::new(format!("there is no file {name}"), instead)
-        }
-        io::ErrorKind::PermissionDenied => {
-            Wrong::new(format!("{name} may not be read by this user"), "let the user that runs why502 read it")
-        }
-        io::ErrorKind::IsADirectory => Wrong::new(format!("{name} is a directory"), "write the path of a file"),
-        _ => Wrong::new(format!("{name} cannot be read: {error}"), "correct the path"),
-    }
+    let (what, instead) = if error.kind() == io::ErrorKind::NotFound {
+        let instead = "create it, or correct the path, which is meant from the directory of this file";
+        (format!("there is no file {name}"), instead)
+    } else if error.kind() == io::ErrorKind::PermissionDenied {
+        (format!("{name} may not be read by this user"), "let the user that runs why502 read it")
+    } else if error.kind() == io::ErrorKind::IsADirectory {
+        (format!("{name} is a directory"), "write the path of a file")
+    } else {
+        (format!("{name} cannot be read: {error}"), "correct the path")
+    };
+    Wrong::new(what, instead)
 }
 
 fn not_utf8(bytes: &[u8], error: Utf8Error) -> Wrong {

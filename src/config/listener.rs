@@ -25,11 +25,14 @@ impl Listener {
     fn read(table: Table<'_>) -> Placed<Self> {
         let written = table.value("address");
         table.not_yet(&["tls", "proxy_protocol"]);
-        let place = written.as_ref().map_or(table.place(), |address| address.place);
-        let value =
-            written.map_or_else(Self::default, |address| Self { address: resolved(address.value, table.document()) });
+        let listener = match written {
+            Some(Placed { value, place }) => {
+                Placed { value: Self { address: resolved(value, table.document()) }, place }
+            }
+            None => Placed { value: Self::default(), place: table.place() },
+        };
         table.close();
-        Placed { value, place }
+        listener
     }
 }
 

@@ -150,7 +150,7 @@ fn read(document: &Document<'_>) -> Config {
     let listeners = Listener::read_all(&root);
     let routes: Vec<_> = root.tables("route").into_iter().map(ReadRoute::read).collect();
     let upstreams: Vec<_> = root.tables("upstream").into_iter().map(Upstream::read).collect();
-    check::across(document, &listeners, &routes, &upstreams);
+    check::across(&root, &listeners, &routes, &upstreams);
     let config = Config {
         file: None,
         shutdown_timeout: root.value_or("shutdown_timeout", Duration::from_secs(30)),

@@ -37,8 +37,8 @@ impl ReadRoute {
         let path = table.value::<PathPrefix>("path");
         let upstream = table.required::<String>("upstream", r#"upstream = "app", the name of an [[upstream]]"#);
         table.not_yet(&["redirect", "strip_path", "request_headers", "response_headers"]);
-        let condition = path.as_ref().map(|path| path.place).or(host.as_ref().map(|host| host.place));
-        let condition = condition.unwrap_or(table.place());
+        let places = [path.as_ref().map(|path| path.place), host.as_ref().map(|host| host.place), Some(table.place())];
+        let condition = places.into_iter().flatten().next();
         table.close();
         let Placed { value: name, place: upstream } = upstream?;
         let route = Route {
@@ -46,7 +46,7 @@ impl ReadRoute {
             path: path.map_or_else(|| "/".into(), |path| path.value.0),
             upstream: name.into(),
         };
-        Some(Self { route, condition, upstream })
+        condition.map(|condition| Self { route, condition, upstream })
     }
 }
 

@@ -41,15 +41,35 @@ fn an_extra_key_is_refused_in_every_table() {
     let directory = Directory::with_files();
     let mut tables = 0;
     for (index, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with('[')) {
-        let head: String = text.lines().take(index + 1).map(|line| format!("{line}\n")).collect();
-        let tail: String = text.lines().skip(index + 1).map(|line| format!("{line}\n")).collect();
-        let problems = from_text(&format!("{head}zzqq = 1\n{tail}"), &directory.path("why502.toml")).unwrap_err();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.insert(index + 1, "zzqq = 1");
+        let problems = from_text(&lines.join("\n"), &directory.path("why502.toml")).unwrap_err();
         let expected = format!("why502.toml:{}:1: unknown key `zzqq` in {line}; known there: ", index + 2);
         assert!(problems.to_string().contains(&expected), "{problems}\n{expected}");
         assert_eq!(problems.iter().count(), 1, "{problems}");
         tables += 1;
     }
     assert_eq!(tables, 16);
+}
+
+/// Whatever the parser makes of half a file: it is read or refused, and no problem is without words.
+#[test]
+fn a_file_cut_anywhere_does_no_harm() {
+    let text: String = FULL.lines().filter(|line| !line.starts_with('#')).map(|line| line.to_owned() + "\n").collect();
+    for (end, _) in text.char_indices().step_by(3) {
+        let (head, tail) = text.split_at(end);
+        for cut in [
+            head.to_owned(),
+            tail.to_owned(),
+            format!("{head}\"{tail}"),
+            format!("{head}[{tail}"),
+            format!("{head}]{tail}"),
+        ] {
+            if let Err(problems) = from_text(&cut, Path::new("why502.toml")) {
+                assert!(problems.iter().count() > 0 && !problems.to_string().contains("; \n"), "{cut}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -86,17 +106,17 @@ fn every_wrong_value_is_told_with_its_cure() {
             "9:6: 1 is not text; write it in quotes",
         ].join("\n")),
         ("[upstream.retry]\nattempts = 0\nbudget = -1", [
-            "7:12: 0 is not a whole number that can stand here; write one from 1 to 100",
-            "8:10: -1 is not a number that can stand here; write one from 0.0 to 100.0",
+            "7:12: 0 is out of range; write a whole number from 1 to 100",
+            "8:10: -1 is out of range; write a number from 0.0 to 100.0",
         ].join("\n")),
         ("[upstream.ejection]\nafter = 1.5\nbase_time = \"x\"\nmax_share = nan", [
-            "7:9: 1.5 is not a whole number that can stand here; write one from 1 to 4294967295".to_owned(),
+            "7:9: 1.5 is not a whole number; write a whole number from 1 to 4294967295".to_owned(),
             format!("8:13: \"x\" is not a duration; {durations}"),
-            "9:13: nan is not a number that can stand here; write one from 0.0 to 1.0".to_owned(),
+            "9:13: nan is out of range; write a number from 0.0 to 1.0".to_owned(),
         ].join("\n")),
         ("[upstream.pool]\nidle_timeout = 55\nmax_idle = -1", [
             format!("7:16: 55 is not a duration; {durations}"),
-            "8:12: -1 is not a whole number that can stand here; write one from 0 to 1000000".to_owned(),
+            "8:12: -1 is out of range; write a whole number from 0 to 1000000".to_owned(),
         ].join("\n")),
         ("[upstream.limits]\nresponse_header_bytes = \"1KiB\"", "7:25: \"1KiB\" is too small; write at least \"8KiB\"".to_owned()),
         ("[dns]\nservers = [\"dns\", 1]\nmax_ttl = 1\nserve_stale = \"1y\"", [
@@ -119,13 +139,13 @@ fn every_wrong_value_is_told_with_its_cure() {
             r#"8:11: "xff" is not a choice of forwarding headers; write "x-forwarded", "forwarded", "both" or "none""#,
         ].join("\n")),
         ("[limits]\nconnections = 0\nrequest_header_bytes = 100\nrequest_body_bytes = \"1MB\"\nheader_timeout = \"0s\"\nbody_timeout = 0\nidle_timeout = \"\"\nconnections_per_client = \"5\"", [
-            "7:15: 0 is not a whole number that can stand here; write one from 1 to 10000000".to_owned(),
+            "7:15: 0 is out of range; write a whole number from 1 to 10000000".to_owned(),
             "8:24: 100 is too small; write at least \"8KiB\"".to_owned(),
             r#"9:22: "1MB" is not a size; write "64KiB", "10MiB" or a number of bytes"#.to_owned(),
             "10:18: \"0s\" leaves no time at all; write a duration above zero, or remove the line for the default".to_owned(),
             format!("11:16: 0 is not a duration; {durations}"),
             format!("12:16: \"\" is not a duration; {durations}"),
-            "13:26: \"5\" is not a whole number that can stand here; write one from 0 to 10000000".to_owned(),
+            "13:26: \"5\" is not a whole number; write a whole number from 0 to 10000000".to_owned(),
         ].join("\n")),
         ("[log]\nformat = \"text\"\noutput = \"stderr\"\naccess = \"on\"", [
             r#"7:10: "text" is not a log format; write "json" or "pretty""#,
@@ -133,7 +153,7 @@ fn every_wrong_value_is_told_with_its_cure() {
             "9:10: \"on\" is neither true nor false; write true or false, without quotes",
         ].join("\n")),
         ("[log]\noutput = \"nowhere/a.log\"", r#"7:10: there is no directory "nowhere"; create it, or correct the path"#.to_owned()),
-        ("[runtime]\nworkers = 2000", "7:11: 2000 is not a whole number that can stand here; write one from 0 to 1024".to_owned()),
+        ("[runtime]\nworkers = 2000", "7:11: 2000 is out of range; write a whole number from 0 to 1024".to_owned()),
         ("[[listener]]\naddress = 80", r#"7:11: 80 is not an address to listen on; write "0.0.0.0:8080", "[::]:8080" or "unix:/run/why502.sock""#.to_owned()),
         ("[[route]]\nhost = \"a:80\"\npath = \"x\"\nupstream = 1", [
             r#"7:8: "a:80" has the port 80, and a route is for all of them; write "a""#,
@@ -371,11 +391,11 @@ fn messages_in(text: &str, file: &Path) -> String {
 
 /// The text with its examples, which stand behind one `#` by default.
 fn with_examples(text: &str) -> String {
-    let uncommented = |line: &str| match line.strip_prefix("# ").filter(|rest| is_setting(rest)) {
-        Some(example) => format!("{example}\n"),
-        None => format!("{line}\n"),
+    let uncommented = |line| match str::strip_prefix(line, "# ").filter(|rest| is_setting(rest)) {
+        Some(example) => example,
+        None => line,
     };
-    text.lines().map(uncommented).collect()
+    text.lines().map(uncommented).collect::<Vec<_>>().join("\n")
 }
 
 fn is_setting(line: &str) -> bool {
@@ -394,7 +414,12 @@ fn collect_keys(table: &str, entries: &DeTable<'_>, found: &mut BTreeSet<String>
                     collect_keys(&format!("[[{path}]]"), below, found);
                 }
             }
-            _ => {
+            DeValue::String(_)
+            | DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => {
                 found.insert(format!("{table} {}", key.get_ref()).trim_start().to_owned());
             }
         }
@@ -442,6 +467,6 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        drop(fs::remove_dir_all(&self.0));
     }
 }

@@ -59,10 +59,9 @@ impl Upstream {
         let servers = table.required_values::<ServerUrl>("servers", r#"servers = ["http://127.0.0.1:3000"]"#);
         let document = table.document();
         let servers = servers.into_iter().map(|server| server.value.resolved(|path| document.resolve(path))).collect();
-        let place = name.as_ref().map_or(table.place(), |name| name.place);
         let name = name.and_then(|name| named(&table, name));
-        let upstream = Self::with_settings(table, name.clone().unwrap_or_default(), servers);
-        name.map(|_| Placed { value: upstream, place })
+        let upstream = Self::with_settings(table, "".into(), servers);
+        name.map(|Placed { value: name, place }| Placed { value: Self { name, ..upstream }, place })
     }
 
     /// An upstream with the settings of a table, which are the defaults where there is none.
@@ -88,13 +87,13 @@ impl Upstream {
     }
 }
 
-fn named(table: &Table<'_>, name: Placed<String>) -> Option<Arc<str>> {
+fn named(table: &Table<'_>, name: Placed<String>) -> Option<Placed<Arc<str>>> {
     if name.value.is_empty() || name.value.contains(char::is_control) {
         let wrong = Wrong::new("this cannot be the name of an upstream", r#"write a word for it, such as "app""#);
         table.note(name.place, wrong);
         return None;
     }
-    Some(name.value.into())
+    Some(Placed { value: name.value.into(), place: name.place })
 }
 
 fn response_header_bytes(table: Table<'_>) -> u64 {

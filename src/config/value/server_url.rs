@@ -137,13 +137,11 @@ fn host_and_port<'t>(text: &str, scheme: &str, authority: &'t str) -> Result<(&'
         let what = format!("{} has an IPv6 address without brackets", quoted(text));
         return Err(Wrong::new(what, format!("write \"{scheme}://[{authority}]\", and behind it the port")));
     }
-    match parse_port(port) {
-        Some(port) => Ok((host, Some(port))),
-        None => {
-            let what = format!("{} is not a port, in {}", quoted(port), quoted(text));
-            Err(Wrong::new(what, "write a number from 1 to 65535"))
-        }
-    }
+    let Some(port) = parse_port(port) else {
+        let what = format!("{} is not a port, in {}", quoted(port), quoted(text));
+        return Err(Wrong::new(what, "write a number from 1 to 65535"));
+    };
+    Ok((host, Some(port)))
 }
 
 #[cfg(test)]
