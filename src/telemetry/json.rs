@@ -190,6 +190,7 @@ mod tests {
     use crate::telemetry::Event;
     use crate::telemetry::Notice;
     use crate::telemetry::Request;
+    use crate::telemetry::UpstreamFailure;
     use crate::telemetry::samples;
 
     #[test]
@@ -265,7 +266,7 @@ mod tests {
             let Event::Request(request) = samples::request() else { panic!("the sample is a request") };
             let request = Event::Request(Request { host, path: sent, ..request });
             let Event::UpstreamFailure(failure) = samples::failure() else { panic!("the sample is a failure") };
-            let failure = Event::UpstreamFailure(super::super::UpstreamFailure { host, path: sent, ..failure });
+            let failure = Event::UpstreamFailure(UpstreamFailure { host, path: sent, ..failure });
             for line in [written(&request), written(&failure)] {
                 let body = line.strip_suffix('\n').expect("a line ends");
                 assert!(!body.contains(is_hidden), "{body:?}");

@@ -57,6 +57,7 @@ pub struct Core {
     counters: Arc<Counters>,
     stamp: Cell<Stamp>,
     buffer: Cell<Lines>,
+    last_failure: Cell<SystemTime>,
 }
 
 /// How lines look.
@@ -93,6 +94,7 @@ impl Telemetry {
             counters,
             stamp: Cell::default(),
             buffer: Cell::default(),
+            last_failure: Cell::new(SystemTime::UNIX_EPOCH),
         }
     }
 
@@ -119,26 +121,43 @@ impl Telemetry {
 }
 
 impl Core {
-    /// Counts the event and makes its log line. Costs a request next to nothing: no lock, no system call.
+    /// Counts the event and makes its log line. The end of a request takes no lock, and a system call only once in
+    /// `BUFFER_BYTES` of lines; a failure takes a lock that only `Telemetry::totals` shares.
     pub fn record(&self, event: Event<'_>) {
         self.record_at(event, SystemTime::now());
     }
 
     fn record_at(&self, event: Event<'_>, now: SystemTime) {
         self.counters.count(&event);
-        let is_access = matches!(event, Event::Request(_));
-        if is_access && !self.access {
+        if matches!(event, Event::Request(_)) && !self.access {
             return;
         }
         let (mut stamp, mut lines) = (self.stamp.take(), self.buffer.take());
         stamp.set(now);
         self.form.write(&mut lines.text, &stamp, &event);
         lines.count += 1;
-        let is_due = !is_access || lines.text.len() >= BUFFER_BYTES;
+        let full = lines.text.len() >= BUFFER_BYTES;
         self.stamp.set(stamp);
         self.buffer.set(lines);
-        if is_due {
+        if full || self.is_urgent(&event, now) {
             self.flush();
+        }
+    }
+
+    /// Whether the event's line goes out at once. Access lines never do, and failures only where the one before is a
+    /// moment ago: in a storm, a system call for each would make the outage worse.
+    fn is_urgent(&self, event: &Event<'_>, now: SystemTime) -> bool {
+        match event {
+            Event::Request(_) => false,
+            Event::UpstreamFailure(_) => {
+                let before = self.last_failure.replace(now);
+                now.duration_since(before).is_ok_and(|quiet| quiet >= STORM)
+            }
+            Event::Started(_)
+            | Event::Stopped(_)
+            | Event::ServerEjected(_)
+            | Event::ServerReturned(_)
+            | Event::Notice(_) => true,
         }
     }
 
@@ -176,8 +195,11 @@ impl Form {
     }
 }
 
-/// How many bytes of access lines a core gathers before it hands them over; everything else goes at once.
+/// How many bytes of lines a core gathers before it hands them over without waiting for the tick.
 const BUFFER_BYTES: usize = 32 * 1024;
+
+/// Failures that follow each other faster than this wait for the tick together.
+const STORM: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod samples;

@@ -9,6 +9,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
 use serde_json::Value;
 
@@ -47,6 +48,29 @@ fn a_failure_does_not_wait_for_the_tick() {
     core.record(samples::request());
     telemetry.stop(LONG);
     assert_eq!(events(&folder.path("log")), ["request", "upstream_failure"]);
+}
+
+#[test]
+fn failures_in_a_storm_wait_for_the_tick_together() {
+    let folder = Folder::new("storm");
+    let telemetry = telemetry(folder.path("log"), Access::On);
+    let core = telemetry.core();
+    let start = UNIX_EPOCH + Duration::from_secs(1_709_209_681);
+    for (event, millisecond) in
+        [(samples::failure(), 0), (samples::failure(), 1), (samples::request(), 2), (samples::failure(), 3)]
+    {
+        core.record_at(event, start + Duration::from_millis(millisecond));
+    }
+    telemetry.stop(LONG);
+    assert_eq!(events(&folder.path("log")), ["upstream_failure"]);
+
+    let telemetry = self::telemetry(folder.path("next"), Access::On);
+    let core = telemetry.core();
+    for (event, millisecond) in [(samples::failure(), 0), (samples::failure(), 9), (samples::failure(), 19)] {
+        core.record_at(event, start + Duration::from_millis(millisecond));
+    }
+    telemetry.stop(LONG);
+    assert_eq!(events(&folder.path("next")).len(), 3);
 }
 
 #[test]

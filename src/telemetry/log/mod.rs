@@ -3,6 +3,9 @@
 //! A core never waits: what does not fit into the queue is dropped and counted. The thread may wait as long as the output
 //! wants. A failed output is tried again about once a second, and what was lost is said when it works again.
 
+mod output;
+mod spool;
+
 use std::io;
 use std::io::Write as _;
 use std::sync::Arc;
@@ -20,9 +23,6 @@ use self::output::Output;
 use self::spool::Spool;
 use super::Form;
 use crate::config::LogOutput;
-
-mod output;
-mod spool;
 
 /// Finished lines, each with its end of line.
 #[derive(Debug, Clone, Default)]
