@@ -16,6 +16,4 @@ pub mod telemetry;
 
 pub mod proxy;
 
-pub mod listener;
 
-pub mod server;
