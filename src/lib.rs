@@ -16,4 +16,6 @@ pub mod telemetry;
 
 pub mod proxy;
 
+pub mod listener;
 
+pub mod server;

@@ -68,6 +68,12 @@ impl State {
         Ok((&found.label, destination))
     }
 
+    /// What clients may ask of this proxy.
+    #[must_use]
+    pub fn limits(&self) -> config::Limits {
+        self.shared.config.limits.clone()
+    }
+
     /// Closes connections that have been idle for too long; to be called about once a second.
     pub fn sweep(&self) {
         self.destinations.iter().for_each(|destination| destination.upstream.sweep());
