@@ -3,6 +3,7 @@
 //! `page.html` is the frame, `failure.html` and `refusal.html` are its two stories, `operator.html` is what only operators
 //! see. Templates are checked when the program is compiled; every value is escaped.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use askama::Template;
@@ -18,6 +19,7 @@ use super::proxy_status;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
+use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
 use super::words;
@@ -25,6 +27,7 @@ use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
 use crate::fault::Failure;
+use crate::fault::failure::AddressFailure;
 
 /// The body of a failing answer, with marks for what is filled in.
 pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
@@ -36,9 +39,11 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
         detail: report.detail(),
         stations: visitor.place().stations(),
         sentence: visitor.place().sentence(),
-        causes: RankedCause::all(visitor),
+        cause: RankedCause::likeliest(visitor),
+        others: visitor.other_causes().map(RankedCause::of).collect(),
         visitor_steps: report.steps_for(Audience::Visitor),
         owner_steps: report.steps_for(Audience::Owner),
+        may_have_arrived: visitor.may_have_arrived,
         operator: report.operator().map(|operator| OperatorSections::of(operator, report)),
     };
     rendered(&page)
@@ -73,9 +78,11 @@ struct FailurePage<'a> {
     detail: &'a str,
     stations: [Station; 3],
     sentence: &'static str,
-    causes: Vec<RankedCause>,
+    cause: RankedCause,
+    others: Vec<RankedCause>,
     visitor_steps: Vec<ShownStep<'a>>,
     owner_steps: Vec<ShownStep<'a>>,
+    may_have_arrived: bool,
     operator: Option<OperatorSections<'a>>,
 }
 
@@ -99,10 +106,9 @@ struct RankedCause {
 }
 
 impl RankedCause {
-    /// The likeliest cause and those besides it that are worth naming.
-    fn all(visitor: &VisitorReport<'_>) -> Vec<Self> {
-        let certain = if visitor.cause == Cause::Unknown { 0.0 } else { visitor.confidence };
-        std::iter::once((visitor.cause, certain)).chain(visitor.other_causes()).map(Self::of).collect()
+    fn likeliest(visitor: &VisitorReport<'_>) -> Self {
+        let ranked = Self::of((visitor.cause, visitor.confidence));
+        if visitor.cause == Cause::Unknown { Self { title: "Not clear yet", percent: 0, ..ranked } } else { ranked }
     }
 
     fn of((cause, confidence): (Cause, f64)) -> Self {
@@ -115,10 +121,30 @@ impl RankedCause {
     }
 }
 
+/// A share of a whole, drawn. It repeats what stands beside it in words, so that a screen reader passes over it.
+#[derive(Debug)]
+struct Bar {
+    percent: u8,
+}
+
+impl Bar {
+    fn of(percent: &u8) -> Self {
+        Self { percent: *percent }
+    }
+}
+
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { percent } = self;
+        let whole = r#"<svg class="bar" aria-hidden="true"><rect width="100%" height="100%"/>"#;
+        write!(f, r#"{whole}<rect class="full" width="{percent}%" height="100%"/></svg>"#)
+    }
+}
+
 /// What only operators see.
 #[derive(Debug)]
 struct OperatorSections<'a> {
-    evidence: &'a [Evidence],
+    evidence: Vec<EvidenceItem<'a>>,
     attempts: Vec<AttemptRow>,
     fault: &'static str,
     stage: &'static str,
@@ -129,8 +155,8 @@ struct OperatorSections<'a> {
 impl<'a> OperatorSections<'a> {
     fn of(operator: &OperatorReport<'a>, report: &Report<'_>) -> Self {
         Self {
-            evidence: operator.evidence(),
-            attempts: operator.attempts().iter().map(|failure| AttemptRow::of(operator, failure)).collect(),
+            evidence: operator.evidence().iter().map(EvidenceItem::of).collect(),
+            attempts: operator.attempts().iter().flat_map(|failure| AttemptRow::of(operator, failure)).collect(),
             fault: operator.visitor.fault.word(),
             stage: operator.visitor.fault.stage().word(),
             upstream: &operator.case.settings.upstream,
@@ -139,7 +165,23 @@ impl<'a> OperatorSections<'a> {
     }
 }
 
-/// One attempt as a row of a table.
+/// A piece of evidence as the page shows it.
+#[derive(Debug)]
+struct EvidenceItem<'a> {
+    weight: String,
+    says: &'a str,
+    points_to: &'static str,
+    id: &'static str,
+}
+
+impl<'a> EvidenceItem<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        let weight = format!("{:+.1}", evidence.weight).replace('-', "\u{2212}");
+        Self { weight, says: &evidence.says, points_to: evidence.points_to.title(), id: evidence.id }
+    }
+}
+
+/// One attempt, or one address of it, as a row of a table.
 #[derive(Debug)]
 struct AttemptRow {
     server: String,
@@ -147,18 +189,35 @@ struct AttemptRow {
     fault: &'static str,
     elapsed: String,
     timing: String,
+    /// How much of its limit the stage had used, in hundredths.
+    used: Option<u8>,
 }
 
 impl AttemptRow {
-    fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Self {
+    /// The attempt itself, then each address where more than one was tried (RFC 8305).
+    fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Vec<Self> {
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of {}", words::duration(limit))).unwrap_or_default();
-        Self {
-            server: failure.target.as_ref().map_or_else(|| String::from("none"), |target| target.url.to_string()),
-            peer: failure.peer.as_ref().map_or_else(|| String::from("none"), ToString::to_string),
+        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
+        let attempt = Self {
+            server: failure.target.as_ref().map_or_else(|| String::from("no server"), |target| target.url.to_string()),
+            peer: failure.peer.as_ref().map(ToString::to_string).unwrap_or_default(),
             fault: failure.fault.word(),
             elapsed: words::duration(failure.elapsed),
             timing: format!("{}: {}{limit}", timing.stage, words::duration(timing.took)),
+            used: timing.limit.map(|limit| words::percent(timing.took.as_secs_f64() / limit.as_secs_f64())),
+        };
+        let several = failure.addresses.len() > 1;
+        std::iter::once(attempt).chain(failure.addresses.iter().filter(|_| several).map(Self::of_address)).collect()
+    }
+
+    fn of_address(tried: &AddressFailure) -> Self {
+        Self {
+            server: String::new(),
+            peer: tried.address.to_string(),
+            fault: tried.fault.word(),
+            elapsed: words::duration(tried.elapsed),
+            timing: String::new(),
+            used: None,
         }
     }
 }

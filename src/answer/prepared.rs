@@ -140,6 +140,7 @@ impl Body {
                 Some(Mark::UnlessIncident) => kept = filling.occurrence.incident.is_none(),
                 Some(Mark::IfWait) => kept = filling.wait.is_some(),
                 Some(Mark::IfRepeatable) => kept = filling.occurrence.repeatable,
+                Some(Mark::UnlessRepeatable) => kept = !filling.occurrence.repeatable,
                 Some(value) if kept => filling.write(*value, &mut body),
                 Some(_) => {}
             }
@@ -165,7 +166,12 @@ impl Filling<'_> {
             Mark::Moment => write!(body, "{}", self.occurrence.at),
             Mark::Clock => write!(body, "{}", self.occurrence.at.for_a_person()),
             Mark::Wait => body.write_str(&words::wait(self.wait.unwrap_or_default())),
-            Mark::IfIncident | Mark::UnlessIncident | Mark::IfWait | Mark::IfRepeatable | Mark::End => Ok(()),
+            Mark::IfIncident
+            | Mark::UnlessIncident
+            | Mark::IfWait
+            | Mark::IfRepeatable
+            | Mark::UnlessRepeatable
+            | Mark::End => Ok(()),
         };
     }
 

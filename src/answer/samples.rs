@@ -22,6 +22,7 @@ use crate::diagnosis::case::RequestFacts;
 use crate::diagnosis::case::Settings;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::failure::AddressFailure;
 use crate::fault::failure::Peer;
 use crate::fault::failure::Target;
 
@@ -66,6 +67,28 @@ impl Story {
                 ],
             },
         }
+    }
+
+    /// A server that is silent, then one that refuses at both of its addresses.
+    pub(super) fn tried_twice() -> Self {
+        let mut story = Self::of(Fault::ResponseTimedOut, Cause::Overload);
+        let mut second = story.case.attempts[0].clone();
+        story.case.attempts[0].elapsed = Duration::from_millis(60_012);
+        story.case.attempts[0].stage_elapsed = Duration::from_secs(60);
+        story.case.attempts[0].limit = Some(Duration::from_secs(60));
+        story.case.attempts[0].bytes.request_sent = 320;
+        second.fault = Fault::ConnectionRefused;
+        second.target = Some(target("http://app-2.internal:3000", "app-2.internal", 3000));
+        second.addresses = ["[2001:db8::6]:3000", "10.0.0.6:3000"]
+            .map(|address| AddressFailure {
+                address: address.parse().unwrap(),
+                fault: Fault::ConnectionRefused,
+                os_error: Some(111),
+                elapsed: Duration::from_micros(800),
+            })
+            .to_vec();
+        story.case.attempts.push(second);
+        story
     }
 
     /// The same words for any fault and cause.

@@ -10,6 +10,7 @@ use super::place::Place;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
+use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
 use super::words;
@@ -26,11 +27,12 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
     sheet.blank();
     sheet.paragraph("", report.detail());
     sheet.blank();
-    sheet.paragraph("", &format!("{} It is most likely not your fault.", visitor.place().sentence()));
+    let reassurance = if report.operator().is_none() { "It is most likely not your fault. " } else { "" };
+    sheet.paragraph("", &format!("{reassurance}{}", visitor.place().sentence()));
     causes(&mut sheet, visitor);
     sheet.steps("What you can do", &report.steps_for(Audience::Visitor));
-    // Writing to a string cannot fail.
-    let _written = write!(sheet.text, "{}  Best after about {}.\n{}", Mark::IfWait, Mark::Wait, Mark::End);
+    sheet.again(visitor);
+    sheet.wait();
     sheet.steps("What the site's owner should do", &report.steps_for(Audience::Owner));
     if let Some(operator) = report.operator() {
         evidence(&mut sheet, operator);
@@ -49,6 +51,7 @@ pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
     if let Some(hint) = refusal.hint {
         sheet.paragraph("", hint);
     }
+    sheet.wait();
     sheet.footer();
     sheet.text
 }
@@ -176,6 +179,19 @@ impl Sheet {
                 self.line(&format!("      $ {line}"));
             }
         }
+    }
+
+    fn again(&mut self, visitor: &VisitorReport<'_>) {
+        if visitor.may_have_arrived {
+            self.text.push_str(&Mark::UnlessRepeatable.to_string());
+            self.paragraph("  ", SENT_ALREADY);
+            self.text.push_str(&Mark::End.to_string());
+        }
+    }
+
+    fn wait(&mut self) {
+        let (wait, end) = (Mark::IfWait, Mark::End);
+        self.text.push_str(&format!("{wait}  Give it about {} first.\n{end}", Mark::Wait));
     }
 
     fn footer(&mut self) {
