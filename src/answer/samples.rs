@@ -23,8 +23,14 @@ use crate::diagnosis::case::Settings;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::AddressFailure;
+use crate::fault::failure::CertificateEvidence;
+use crate::fault::failure::DnsAnswer;
+use crate::fault::failure::DnsEvidence;
+use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
+use crate::fault::failure::ResponseEvidence;
 use crate::fault::failure::Target;
+use crate::fault::failure::TlsEvidence;
 
 /// A case and what was concluded from it.
 #[derive(Debug)]
@@ -91,6 +97,29 @@ impl Story {
         story
     }
 
+    /// A case in which everything that no visitor may see holds the word `secret`, or is one of `SECRET_PLACES`.
+    pub(super) fn full_of_secrets(fault: Fault) -> Self {
+        let mut story = Self::of(fault, Cause::OriginDown);
+        story.case.attempts = vec![secret_failure(fault), secret_failure(fault)];
+        story.case.request = RequestFacts {
+            method: "SECRET-METHOD".to_owned(),
+            host: "secret-host".to_owned(),
+            path: "/secret-path".to_owned(),
+            upgrade: Some("secret-upgrade".to_owned()),
+            has_body: true,
+            personal: true,
+        };
+        story.case.settings.upstream = "secret-upstream".to_owned();
+        story.case.settings.name_servers = vec!["203.0.113.53:53".to_owned()];
+        story.case.here.own_addresses = vec!["203.0.113.1".parse().unwrap()];
+        story.diagnosis.detail = "secret detail".to_owned();
+        story.diagnosis.evidence = vec![evidence("secret_evidence", "secret finding", Cause::Firewall, 1.0)];
+        let private = Step { private: true, ..step(Audience::Owner, "secret step", None) };
+        let careless = Step { private: false, ..step(Audience::Owner, "secret text", Some("secret command")) };
+        story.diagnosis.steps = vec![step(Audience::Visitor, "a public step", None), private, careless];
+        story
+    }
+
     /// The same words for any fault and cause.
     pub(super) fn of(fault: Fault, cause: Cause) -> Self {
         let mut story = Self::refused();
@@ -108,6 +137,62 @@ impl Story {
     pub(super) fn for_operator<'a>(&'a self, occurrence: Occurrence<'a>) -> Report<'a> {
         Report::Operator(OperatorReport::new(&self.case, &self.diagnosis, occurrence))
     }
+}
+
+/// Addresses and a port that stand in a case full of secrets.
+pub(super) const SECRET_PLACES: [&str; 5] = ["203.0.113", "2001:db8", "47113", "/run/", "internal"];
+
+fn secret_failure(fault: Fault) -> Failure {
+    let mut failure = Failure::new(fault).because(std::io::Error::other("secret source"));
+    failure.target = Some(Target {
+        upstream: Arc::from("secret-upstream"),
+        url: Arc::from("http://secret.internal:47113"),
+        host: Arc::from("secret.internal"),
+        port: 47113,
+        tls: true,
+        socket: Some(Arc::from("/run/secret.sock")),
+    });
+    failure.peer = Some(Peer::Tcp("203.0.113.77:47113".parse().unwrap()));
+    failure.addresses = ["[2001:db8::77]:47113", "203.0.113.77:47113"]
+        .map(|address| AddressFailure {
+            address: address.parse().unwrap(),
+            fault,
+            os_error: Some(111),
+            elapsed: Duration::from_millis(1),
+        })
+        .to_vec();
+    failure.dns = Some(DnsEvidence {
+        name: "secret.internal".to_owned(),
+        answers: vec![DnsAnswer {
+            server: "203.0.113.53:53".parse().unwrap(),
+            rcode: Some("SERVFAIL"),
+            extended: vec![(22, "secret: no authority".to_owned())],
+            elapsed: Duration::from_millis(1),
+            os_error: None,
+        }],
+        aliases: vec!["secret-alias.internal".to_owned()],
+        remembered: None,
+    });
+    failure.tls = Some(TlsEvidence {
+        server_name: "secret.internal".to_owned(),
+        alert: Some((40, "secret_alert".to_owned())),
+        certificate: Some(CertificateEvidence {
+            subject: "CN=secret".to_owned(),
+            issuer: "CN=secret authority".to_owned(),
+            names: vec!["secret.internal".to_owned()],
+            ..CertificateEvidence::default()
+        }),
+        client_certificate: true,
+    });
+    failure.malformed = Some(Malformed::TransferCoding("secret-coding".to_owned()));
+    failure.response = Some(ResponseEvidence {
+        status: 503,
+        server: Some("secret/1.0".to_owned()),
+        retry_after: None,
+        via: Some("1.1 secret-proxy".to_owned()),
+    });
+    failure.bytes.header_limit = Some(65_536);
+    failure
 }
 
 /// 1 March 2026, half past nine.
