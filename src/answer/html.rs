@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderValue;
@@ -103,6 +104,7 @@ struct RankedCause {
     sure: &'static str,
     /// 0 where there is no number worth showing.
     percent: u8,
+    bar: Bar,
 }
 
 impl RankedCause {
@@ -112,34 +114,31 @@ impl RankedCause {
     }
 
     fn of((cause, confidence): (Cause, f64)) -> Self {
+        let percent = words::percent(confidence);
         Self {
             title: cause.title(),
             meaning: cause.meaning(),
             sure: words::how_sure(confidence),
-            percent: words::percent(confidence),
+            percent,
+            bar: Bar(percent),
         }
     }
 }
 
-/// A share of a whole, drawn. It repeats what stands beside it in words, so that a screen reader passes over it.
-#[derive(Debug)]
-struct Bar {
-    percent: u8,
-}
-
-impl Bar {
-    fn of(percent: &u8) -> Self {
-        Self { percent: *percent }
-    }
-}
+/// So many hundredths, drawn. It repeats what stands beside it in words, so that a screen reader passes over it.
+#[derive(Debug, Clone, Copy)]
+struct Bar(u8);
 
 impl fmt::Display for Bar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { percent } = self;
+        let Self(percent) = self;
         let whole = r#"<svg class="bar" aria-hidden="true"><rect width="100%" height="100%"/>"#;
         write!(f, r#"{whole}<rect class="full" width="{percent}%" height="100%"/></svg>"#)
     }
 }
+
+/// It is made of fixed text and a number.
+impl HtmlSafe for Bar {}
 
 /// What only operators see.
 #[derive(Debug)]
@@ -189,8 +188,8 @@ struct AttemptRow {
     fault: &'static str,
     elapsed: String,
     timing: String,
-    /// How much of its limit the stage had used, in hundredths.
-    used: Option<u8>,
+    /// How much of its limit the stage had used.
+    used: Option<Bar>,
 }
 
 impl AttemptRow {
@@ -204,7 +203,7 @@ impl AttemptRow {
             fault: failure.fault.word(),
             elapsed: words::duration(failure.elapsed),
             timing: format!("{}: {}{limit}", timing.stage, words::duration(timing.took)),
-            used: timing.limit.map(|limit| words::percent(timing.took.as_secs_f64() / limit.as_secs_f64())),
+            used: timing.limit.map(|limit| Bar(words::percent(timing.took.as_secs_f64() / limit.as_secs_f64()))),
         };
         let several = failure.addresses.len() > 1;
         std::iter::once(attempt).chain(failure.addresses.iter().filter(|_| several).map(Self::of_address)).collect()
@@ -232,3 +231,78 @@ static SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// It stands in the page byte for byte, since the policy allows it by its hash.
 const CSS: &str = include_str!("page.css");
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::BARE;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere_and_is_small() {
+        for fault in Fault::ALL {
+            let story = Story::of(fault, Cause::OriginDown);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            let page = text(&answer);
+            for outside in ["://", "src=", "<script", "<link", "@import", "url(", " style=", " onclick"] {
+                assert!(!page.contains(outside), "{fault} has {outside}");
+            }
+            assert!(page.len() < 16_384, "{fault}: {} bytes before compression", page.len());
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_sheet_that_is_in_the_page() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+        let page = text(&answer);
+        let style = page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        let hash = BASE64.encode(ring::digest::digest(&ring::digest::SHA256, style.as_bytes()));
+        assert_eq!(
+            answer.headers["content-security-policy"],
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+        );
+    }
+
+    #[test]
+    fn the_page_marks_the_station_that_broke() {
+        for (fault, mark) in [
+            (Fault::ConnectionRefused, "<li class=\"broken\"><b>Origin</b>"),
+            (Fault::LocalPortsExhausted, "<li class=\"broken\"><b>This proxy</b>"),
+            (Fault::DnsTimeout, "<li class=\"fine cut\"><b>This proxy</b>"),
+        ] {
+            let story = Story::of(fault, Cause::Unknown);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            assert!(text(&answer).contains(mark), "{fault}");
+        }
+    }
+
+    #[test]
+    fn only_a_request_that_a_link_repeats_gets_a_link() {
+        let story = Story::tried_twice();
+        let page = |occurrence| {
+            let answer = Answer::failure(&story.for_visitor(occurrence), Format::Html, StatusPolicy::BadGateway);
+            (text(&answer).contains("<a href=\"\">Try again</a>"), text(&answer).contains("it had gone through"))
+        };
+        assert_eq!(page(OCCURRENCE), (true, false));
+        assert_eq!(page(BARE), (false, true));
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_cannot_have_gone_through() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_visitor(BARE), Format::Html, StatusPolicy::BadGateway);
+        assert!(!text(&answer).contains("it had gone through"));
+    }
+}

@@ -1,12 +1,16 @@
-//! Owns the stories that the tests of this room tell: a refused connection as in the contract, and one with a token in every
-//! private field.
+//! Owns what the tests of this room share: the stories that are answered, and the looks at an answer.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::StatusCode;
+
+use super::Answer;
 use super::Moment;
 use super::Occurrence;
 use super::OperatorReport;
+use super::RefusalReport;
 use super::Report;
 use super::VisitorReport;
 use crate::config::Platform;
@@ -140,14 +144,14 @@ impl Story {
 }
 
 /// Addresses and a port that stand in a case full of secrets.
-pub(super) const SECRET_PLACES: [&str; 5] = ["203.0.113", "2001:db8", "47113", "/run/", "internal"];
+pub(super) const SECRET_PLACES: [&str; 5] = ["203.0.113", "2001:db8", "47113", "/run/", ".lan"];
 
 fn secret_failure(fault: Fault) -> Failure {
     let mut failure = Failure::new(fault).because(std::io::Error::other("secret source"));
     failure.target = Some(Target {
         upstream: Arc::from("secret-upstream"),
-        url: Arc::from("http://secret.internal:47113"),
-        host: Arc::from("secret.internal"),
+        url: Arc::from("http://secret.lan:47113"),
+        host: Arc::from("secret.lan"),
         port: 47113,
         tls: true,
         socket: Some(Arc::from("/run/secret.sock")),
@@ -162,7 +166,7 @@ fn secret_failure(fault: Fault) -> Failure {
         })
         .to_vec();
     failure.dns = Some(DnsEvidence {
-        name: "secret.internal".to_owned(),
+        name: "secret.lan".to_owned(),
         answers: vec![DnsAnswer {
             server: "203.0.113.53:53".parse().unwrap(),
             rcode: Some("SERVFAIL"),
@@ -170,16 +174,16 @@ fn secret_failure(fault: Fault) -> Failure {
             elapsed: Duration::from_millis(1),
             os_error: None,
         }],
-        aliases: vec!["secret-alias.internal".to_owned()],
+        aliases: vec!["secret-alias.lan".to_owned()],
         remembered: None,
     });
     failure.tls = Some(TlsEvidence {
-        server_name: "secret.internal".to_owned(),
+        server_name: "secret.lan".to_owned(),
         alert: Some((40, "secret_alert".to_owned())),
         certificate: Some(CertificateEvidence {
             subject: "CN=secret".to_owned(),
             issuer: "CN=secret authority".to_owned(),
-            names: vec!["secret.internal".to_owned()],
+            names: vec!["secret.lan".to_owned()],
             ..CertificateEvidence::default()
         }),
         client_certificate: true,
@@ -242,4 +246,44 @@ pub(super) fn evidence(id: &'static str, says: &str, points_to: Cause, weight: f
 
 pub(super) fn step(audience: Audience, text: &str, command: Option<&str>) -> Step {
     Step { audience, text: text.to_owned(), command: command.map(str::to_owned), private: command.is_some() }
+}
+
+pub(super) const NOT_FOUND: RefusalReport<'static> = RefusalReport {
+    status: StatusCode::NOT_FOUND,
+    detail: "Nothing is set up for this address.",
+    hint: Some("Check the address for a typing error."),
+    occurrence: Occurrence { repeatable: false, incident: None, ..OCCURRENCE },
+};
+
+/// A request that is not repeated by a link and belongs to no incident.
+pub(super) const BARE: Occurrence<'static> =
+    Occurrence { request_id: "another-id", at: Moment(0), incident: None, retry_after: None, repeatable: false };
+
+pub(super) fn text(answer: &Answer) -> &str {
+    str::from_utf8(&answer.body).unwrap()
+}
+
+/// One member of a list of Structured Fields: a token, then parameters with tokens, integers or strings.
+pub(super) fn assert_valid_list(field: &HeaderValue) {
+    let field = field.to_str().unwrap();
+    let mut rest = field.strip_prefix("why502").unwrap();
+    while !rest.is_empty() {
+        let (key, value) = rest.strip_prefix("; ").unwrap().split_once('=').unwrap();
+        assert!(key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{field}");
+        rest = match value.strip_prefix('"') {
+            Some(string) => after_string(string),
+            None => value.trim_start_matches(|c: char| c.is_ascii_alphanumeric() || c == '_'),
+        };
+    }
+}
+
+/// What follows the closing quote of a string whose opening quote has been read.
+fn after_string(string: &str) -> &str {
+    let mut escaped = false;
+    let end = string.find(|character: char| {
+        let was_escaped = std::mem::take(&mut escaped);
+        escaped = character == '\\' && !was_escaped;
+        character == '"' && !was_escaped
+    });
+    string.get(end.unwrap() + 1..).unwrap()
 }

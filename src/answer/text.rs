@@ -191,7 +191,8 @@ impl Sheet {
 
     fn wait(&mut self) {
         let (wait, end) = (Mark::IfWait, Mark::End);
-        self.text.push_str(&format!("{wait}  Give it about {} first.\n{end}", Mark::Wait));
+        // Writing to a string cannot fail.
+        let _written = write!(self.text, "{wait}  Give it about {} first.\n{end}", Mark::Wait);
     }
 
     fn footer(&mut self) {
@@ -210,3 +211,29 @@ impl Sheet {
 
 /// The width of a terminal that nobody has widened.
 const COLUMNS: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn plain_text_fits_a_terminal_but_for_commands_which_are_never_wrapped() {
+        for fault in Fault::ALL {
+            let story = Story::of(fault, Cause::OriginDown);
+            for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+                let answer = Answer::failure(&report, Format::Text, StatusPolicy::BadGateway);
+                for line in text(&answer).lines().filter(|line| !line.trim_start().starts_with("$ ")) {
+                    assert!(line.chars().count() <= 80, "{fault}: {line}");
+                    assert_eq!(line.trim_end(), line, "{fault} ends a line with a space");
+                }
+            }
+        }
+    }
+}
