@@ -30,7 +30,8 @@ use super::text;
 use super::words;
 use crate::config::StatusPolicy;
 
-/// An answer that lacks only what differs from request to request.
+/// An answer that lacks only what differs from request to request. It holds for as long as the diagnosis behind it does:
+/// keep one for each fault, cause and so on that was diagnosed anew, and drop it with the diagnosis.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     status: StatusCode,
