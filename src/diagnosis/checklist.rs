@@ -2,6 +2,8 @@
 //!
 //! The steps themselves are data, in `config/checklist.toml`; `runbook` reads them and `command` fills them in.
 
+#![expect(clippy::similar_names, reason = "a case and its cause are this room's words")]
+
 use std::path::Path;
 
 use super::Audience;
@@ -21,10 +23,15 @@ pub struct Checklist {
 
 impl Checklist {
     /// The built-in steps, `config/checklist.toml`.
+    ///
+    /// # Panics
+    ///
+    /// Never in a build whose tests pass: they read the same text.
     #[must_use]
     pub fn built_in() -> Self {
-        #[expect(clippy::expect_used, reason = "the text is compiled in and a test reads it, so this cannot happen to a user")]
-        let entries = runbook::read(BUILT_IN, Path::new("config/checklist.toml"), &[]).expect("the built-in runbook is right");
+        let read = runbook::read(BUILT_IN, Path::new("config/checklist.toml"), &[]);
+        #[expect(clippy::expect_used, reason = "the text is compiled in and tests read it, so no user can meet this")]
+        let entries = read.expect("the built-in runbook is right");
         Self::ordered(entries)
     }
 
@@ -43,14 +50,14 @@ impl Checklist {
     /// A step that names something which this case does not know is left out.
     #[must_use]
     pub fn steps(&self, case: &Case, cause: Cause) -> Vec<Step> {
-        let told: Vec<(&Entry, Step)> = self
+        let shown: Vec<(&Entry, Step)> = self
             .entries
             .iter()
             .filter(|entry| entry.is_for(case, cause))
             .filter_map(|entry| Some((entry, entry.step(case)?)))
             .collect();
-        let replaced = |entry: &Entry| told.iter().any(|(other, _)| other.instead_of.contains(&entry.id));
-        told.iter().filter(|(entry, _)| !replaced(entry)).map(|(_, step)| step.clone()).collect()
+        let makes_way = |entry: &Entry| shown.iter().any(|(other, _)| other.instead_of.contains(&entry.id));
+        shown.iter().filter(|(entry, _)| !makes_way(entry)).map(|(_, step)| step.clone()).collect()
     }
 
     fn ordered(mut entries: Vec<Entry>) -> Self {
@@ -61,22 +68,110 @@ impl Checklist {
 
 impl Entry {
     fn is_for(&self, case: &Case, cause: Cause) -> bool {
-        let is = |listed: bool, anything: bool| anything || listed;
-        is(self.causes.contains(&cause), self.causes.is_empty())
-            && is(self.faults.contains(&case.failure().fault), self.faults.is_empty())
-            && is(self.platforms.contains(&case.settings.platform), self.platforms.is_empty())
-            && is(self.upstreams.contains(&case.settings.upstream), self.upstreams.is_empty())
+        lists(&self.causes, &cause)
+            && lists(&self.faults, &case.failure().fault)
+            && lists(&self.platforms, &case.settings.platform)
+            && lists(&self.upstreams, &case.settings.upstream)
     }
 
+    /// The step filled in; none where the case lacks a value for its text, or for each of its commands.
     fn step(&self, case: &Case) -> Option<Step> {
         let text = self.text.sentence(case)?;
         let command = self.commands.iter().find_map(|command| command.command(case));
-        if command.is_none() && !self.commands.is_empty() {
-            return None;
-        }
-        Some(Step { audience: self.audience, text, command, private: self.is_private() })
+        let complete = command.is_some() || self.commands.is_empty();
+        complete.then(|| Step { audience: self.audience, text, command, private: self.is_private() })
     }
+}
+
+/// Whether the list has it; an empty one has everything.
+fn lists<T: PartialEq>(list: &[T], item: &T) -> bool {
+    list.is_empty() || list.contains(item)
 }
 
 /// The built-in runbook.
 const BUILT_IN: &str = include_str!("../../config/checklist.toml");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::samples;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_step_is_for_its_cause_fault_platform_and_upstream_only() {
+        let right = "causes = ['dns', 'tls']\nfaults = ['tls']\nplatforms = ['generic']\nupstreams = ['walrus']";
+        let runbook = [
+            owner("any", ""),
+            owner("right", right),
+            owner("cause", "causes = ['network']"),
+            owner("fault", "faults = ['dns_timeout']"),
+            owner("platform", "platforms = ['php']"),
+            owner("upstream", "upstreams = ['other']"),
+        ];
+        assert_eq!(texts(&runbook), ["any", "right"]);
+    }
+
+    #[test]
+    fn visitors_come_first_and_each_audience_goes_by_rank() {
+        let visitor = |id, more| owner(id, more).replace("owner", "visitor");
+        let runbook = [
+            owner("b", "rank = 2"),
+            visitor("c", "rank = 9"),
+            owner("d", "rank = 1"),
+            visitor("e", "rank = 1"),
+            visitor("f", "rank = 1"),
+        ];
+        assert_eq!(texts(&runbook), ["e", "f", "c", "d", "b"]);
+    }
+
+    #[test]
+    fn a_step_makes_way_only_for_one_that_is_shown() {
+        let general = || owner("general", "");
+        let special = |more| owner("special", &format!("instead_of = ['general']\n{more}"));
+        assert_eq!(texts(&[general(), special("causes = ['tls']")]), ["special"]);
+        assert_eq!(texts(&[general(), special("causes = ['dns']")]), ["general"]);
+        let lacks_a_value = owner("special", "instead_of = ['other']\ncommand = 'ls {socket}'");
+        assert_eq!(texts(&[owner("other", "private = true"), lacks_a_value]), ["other"]);
+    }
+
+    #[test]
+    fn the_first_command_that_has_all_its_values_is_taken() {
+        let checklist = checklist(&[owner("a", "commands = ['a {socket}', 'b {host}', 'c']")]);
+        let command = Some("b badger.internal".into());
+        let step = Step { audience: Audience::Owner, text: "a".into(), command, private: true };
+        let mut case = samples::case(Fault::TlsAlert);
+        assert_eq!(checklist.steps(&case, Cause::Tls), std::slice::from_ref(&step));
+        case.attempts[0].target = None;
+        assert_eq!(checklist.steps(&case, Cause::Tls), [Step { command: Some("c".into()), ..step }]);
+    }
+
+    #[test]
+    fn the_example_at_the_top_of_the_runbook_works() {
+        let (head, _) = BUILT_IN.split_once("# The built-in ranks").unwrap();
+        let example = head.lines().filter_map(|line| line.strip_prefix("#   ")).collect::<Vec<_>>().join("\n");
+        let checklist = Checklist::built_in().with(&example, Path::new("own.toml")).unwrap();
+        let mut case = samples::case(Fault::ConnectionRefused);
+        case.settings.upstream = "app".into();
+        let steps = checklist.steps(&case, Cause::OriginDown);
+        let said = |text: &str| steps.iter().any(|step| step.text == text);
+        assert!(said("Write to help@example.com, with the request id.") && !said("Restart the application."));
+        case.settings.platform = crate::config::Platform::Php;
+        let steps = checklist.steps(&case, Cause::OriginDown);
+        let restart = steps.iter().find(|step| step.text == "Restart the application.").unwrap();
+        assert_eq!(restart.command.as_deref(), Some("ssh badger.internal sudo systemctl restart app"));
+    }
+
+    fn owner(id: &str, more: &str) -> String {
+        format!("[[step]]\nid = '{id}'\ntext = '{id}'\naudience = 'owner'\n{more}\n")
+    }
+
+    fn checklist(steps: &[String]) -> Checklist {
+        Checklist { entries: Vec::new() }.with(&steps.concat(), Path::new("own.toml")).unwrap()
+    }
+
+    /// The texts of the steps for a TLS alert whose cause is TLS.
+    fn texts(steps: &[String]) -> Vec<String> {
+        let shown = checklist(steps).steps(&samples::case(Fault::TlsAlert), Cause::Tls);
+        shown.into_iter().map(|step| step.text).collect()
+    }
+}

@@ -144,8 +144,9 @@ impl Shell {
             (Self::Bare | Self::Dollar, '"') => Self::Double,
             (Self::Bare | Self::Dollar, '\\') => Self::Escaped,
             (Self::Bare | Self::Dollar, '$') => Self::Dollar,
-            (Self::Single, '\'') | (Self::Double | Self::DollarInDouble, '"') => Self::Bare,
-            (Self::Bare | Self::Dollar | Self::Escaped, _) => Self::Bare,
+            (Self::Single, '\'')
+            | (Self::Double | Self::DollarInDouble, '"')
+            | (Self::Bare | Self::Dollar | Self::Escaped, _) => Self::Bare,
             (Self::Single, _) => Self::Single,
             (Self::Double | Self::DollarInDouble, '\\') => Self::EscapedInDouble,
             (Self::Double | Self::DollarInDouble, '$') => Self::DollarInDouble,
@@ -175,7 +176,11 @@ impl Shell {
 /// The text holds no control characters; see `printable`.
 fn shell_word(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,=-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// The text without what a terminal would obey or hide: control characters, line separators, and the invisible marks
@@ -202,3 +207,159 @@ fn unknown(word: &str) -> Wrong {
 
 /// In bytes. A longer value would bury the command that it stands in.
 const LONGEST_VALUE: usize = 2_000;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+    use crate::diagnosis::samples;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_template_is_filled_in_from_the_case() {
+        let mut case = samples::full(Fault::ConnectionRefused);
+        case.request.path = "/it's a \"$(trap)\"".into();
+        let table = [
+            ("ss -ltnp 'sport = :{port}'", "ss -ltnp 'sport = :3456'"),
+            ("curl -gv {url}", r#"curl -gv 'https://localhost:3456/it'\''s a "$(trap)"'"#),
+            ("dig {name} @{resolver} | awk '{{print $1}}'", "dig badger.internal @10.77.0.54 | awk '{print $1}'"),
+            ("kill $(lsof -t {socket}) \"$HOME/{port}\"", "kill $(lsof -t /run/marmot.sock) \"$HOME/3456\""),
+            (r"echo \'{host}", r"echo \'badger.internal"),
+        ];
+        for (source, expected) in table {
+            let template = Template::read_command(source).unwrap();
+            assert_eq!(template.command(&case).as_deref(), Some(expected), "{source}");
+        }
+        let sentence = Template::read("{{{alert}}} for {path}.").unwrap();
+        assert_eq!(sentence.sentence(&case).unwrap(), "{handshake_failure (40)} for /it's a \"$(trap)\".");
+    }
+
+    #[test]
+    fn without_a_value_there_is_no_sentence_and_no_command() {
+        let mut case = samples::case(Fault::ConnectionRefused);
+        assert_eq!(Template::read("from {address}").unwrap().sentence(&case), None);
+        assert_eq!(Template::read_command("echo {socket}").unwrap().command(&case), None);
+        case.request.path = format!("/{}", "a".repeat(LONGEST_VALUE));
+        assert_eq!(Template::read_command("echo {path}").unwrap().command(&case), None);
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_filled_in_safely_is_refused() {
+        let table = [
+            ("echo {hosst}", "\"{hosst}\" is not a placeholder; did you mean {host}?"),
+            (
+                "awk '{print $1}'",
+                "\"{print $1}\" is not a placeholder; they are listed at the top of config/checklist.toml; {{ and }} are the braces themselves",
+            ),
+            ("echo {host", "a '{' stands alone; write {{ for the brace itself"),
+            ("echo host}", "a '}' stands alone; write }} for the brace itself"),
+            ("echo\nrm", "a step stands on one line without control characters; write it on one line"),
+            (
+                "echo '{host}'",
+                "{host} stands inside quotes; put it outside of them: a value is quoted when it is filled in",
+            ),
+            (
+                "echo \"a {path}\"",
+                "{path} stands inside quotes; put it outside of them: a value is quoted when it is filled in",
+            ),
+            (
+                r#"echo "\{port}""#,
+                "{port} stands inside quotes; put it outside of them: a value is quoted when it is filled in",
+            ),
+            (
+                "echo ${host}",
+                "{host} stands behind a dollar sign or a backslash; put something between them: a value is quoted when it is filled in",
+            ),
+            (
+                r"echo \{host}",
+                "{host} stands behind a dollar sign or a backslash; put something between them: a value is quoted when it is filled in",
+            ),
+            ("echo \"$(echo \"{path}\")\"", "$( or ${ stands inside double quotes; take the double quotes away"),
+            ("echo `{path}`", "backquotes do not nest safely; write $(…) instead"),
+            ("echo 'a", "a quote in the command is never closed; close it"),
+            ("echo \"a", "a quote in the command is never closed; close it"),
+            ("echo \\", "the command ends in a backslash; take it away"),
+        ];
+        for (source, expected) in table {
+            let wrong = Template::read_command(source).unwrap_err();
+            assert_eq!(format!("{}; {}", wrong.what, wrong.instead), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn a_shell_takes_every_value_as_one_word() {
+        let nasty = [
+            "plain",
+            "-n",
+            "--",
+            "",
+            " ",
+            "a b",
+            "it's",
+            "'",
+            "''",
+            "'\\''",
+            "\\",
+            "\\'",
+            "\"",
+            "$HOME",
+            "$(id)",
+            "`id`",
+            "${x}",
+            "a;id",
+            "a|id",
+            "a&id",
+            "a>b",
+            "a<b",
+            "*",
+            "?",
+            "[a]",
+            "~",
+            "~root",
+            "#a",
+            "!x",
+            "a{b,c}",
+            "%s%n",
+            "(a)",
+            "a=b",
+            "ä €",
+            "/%2e%2e/",
+            "a\nid",
+            "a\rid",
+            "a\tb",
+            "\u{1b}[31m",
+            "\u{7}",
+            "\u{7f}",
+            "\u{9b}2J",
+            "a\u{202e}b",
+            "a\u{200b}b",
+            "\u{2028}",
+            "\u{0}",
+        ];
+        for value in nasty {
+            let (value, word) = (printable(value), shell_word(&printable(value)));
+            assert!(!word.chars().any(char::is_control), "{word:?}");
+            let shell = Command::new("sh").args(["-c", &format!("printf %s {word}")]).output().unwrap();
+            assert_eq!(
+                (String::from_utf8_lossy(&shell.stdout).as_ref(), &*shell.stderr),
+                (&*value, &b""[..]),
+                "{word}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_value_between_the_quotes_of_others_stays_one_word() {
+        let mut case = samples::full(Fault::ConnectionRefused);
+        case.request.path = "/'; echo broken; '".into();
+        let command = Template::read_command("printf %s 'a 'b{path}\" c\"").unwrap().command(&case).unwrap();
+        let shell = Command::new("sh").args(["-c", &command]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&shell.stdout), "a b/'; echo broken; ' c");
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_or_hide_is_shown_as_replaced() {
+        assert_eq!(printable("a\u{1b}]0;x\u{7}\u{202e}b\nä"), "a\u{fffd}]0;x\u{fffd}\u{fffd}b\u{fffd}ä");
+    }
+}

@@ -172,7 +172,9 @@ impl Placeholder {
             Self::Socket => target.and_then(|target| target.socket.as_ref()).map(ToString::to_string),
             Self::Name => name(case),
             Self::Resolver => resolver(case).map(|resolver| resolver.ip().to_string()),
-            Self::ResolverPort => resolver(case).map(|it| it.port()).filter(|port| *port != 53).map(|it| it.to_string()),
+            Self::ResolverPort => {
+                resolver(case).map(|it| it.port()).filter(|port| *port != 53).map(|it| it.to_string())
+            }
             Self::ServerName => server_name(case).filter(|name| name.parse::<IpAddr>().is_err()),
             Self::Url => url(case),
             Self::Resolve => resolve(case),
@@ -186,7 +188,9 @@ impl Placeholder {
             Self::KeepAlive => failure.connection.keep_alive_hint.map(spelled),
             Self::HeaderLimit => Some(case.settings.response_header_bytes.to_string()),
             Self::Spoken => failure.spoken.map(|spoken| spoken.name().to_owned()),
-            Self::Alert => failure.tls.as_ref().and_then(|tls| tls.alert.as_ref()).map(|it| format!("{} ({})", it.1, it.0)),
+            Self::Alert => {
+                failure.tls.as_ref().and_then(|tls| tls.alert.as_ref()).map(|it| format!("{} ({})", it.1, it.0))
+            }
             Self::NotAfter => certificate(case).and_then(|it| day(it.not_after)),
             Self::CertificateNames => certificate(case).map(|it| it.names.join(", ")),
             Self::Issuer => certificate(case).map(|it| it.issuer.clone()),
@@ -371,7 +375,8 @@ mod tests {
         case.settings.name_servers.clear();
         case.request.host.clear();
         for placeholder in Placeholder::ALL {
-            let known = ["upstream", "path", "method", "elapsed", "pool_idle", "header_limit"].contains(&placeholder.word());
+            let known =
+                ["upstream", "path", "method", "elapsed", "pool_idle", "header_limit"].contains(&placeholder.word());
             assert_eq!(placeholder.value(&case).is_some(), known, "{{{}}}", placeholder.word());
         }
     }
@@ -380,8 +385,18 @@ mod tests {
     fn a_url_asks_the_server_as_the_proxy_does() {
         // The server, the peer, the request, and the URL with what `curl --resolve` needs.
         let table = [
-            ("http://app.internal:3000", Some("10.77.0.5:3000"), "GET /a", "http://app.internal:3000/a app.internal:3000:10.77.0.5"),
-            ("http://app.internal:80", Some("[2001:db8::5]:80"), "GET /a", "http://app.internal/a app.internal:80:[2001:db8::5]"),
+            (
+                "http://app.internal:3000",
+                Some("10.77.0.5:3000"),
+                "GET /a",
+                "http://app.internal:3000/a app.internal:3000:10.77.0.5",
+            ),
+            (
+                "http://app.internal:80",
+                Some("[2001:db8::5]:80"),
+                "GET /a",
+                "http://app.internal/a app.internal:80:[2001:db8::5]",
+            ),
             ("https://app.internal:443", None, "HEAD /a", "https://app.internal/a -"),
             ("https://10.77.0.5:443", Some("10.77.0.5:443"), "GET /a", "https://10.77.0.5/a -"),
             ("http://2001:db8::5:3000", Some("[2001:db8::5]:3000"), "GET /a", "http://[2001:db8::5]:3000/a -"),
@@ -404,7 +419,8 @@ mod tests {
 
     #[test]
     fn times_are_spelled_as_a_person_says_them() {
-        let table = [(0, "0 ms"), (250, "250 ms"), (1_500, "1.5 s"), (3_000, "3 s"), (59_900, "59 s"), (900_000, "15 min")];
+        let table =
+            [(0, "0 ms"), (250, "250 ms"), (1_500, "1.5 s"), (3_000, "3 s"), (59_900, "59 s"), (900_000, "15 min")];
         for (milliseconds, expected) in table {
             assert_eq!(spelled(Duration::from_millis(milliseconds)), expected);
         }

@@ -60,7 +60,13 @@ pub(super) fn full(fault: Fault) -> Case {
         os_error: Some(111),
         dns: Some(DnsEvidence {
             name: "badger.internal".into(),
-            answers: vec![DnsAnswer { server, rcode: None, extended: Vec::new(), elapsed: Duration::ZERO, os_error: None }],
+            answers: vec![DnsAnswer {
+                server,
+                rcode: None,
+                extended: Vec::new(),
+                elapsed: Duration::ZERO,
+                os_error: None,
+            }],
             ..DnsEvidence::default()
         }),
         tls: Some(TlsEvidence {
@@ -81,7 +87,11 @@ pub(super) fn full(fault: Fault) -> Case {
             ..ConnectionEvidence::default()
         },
         spoken: Some(Spoken::Ssh),
-        response: Some(ResponseEvidence { status: 502, server: Some("narwhal/1.2".into()), ..ResponseEvidence::default() }),
+        response: Some(ResponseEvidence {
+            status: 502,
+            server: Some("narwhal/1.2".into()),
+            ..ResponseEvidence::default()
+        }),
         ..Failure::new(fault)
     }];
     case
@@ -101,5 +111,13 @@ pub(super) fn target() -> Target {
 
 fn timeouts() -> Timeouts {
     let second = Duration::from_secs(1);
-    Timeouts { resolve: second, connect: second, tls: second, send: second, response: second, body: second, tunnel: second }
+    Timeouts {
+        resolve: second,
+        connect: second,
+        tls: second,
+        send: second,
+        response: second,
+        body: second,
+        tunnel: second,
+    }
 }

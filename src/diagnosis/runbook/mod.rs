@@ -1,26 +1,30 @@
 //! Owns the format of runbooks: the built-in one and the operators' own are read by it, with a place for every mistake.
 //!
 //! Which of the steps a case gets is `checklist`'s; what their placeholders mean is `placeholder`'s. The format is
-//! explained to its users at the top of `config/checklist.toml`.
+//! explained to its users at the top of `config/checklist.toml`; the forms of its values are in `word`.
+
+mod word;
 
 use std::path::Path;
 
+use self::word::Command;
+use self::word::Group;
+use self::word::Id;
+use self::word::Runs;
+use self::word::Sentence;
 use super::Audience;
 use super::Cause;
 use super::command::Template;
 use crate::config::Platform;
 use crate::config::document::Document;
 use crate::config::document::Table;
-use crate::config::document::Word;
 use crate::config::document::Written;
 use crate::config::document::nearest;
 use crate::config::problem::Placed;
 use crate::config::problem::Problems;
 use crate::config::problem::Wrong;
-use crate::config::problem::one_of;
 use crate::config::problem::quoted;
 use crate::fault::Fault;
-use crate::fault::Stage;
 
 /// One step of a runbook. An empty list of what it is for means everything.
 #[derive(Debug, Clone)]
@@ -92,9 +96,9 @@ impl Reader<'_> {
         } else {
             (table.required("audience", r#"audience = "owner""#), table.required("text", r#"text = "What to do.""#))
         };
-        let audience = audience.map(|it| it.value).or(base.as_ref().map(|base| base.audience));
+        let audience = audience.map(|it| it.value).or_else(|| base.as_ref().map(|base| base.audience));
         let text = text.map(|it| it.value.0).or_else(|| base.as_ref().map(|base| base.text.clone()));
-        let stands_in = table.values::<Id>("instead_of");
+        let stands_in = stands_in(table, base.as_ref());
         let scope = Scope::read(table, base.as_ref());
         let id = id.or_else(|| base.map(|base| base.id));
         let (Some(id), Some(audience), Some(text)) = (id, audience, text) else { return };
@@ -148,7 +152,8 @@ impl Reader<'_> {
             for id in ids {
                 let other = self.must_exist(id).and_then(|position| self.entries.get(position));
                 if other.is_some_and(|other| entry.is_private() && !other.is_private()) {
-                    let what = format!("{} is for operators only, {} for everybody", quoted(&entry.id), quoted(&id.value.0));
+                    let what =
+                        format!("{} is for operators only, {} for everybody", quoted(&entry.id), quoted(&id.value.0));
                     let instead = "leave both, or make the new one a step that everybody may see";
                     self.document.note(id.place, Wrong::new(what, instead));
                 }
@@ -170,7 +175,6 @@ struct Scope {
     rank: u32,
     commands: Vec<Template>,
     private: bool,
-    instead_of: Vec<String>,
 }
 
 impl Scope {
@@ -186,17 +190,23 @@ impl Scope {
             rank: table.integer("rank", 0..=1_000, base.map_or(USUAL_RANK, |base| base.rank)),
             commands: commands(table, base),
             private: table.flag("private", base.is_some_and(|base| base.private)),
-            instead_of: base.map(|base| base.instead_of.clone()).unwrap_or_default(),
         }
     }
 
     fn entry(self, id: String, audience: Audience, text: Template, stands_in: &[Placed<Id>]) -> Entry {
-        let Self { causes, faults, platforms, upstreams, rank, commands, private, mut instead_of } = self;
-        if !stands_in.is_empty() {
-            instead_of = stands_in.iter().map(|id| id.value.0.clone()).collect();
-        }
+        let Self { causes, faults, platforms, upstreams, rank, commands, private } = self;
+        let instead_of = stands_in.iter().map(|id| id.value.0.clone()).collect();
         Entry { id, audience, causes, faults, platforms, upstreams, rank, text, commands, private, instead_of }
     }
+}
+
+/// The steps that this one stands in for, each with its place, so that what a replaced step had is checked again.
+fn stands_in(table: &Table<'_>, base: Option<&Entry>) -> Vec<Placed<Id>> {
+    let written = table.values::<Id>("instead_of");
+    let kept = |base: &Entry| {
+        base.instead_of.iter().map(|id| Placed { value: Id(id.clone()), place: table.place() }).collect()
+    };
+    base.filter(|_| written.is_empty()).map(kept).unwrap_or(written)
 }
 
 fn list<T, U: Clone>(table: &Table<'_>, key: &'static str, of: impl Fn(T) -> U, base: Option<&Vec<U>>) -> Vec<U>
@@ -218,108 +228,144 @@ fn commands(table: &Table<'_>, base: Option<&Entry>) -> Vec<Template> {
     base.map(|base| &base.commands).filter(|_| written.is_empty()).cloned().unwrap_or(written)
 }
 
-/// The name of a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Id(String);
-
-impl Written for Id {
-    const NOUN: &'static str = "an id";
-
-    fn cure() -> String {
-        "write lower-case letters, digits and hyphens".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_id = !text.is_empty() && text.chars().all(allowed);
-        if is_id { Ok(Self(text.to_owned())) } else { Err(Self::refused(&quoted(text))) }
-    }
-}
-
-/// A text that may have placeholders.
-struct Sentence(Template);
-
-impl Written for Sentence {
-    const NOUN: &'static str = "text";
-
-    fn cure() -> String {
-        "write a sentence in quotes".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        if text.trim().is_empty() { Err(Self::refused(&quoted(text))) } else { Template::read(text).map(Self) }
-    }
-}
-
-/// A command that may have placeholders.
-struct Command(Template);
-
-impl Written for Command {
-    const NOUN: &'static str = "a command";
-
-    fn cure() -> String {
-        "write a command line in quotes".to_owned()
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        if text.trim().is_empty() { Err(Self::refused(&quoted(text))) } else { Template::read_command(text).map(Self) }
-    }
-}
-
-/// The faults that a word stands for: its own, or all of a stage.
-struct Group(Vec<Fault>);
-
-impl Written for Group {
-    const NOUN: &'static str = "a fault or a stage";
-
-    fn cure() -> String {
-        format!("write a fault's word, or {}", one_of(Stage::ALL.iter().map(|stage| stage.word())))
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        let stands_for = |fault: &Fault| fault.word() == text || fault.stage().word() == text;
-        let faults: Vec<Fault> = Fault::ALL.into_iter().filter(stands_for).collect();
-        match nearest(text, Fault::ALL.iter().map(|fault| fault.word())) {
-            _ if !faults.is_empty() => Ok(Self(faults)),
-            Some(nearest) => Err(Wrong { instead: format!("did you mean {}?", quoted(nearest)), ..Self::refused(&quoted(text)) }),
-            None => Err(Self::refused(&quoted(text))),
-        }
-    }
-}
-
-impl Written for Cause {
-    const NOUN: &'static str = "a cause";
-
-    fn cure() -> String {
-        format!("write {}", one_of(Self::ALL.iter().map(|cause| cause.word())))
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        Self::from_word(text).ok_or_else(|| Self::refused(&quoted(text)))
-    }
-}
-
-impl Word for Audience {
-    const NOUN: &'static str = "an audience";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[(Self::Visitor.word(), Self::Visitor), (Self::Owner.word(), Self::Owner)];
-}
-
-/// What an upstream is made with.
-struct Runs(Platform);
-
-impl Written for Runs {
-    const NOUN: &'static str = "a platform";
-
-    fn cure() -> String {
-        format!("write {}", one_of(Platform::ALL.iter().map(|platform| platform.word())))
-    }
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        let platform = Platform::ALL.into_iter().find(|platform| platform.word() == text);
-        platform.map(Self).ok_or_else(|| Self::refused(&quoted(text)))
-    }
-}
-
 /// Where a step stands that does not say it.
 const USUAL_RANK: u32 = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::Stage;
+
+    const BASE: &str = r#"
+[[step]]
+id = "public"
+audience = "owner"
+causes = ["dns"]
+faults = ["connect"]
+platforms = ["php"]
+rank = 7
+text = "Public."
+
+[[step]]
+id = "secret"
+audience = "owner"
+text = "Secret."
+commands = ["a {host}", "b"]
+
+[[step]]
+id = "open"
+audience = "owner"
+text = "Open."
+"#;
+
+    fn base() -> Vec<Entry> {
+        read(BASE, Path::new("base.toml"), &[]).unwrap()
+    }
+
+    fn ids(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.id.as_str()).collect()
+    }
+
+    #[test]
+    fn steps_are_added_removed_and_replaced() {
+        let text = r#"
+remove = ["secret"]
+
+[[step]]
+id = "own"
+audience = "visitor"
+text = "Own."
+
+[[step]]
+replace = "public"
+text = "Replaced."
+faults = ["dns_refused"]
+"#;
+        let entries = read(text, Path::new("own.toml"), &base()).unwrap();
+        assert_eq!(ids(&entries), ["public", "open", "own"]);
+        let replaced = &entries[0];
+        assert_eq!(replaced.text, Template::read("Replaced.").unwrap());
+        assert_eq!((&*replaced.faults, &*replaced.causes), (&[Fault::DnsRefused][..], &[Cause::Dns][..]));
+        assert_eq!((&*replaced.platforms, replaced.rank), (&[Platform::Php][..], 7));
+        assert_eq!((entries[2].audience, entries[2].rank), (Audience::Visitor, USUAL_RANK));
+    }
+
+    #[test]
+    fn a_stage_stands_for_all_of_its_faults() {
+        let connect: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| fault.stage() == Stage::Connect).collect();
+        assert_eq!(base()[0].faults, connect);
+    }
+
+    #[test]
+    fn a_command_a_placeholder_or_a_word_makes_a_step_the_operators_own() {
+        let step = |more: &str| format!("[[step]]\nid = \"a\"\naudience = \"owner\"\n{more}");
+        let table = [
+            ("text = \"a\"", false),
+            ("text = \"a {{b}}\"", false),
+            ("text = \"a {host}\"", true),
+            ("text = \"a\"\ncommand = \"b\"", true),
+            ("text = \"a\"\nprivate = true", true),
+        ];
+        for (more, expected) in table {
+            let entries = read(&step(more), Path::new("own.toml"), &[]).unwrap();
+            assert_eq!(entries[0].is_private(), expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_told_at_once_with_its_place_and_its_cure() {
+        let text = r#"remove = ["publik", "A B"]
+[[step]]
+id = "secret"
+audience = "owners"
+causes = ["dsn"]
+faults = ["connection_refusd", "tls"]
+platforms = ["perl"]
+txt = "x"
+[[step]]
+id = "hint"
+audience = "visitor"
+text = "Ask {host}."
+instead_of = ["nothing-like-it"]
+[[step]]
+replace = "public"
+id = "mine"
+command = "a '{host}'"
+commands = ["b"]
+[[step]]
+id = "in-its-place"
+audience = "owner"
+text = "x"
+command = "c"
+rank = 1001
+instead_of = ["open", "secret"]
+[[step]]
+id = "twice"
+audience = "owner"
+text = ""
+command = "d"
+commands = ["e"]
+"#;
+        let problems = read(text, Path::new("own.toml"), &base()).unwrap_err();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        let expected = r#"
+own.toml:1:11: there is no step "publik"; did you mean "public"?
+own.toml:1:21: "A B" is not an id; write lower-case letters, digits and hyphens
+own.toml:2:1: [[step]] has no `text`; add text = "What to do."
+own.toml:3:6: there is a step "secret" already; choose another id, or write replace = "secret" to take its place
+own.toml:4:12: "owners" is not an audience; write "visitor" or "owner"
+own.toml:5:11: "dsn" is not a cause; write "overload", "dns", "firewall", "faulty_proxy", "origin_down", "application", "network", "tls" or "unknown"
+own.toml:6:11: "connection_refusd" is not a fault or a stage; did you mean "connection_refused"?
+own.toml:7:14: "perl" is not a platform; write "generic", "php", "wordpress", "magento", "node", "python", "java", "ruby" or "go"
+own.toml:8:1: unknown key `txt` in [[step]]; did you mean `text`?
+own.toml:9:1: the step "hint" is for visitors and shows what is the operators'; take away its command, its placeholders and `private`, or write audience = "owner"
+own.toml:13:15: there is no step "nothing-like-it"; the built-in ones are in config/checklist.toml
+own.toml:16:6: a step that takes another's place keeps its id; remove either `id` or `replace`
+own.toml:17:11: {host} stands inside quotes; put it outside of them: a value is quoted when it is filled in
+own.toml:24:8: 1001 is not a whole number that can stand here; write one from 0 to 1000
+own.toml:25:15: "in-its-place" is for operators only, "open" for everybody; leave both, or make the new one a step that everybody may see
+own.toml:29:8: "" is not text; write a sentence in quotes
+own.toml:30:11: a step has either `command` or `commands`; remove one of them"#;
+        assert_eq!(told.join("\n"), expected.trim_start());
+    }
+}
