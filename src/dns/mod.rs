@@ -100,7 +100,7 @@ impl Resolver {
             },
             Memory::Nothing => match timeout_at(deadline, self.turns.take(name)).await {
                 Ok(turn) => turn,
-                Err(_) => return self.conclude(name, late(name), asker),
+                Err(_) => return self.conclude(name, late(name), asker).map_err(Arc::unwrap_or_clone),
             },
         };
         // Whoever had the turn before may have found the answer.
@@ -115,7 +115,7 @@ impl Resolver {
         let finding = lookup::look_up(&plan).await;
         let answer = self.conclude(name, finding, asker);
         drop(turn);
-        answer
+        answer.map_err(Arc::unwrap_or_clone)
     }
 
     /// The servers that are asked, in order.
@@ -141,17 +141,17 @@ impl Resolver {
     }
 
     /// Remembers how a look-up ended, and answers whoever made it.
-    fn conclude(&self, name: &str, finding: Finding, asker: Asker) -> Result<Arc<Addresses>, Failure> {
+    fn conclude(&self, name: &str, finding: Finding, asker: Asker) -> Result<Arc<Addresses>, Arc<Failure>> {
         let now = Instant::now();
         let finding = match finding {
             Finding::Addresses(..) => finding,
             Finding::Failure(mut failure, ttl) => {
                 failure.limit = (failure.fault == Fault::DnsTimeout).then_some(asker.limit);
-                Finding::Failure(taking(failure, asker, now), ttl)
+                note_elapsed(&mut failure, asker, now);
+                Finding::Failure(failure, ttl)
             }
         };
-        let learnt = self.cache_mut().learn(name, finding, now);
-        learnt.map_err(Arc::unwrap_or_clone)
+        self.cache_mut().learn(name, finding, now)
     }
 
     fn cache(&self) -> RwLockReadGuard<'_, Cache> {
@@ -168,7 +168,7 @@ fn late(name: &str) -> Finding {
     let mut failure = Failure::new(Fault::DnsTimeout);
     let name = name.strip_suffix('.').unwrap_or(name).to_owned();
     failure.dns = Some(DnsEvidence { name, ..DnsEvidence::default() });
-    Finding::Failure(failure, None)
+    Finding::Failure(Box::new(failure), None)
 }
 
 /// A failure that another look-up met, for one more who wants the same name.
@@ -177,13 +177,13 @@ fn told_again(failure: &Failure, left: Option<Duration>, asker: Asker) -> Failur
     if let Some(evidence) = &mut failure.dns {
         evidence.remembered = left;
     }
-    taking(failure, asker, Instant::now())
+    note_elapsed(&mut failure, asker, Instant::now());
+    failure
 }
 
-fn taking(mut failure: Failure, asker: Asker, now: Instant) -> Failure {
+fn note_elapsed(failure: &mut Failure, asker: Asker, now: Instant) {
     failure.stage_elapsed = now.saturating_duration_since(asker.since);
     failure.elapsed = failure.stage_elapsed;
-    failure
 }
 
 /// DNS knows no case (RFC 4343), and neither does the hosts file.

@@ -101,6 +101,7 @@ impl Search {
         if domains.is_empty() {
             domains.extend(settings.get_system_domain());
         }
+        domains.retain(|domain| domain != ".");
         let ndots = usize::try_from(settings.ndots).unwrap_or(MOST_NDOTS).min(MOST_NDOTS);
         Self { domains, ndots }
     }
@@ -267,6 +268,160 @@ fn milliseconds(duration: Duration) -> u64 {
 const LOOK_EVERY: Duration = Duration::from_secs(3);
 const DNS_PORT: u16 = 53;
 
-/// glibc's MAXNS and RES_MAXNDOTS.
+/// glibc's `MAXNS` and `RES_MAXNDOTS`.
 const MOST_SERVERS: usize = 3;
 const MOST_NDOTS: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::SocketAddr;
+    use std::path::PathBuf;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use super::Change;
+    use super::Files;
+    use super::LOOK_EVERY;
+    use super::System;
+    use super::Watched;
+
+    #[test]
+    fn names_are_searched_as_glibc_searches_them() {
+        let rows = [
+            ("search a.example b.example", "app", "app.a.example. app.b.example. app."),
+            (
+                "search a.example b.example",
+                "app.internal",
+                "app.internal. app.internal.a.example. app.internal.b.example.",
+            ),
+            ("search a.example\noptions ndots:2", "app.internal", "app.internal.a.example. app.internal."),
+            ("search a.example\noptions ndots:2", "app.internal.", "app.internal."),
+            ("domain a.example", "app", "app.a.example. app."),
+            ("search a.example\nsearch b.example", "app", "app.b.example. app."),
+            ("search .", "app", "app."),
+        ];
+        for (resolv_conf, name, candidates) in rows {
+            let directory = Directory::new("search").with(resolv_conf, "");
+            let found = System::read(&[], &directory.files()).candidates(name);
+            let names: Vec<String> = found.names.iter().map(ToString::to_string).collect();
+            let as_written_first =
+                names.first().is_some_and(|first| first.trim_end_matches('.') == name.trim_end_matches('.'));
+            assert_eq!(
+                (names.join(" ").as_str(), found.as_written_first),
+                (candidates, as_written_first),
+                "{name} with {resolv_conf}"
+            );
+        }
+    }
+
+    #[test]
+    fn configured_servers_are_asked_for_names_as_they_are_written() {
+        let server: SocketAddr = ([10, 0, 0, 53], 5353).into();
+        let directory = Directory::new("configured").with("nameserver 10.9.9.9\nsearch a.example", "");
+        let system = System::read(&[server], &directory.files());
+        let names: Vec<String> = system.candidates("app").names.iter().map(ToString::to_string).collect();
+        assert_eq!((system.servers, names), (vec![server], vec!["app.".to_owned()]));
+    }
+
+    #[test]
+    fn a_name_that_fits_into_no_message_has_no_candidates() {
+        let directory = Directory::new("long").with("", "");
+        let system = System::read(&[([10, 0, 0, 53], 53).into()], &directory.files());
+        for name in [format!("{}.example", "a".repeat(64)), "a.".repeat(128), "app..example".to_owned()] {
+            assert!(system.candidates(&name).names.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_three_servers_are_asked_and_this_host_where_there_is_none() {
+        let rows = [
+            ("nameserver 10.0.0.1\nnameserver fd00::53", "10.0.0.1:53 [fd00::53]:53"),
+            ("nameserver fe80::1%2\nnameserver fe80::1%no-such-interface", "[fe80::1%2]:53"),
+            (
+                "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4",
+                "10.0.0.1:53 10.0.0.2:53 10.0.0.3:53",
+            ),
+            ("nonsense\nnameserver here\n", "127.0.0.1:53"),
+        ];
+        for (resolv_conf, servers) in rows {
+            let directory = Directory::new("servers").with(resolv_conf, "");
+            let found = System::read(&[], &directory.files()).servers;
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), servers, "{resolv_conf}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_file_localhost_and_literals_need_no_server() {
+        let hosts = "10.0.0.1 app App.Example. # the application\nfd00::1\tapp\nnonsense app\n10.0.0.2 app\n";
+        let directory = Directory::new("hosts").with("", hosts);
+        let system = System::read(&[], &directory.files());
+        let rows = [
+            ("app", "fd00::1 10.0.0.1 10.0.0.2"),
+            ("app.example", "10.0.0.1"),
+            ("app.example.", "10.0.0.1"),
+            ("localhost", "::1 127.0.0.1"),
+            ("db.localhost.", "::1 127.0.0.1"),
+            ("10.0.0.9", "10.0.0.9"),
+            ("fd00::9", "fd00::9"),
+            ("notlocalhost", ""),
+            ("application", ""),
+        ];
+        for (name, list) in rows {
+            let found = system.without_asking(name).map_or_else(Vec::new, |addresses| addresses.list.clone());
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), list, "{name}");
+        }
+    }
+
+    #[test]
+    fn files_are_read_again_when_they_have_changed_and_looked_at_every_few_seconds() {
+        let directory = Directory::new("watched").with("nameserver 10.0.0.1", "10.0.0.1 app");
+        let began = Instant::now();
+        let watched = Watched::new(&[], directory.files(), began);
+        let look =
+            |after: Duration| (watched.refresh(began + after), watched.current().without_asking("app").is_some());
+        directory.write("nameserver 10.0.0.1\n", "");
+        assert_eq!(look(LOOK_EVERY - Duration::from_millis(1)), (Change::None, true), "not yet looked at");
+        assert_eq!(look(LOOK_EVERY), (Change::None, false), "the same servers are asked as before");
+        directory.write("nameserver 10.0.0.22", "");
+        assert_eq!(look(LOOK_EVERY * 2).0, Change::OtherServers);
+        assert_eq!(watched.current().servers, vec![SocketAddr::from(([10, 0, 0, 22], 53))]);
+        fs::remove_file(directory.files().resolv_conf).unwrap();
+        assert_eq!(look(LOOK_EVERY * 3).0, Change::OtherServers);
+        assert_eq!(look(LOOK_EVERY * 4).0, Change::None);
+    }
+
+    /// Both files in a directory of their own, removed at the end.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("why502-dns-{name}-{}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn with(self, resolv_conf: &str, hosts: &str) -> Self {
+            self.write(resolv_conf, hosts);
+            self
+        }
+
+        fn write(&self, resolv_conf: &str, hosts: &str) {
+            fs::write(self.files().resolv_conf, resolv_conf).unwrap();
+            fs::write(self.files().hosts, hosts).unwrap();
+        }
+
+        fn files(&self) -> Files {
+            Files { resolv_conf: self.0.join("resolv.conf"), hosts: self.0.join("hosts") }
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            // A directory that is left behind in /tmp must not fail a test.
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+}
