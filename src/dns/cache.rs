@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn addresses_are_believed_for_their_ttl_within_a_floor_and_the_cap() {
         for (ttl, believed) in [(0, 1000), (500, 1000), (20_000, 20_000), (1_000_000, 300_000)] {
-            let mut past = Past::new(DEFAULTS);
+            let mut past = Past::new(&DEFAULTS);
             past.learn(found(ttl));
             assert_eq!(past.after(believed - 1).recall(), "addresses", "TTL of {ttl} ms");
             assert_eq!(past.after(1).recall(), "nothing", "TTL of {ttl} ms");
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn definite_answers_are_remembered_as_long_as_their_zone_says() {
         for (ttl, left) in [(Some(60_000), 60_000), (Some(3_600_000), 300_000), (None, 0)] {
-            let mut past = Past::new(DEFAULTS);
+            let mut past = Past::new(&DEFAULTS);
             past.learn(found(20_000));
             past.learn(failed(Fault::DnsNameNotFound, ttl));
             let expected =
@@ -261,7 +261,7 @@ mod tests {
 
     #[test]
     fn failures_are_remembered_for_one_two_four_and_then_five_seconds() {
-        let mut past = Past::new(config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
+        let mut past = Past::new(&config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
         for pause in [1000, 2000, 4000, 5000, 5000] {
             past.learn(failed(Fault::DnsServerFailure, None));
             assert_eq!(past.after(pause - 1).recall(), "dns_server_failure for 1");
@@ -274,14 +274,14 @@ mod tests {
 
     #[test]
     fn what_this_host_ran_out_of_is_not_the_names_failure() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(failed(Fault::FileDescriptorsExhausted, None));
         assert_eq!(past.after(1).recall(), "nothing");
     }
 
     #[test]
     fn a_look_up_that_ran_out_of_time_speaks_for_the_less_patient_only() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         let mut failure = Failure::new(Fault::DnsTimeout);
         failure.limit = Some(Duration::from_secs(1));
         past.learn(Finding::Failure(Box::new(failure), None));
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_came_while_waiting_counts_even_if_it_is_not_kept() {
-        let mut past = Past::new(config::Dns { max_ttl: Duration::ZERO, ..DEFAULTS });
+        let mut past = Past::new(&config::Dns { max_ttl: Duration::ZERO, ..DEFAULTS });
         let asker = Asker { since: past.now, limit: Duration::from_secs(2) };
         past.after(5).learn(failed(Fault::DnsNoRecords, None));
         assert_eq!(past.after(1).recall_with(asker), "dns_no_records");
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn addresses_past_their_time_serve_while_the_name_servers_fail() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(found(20_000));
         past.after(30_000);
         assert_eq!(past.recall(), "nothing", "nobody has failed yet");
@@ -317,10 +317,10 @@ mod tests {
 
     #[test]
     fn addresses_past_their_time_do_not_serve_where_that_is_off_or_the_name_is_gone() {
-        let mut past = Past::new(config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
+        let mut past = Past::new(&config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
         past.learn(found(20_000));
         assert_eq!(past.after(20_000).learn(failed(Fault::DnsTimeout, None)), "dns_timeout");
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(found(20_000));
         assert_eq!(past.after(20_000).learn(failed(Fault::DnsNameNotFound, None)), "dns_name_not_found");
         assert_eq!(past.learn(failed(Fault::DnsTimeout, None)), "dns_timeout");
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn distrusted_addresses_are_asked_for_again_at_most_once_a_second() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(found(60_000));
         past.after(999).distrust();
         assert_eq!(past.recall(), "addresses");
@@ -341,7 +341,7 @@ mod tests {
 
     #[test]
     fn distrusted_addresses_serve_on_while_the_name_servers_fail() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(found(60_000));
         past.after(1000).distrust();
         assert_eq!(past.learn(failed(Fault::DnsTimeout, None)), "addresses");
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn other_servers_are_not_blamed_for_what_the_old_ones_failed_to_say() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         past.learn(failed(Fault::DnsNameNotFound, Some(60_000)));
         past.cache.forget_failures();
         assert_eq!(past.after(1).recall(), "nothing");
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn the_oldest_name_makes_room() {
-        let mut past = Past::new(DEFAULTS);
+        let mut past = Past::new(&DEFAULTS);
         for number in 0..=MOST_NAMES {
             past.after(1);
             let learnt = past.cache.learn(&number.to_string(), found(60_000), past.now);
@@ -380,8 +380,8 @@ mod tests {
     }
 
     impl Past {
-        fn new(settings: config::Dns) -> Self {
-            Self { cache: Cache::new(&settings), now: Instant::now() }
+        fn new(settings: &config::Dns) -> Self {
+            Self { cache: Cache::new(settings), now: Instant::now() }
         }
 
         fn after(&mut self, milliseconds: u64) -> &mut Self {

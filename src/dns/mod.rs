@@ -13,6 +13,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod watch;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -32,10 +33,10 @@ use self::cache::Cache;
 use self::cache::Memory;
 use self::lookup::Finding;
 use self::lookup::Plan;
-use self::system::Change;
-use self::system::Files;
-use self::system::Watched;
 use self::turns::Turns;
+use self::watch::Change;
+use self::watch::Files;
+use self::watch::Watched;
 use crate::config;
 use crate::fault::Failure;
 use crate::fault::Fault;

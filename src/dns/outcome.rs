@@ -405,12 +405,10 @@ mod tests {
     }
 
     fn saying(fault: Fault) -> Result<Answer, Trouble> {
-        let code = match fault {
-            Refused => ResponseCode::Refused,
-            ServerFailure => ResponseCode::ServFail,
-            Unreachable => return Err(std::io::Error::from_raw_os_error(libc::ECONNREFUSED).into()),
-            other => panic!("no server says {other}"),
-        };
+        let code = if fault == Refused { ResponseCode::Refused } else { ResponseCode::ServFail };
+        if fault == Unreachable {
+            return Err(std::io::Error::from_raw_os_error(libc::ECONNREFUSED).into());
+        }
         Ok(Answer { code, extended: Vec::new(), says: Says::Unusable })
     }
 }

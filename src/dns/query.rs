@@ -49,10 +49,10 @@ impl Trouble {
         match self {
             Self::Io(error) => Fault::of_name_server_error(error),
             // It was reached: it said that there is more, and would not say what.
-            Self::Truncated(_, error) => match Fault::of_name_server_error(error) {
-                Fault::DnsResolverUnreachable => Fault::DnsServerFailure,
-                fault => fault,
-            },
+            Self::Truncated(_, error) => {
+                let fault = Fault::of_name_server_error(error);
+                if fault == Fault::DnsResolverUnreachable { Fault::DnsServerFailure } else { fault }
+            }
             Self::Malformed(..) | Self::Mismatched(_) | Self::Question(_) => Fault::DnsServerFailure,
         }
     }

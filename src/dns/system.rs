@@ -1,6 +1,6 @@
-//! Owns what this host knows of names: resolv.conf and the hosts file, read again when they have changed.
+//! Owns what this host knows of names: whom to ask, under which full names, and what the hosts file says without asking.
 //!
-//! Whom to ask and under which names is decided here; the asking is `lookup`'s.
+//! It reads texts; the files and their changes are `watch`'s, the asking is `lookup`'s.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,18 +9,9 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::SocketAddrV6;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use hickory_proto::rr::Name;
 use resolv_conf::ScopedIp;
 
@@ -53,14 +44,13 @@ pub(super) struct Candidates {
 
 impl System {
     /// Servers that were configured are asked for names as they are written; the search list belongs to the host's own.
-    fn read(configured: &[SocketAddr], files: &Files) -> Self {
-        let hosts =
-            fs::read(&files.hosts).map_or_else(|_| HashMap::new(), |text| hosts(&String::from_utf8_lossy(&text)));
+    pub(super) fn read(configured: &[SocketAddr], resolv_conf: &[u8], hosts: &[u8]) -> Self {
+        let hosts = read_hosts(&String::from_utf8_lossy(hosts));
         if !configured.is_empty() {
             return Self { servers: configured.to_vec(), search: Search::default(), hosts };
         }
         // Without the file, or without a server in it, glibc asks this host.
-        let (settings, _) = resolv_conf::Config::parse_with_errors(&fs::read(&files.resolv_conf).unwrap_or_default());
+        let (settings, _) = resolv_conf::Config::parse_with_errors(resolv_conf);
         let mut servers: Vec<SocketAddr> =
             settings.nameservers.iter().filter_map(name_server).take(MOST_SERVERS).collect();
         if servers.is_empty() {
@@ -70,7 +60,7 @@ impl System {
     }
 
     /// Whether the same servers are asked for the same names.
-    fn asks_like(&self, other: &Self) -> bool {
+    pub(super) fn asks_like(&self, other: &Self) -> bool {
         (&self.servers, &self.search) == (&other.servers, &other.search)
     }
 
@@ -120,107 +110,8 @@ impl Search {
     }
 }
 
-/// The host's settings, kept up to date.
-#[derive(Debug)]
-pub(super) struct Watched {
-    configured: Vec<SocketAddr>,
-    files: Files,
-    current: ArcSwap<System>,
-    began: Instant,
-    /// When the files are looked at next, in milliseconds after the beginning.
-    due: AtomicU64,
-    /// What the files looked like when they were read; held while they are read again, never across an await.
-    seen: Mutex<Seen>,
-}
-
-/// Where the settings are.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    pub(super) resolv_conf: PathBuf,
-    pub(super) hosts: PathBuf,
-}
-
-impl Default for Files {
-    fn default() -> Self {
-        Self { resolv_conf: PathBuf::from("/etc/resolv.conf"), hosts: PathBuf::from("/etc/hosts") }
-    }
-}
-
-/// Whether the servers that are asked have changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// They have, so that what the old ones failed to say is worth nothing.
-    OtherServers,
-    /// They have not.
-    None,
-}
-
-impl Watched {
-    pub(super) fn new(configured: &[SocketAddr], files: Files, now: Instant) -> Self {
-        let seen = Mutex::new(Seen::of(&files));
-        let current = ArcSwap::from_pointee(System::read(configured, &files));
-        let due = AtomicU64::new(milliseconds(LOOK_EVERY));
-        Self { configured: configured.to_vec(), files, current, began: now, due, seen }
-    }
-
-    /// The settings as last read.
-    pub(super) fn current(&self) -> Arc<System> {
-        self.current.load_full()
-    }
-
-    /// Reads the files again where they have changed, and looks at them only every few seconds.
-    pub(super) fn refresh(&self, now: Instant) -> Change {
-        let elapsed = milliseconds(now.saturating_duration_since(self.began));
-        let due = self.due.load(Ordering::Relaxed);
-        let next = elapsed.saturating_add(milliseconds(LOOK_EVERY));
-        let turn = elapsed >= due && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if turn { self.read_what_changed() } else { Change::None }
-    }
-
-    fn read_what_changed(&self) -> Change {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = Seen::of(&self.files);
-        if *seen == found {
-            return Change::None;
-        }
-        let system = System::read(&self.configured, &self.files);
-        let change = if system.asks_like(&self.current.load()) { Change::None } else { Change::OtherServers };
-        self.current.store(Arc::new(system));
-        *seen = found;
-        change
-    }
-}
-
-/// What the files look like from outside. An editor that replaces a file changes its inode, even within one tick of the clock.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    resolv_conf: Option<Trace>,
-    hosts: Option<Trace>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Trace {
-    modified: (i64, i64),
-    length: u64,
-    inode: u64,
-}
-
-impl Seen {
-    fn of(files: &Files) -> Self {
-        Self { resolv_conf: Trace::of(&files.resolv_conf), hosts: Trace::of(&files.hosts) }
-    }
-}
-
-impl Trace {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Some(Self { modified, length: metadata.len(), inode: metadata.ino() })
-    }
-}
-
 /// hosts(5): an address and its names on each line; a name on several lines has all of their addresses.
-fn hosts(text: &str) -> HashMap<Box<str>, Arc<Addresses>> {
+fn read_hosts(text: &str) -> HashMap<Box<str>, Arc<Addresses>> {
     let mut found: HashMap<Box<str>, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -261,11 +152,6 @@ fn absolute(name: &str) -> Option<Name> {
     Some(name)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 const DNS_PORT: u16 = 53;
 
 /// glibc's `MAXNS` and `RES_MAXNDOTS`.
@@ -274,17 +160,9 @@ const MOST_NDOTS: usize = 15;
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::net::SocketAddr;
-    use std::path::PathBuf;
-    use std::time::Duration;
-    use std::time::Instant;
 
-    use super::Change;
-    use super::Files;
-    use super::LOOK_EVERY;
     use super::System;
-    use super::Watched;
 
     #[test]
     fn names_are_searched_as_glibc_searches_them() {
@@ -302,8 +180,8 @@ mod tests {
             ("search .", "app", "app."),
         ];
         for (resolv_conf, name, candidates) in rows {
-            let directory = Directory::new("search").with(resolv_conf, "");
-            let found = System::read(&[], &directory.files()).candidates(name);
+            let texts = (resolv_conf, "");
+            let found = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes()).candidates(name);
             let names: Vec<String> = found.names.iter().map(ToString::to_string).collect();
             let as_written_first =
                 names.first().is_some_and(|first| first.trim_end_matches('.') == name.trim_end_matches('.'));
@@ -318,16 +196,16 @@ mod tests {
     #[test]
     fn configured_servers_are_asked_for_names_as_they_are_written() {
         let server: SocketAddr = ([10, 0, 0, 53], 5353).into();
-        let directory = Directory::new("configured").with("nameserver 10.9.9.9\nsearch a.example", "");
-        let system = System::read(&[server], &directory.files());
+        let texts = ("nameserver 10.9.9.9\nsearch a.example", "");
+        let system = System::read(&[server], texts.0.as_bytes(), texts.1.as_bytes());
         let names: Vec<String> = system.candidates("app").names.iter().map(ToString::to_string).collect();
         assert_eq!((system.servers, names), (vec![server], vec!["app.".to_owned()]));
     }
 
     #[test]
     fn a_name_that_fits_into_no_message_has_no_candidates() {
-        let directory = Directory::new("long").with("", "");
-        let system = System::read(&[([10, 0, 0, 53], 53).into()], &directory.files());
+        let texts = ("", "");
+        let system = System::read(&[([10, 0, 0, 53], 53).into()], texts.0.as_bytes(), texts.1.as_bytes());
         for name in [format!("{}.example", "a".repeat(64)), "a.".repeat(128), "app..example".to_owned()] {
             assert!(system.candidates(&name).names.is_empty(), "{name}");
         }
@@ -345,8 +223,8 @@ mod tests {
             ("nonsense\nnameserver here\n", "127.0.0.1:53"),
         ];
         for (resolv_conf, servers) in rows {
-            let directory = Directory::new("servers").with(resolv_conf, "");
-            let found = System::read(&[], &directory.files()).servers;
+            let texts = (resolv_conf, "");
+            let found = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes()).servers;
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found.join(" "), servers, "{resolv_conf}");
         }
@@ -355,8 +233,8 @@ mod tests {
     #[test]
     fn the_hosts_file_localhost_and_literals_need_no_server() {
         let hosts = "10.0.0.1 app App.Example. # the application\nfd00::1\tapp\nnonsense app\n10.0.0.2 app\n";
-        let directory = Directory::new("hosts").with("", hosts);
-        let system = System::read(&[], &directory.files());
+        let texts = ("", hosts);
+        let system = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes());
         let rows = [
             ("app", "fd00::1 10.0.0.1 10.0.0.2"),
             ("app.example", "10.0.0.1"),
@@ -372,56 +250,6 @@ mod tests {
             let found = system.without_asking(name).map_or_else(Vec::new, |addresses| addresses.list.clone());
             let found: Vec<String> = found.iter().map(ToString::to_string).collect();
             assert_eq!(found.join(" "), list, "{name}");
-        }
-    }
-
-    #[test]
-    fn files_are_read_again_when_they_have_changed_and_looked_at_every_few_seconds() {
-        let directory = Directory::new("watched").with("nameserver 10.0.0.1", "10.0.0.1 app");
-        let began = Instant::now();
-        let watched = Watched::new(&[], directory.files(), began);
-        let look =
-            |after: Duration| (watched.refresh(began + after), watched.current().without_asking("app").is_some());
-        directory.write("nameserver 10.0.0.1\n", "");
-        assert_eq!(look(LOOK_EVERY - Duration::from_millis(1)), (Change::None, true), "not yet looked at");
-        assert_eq!(look(LOOK_EVERY), (Change::None, false), "the same servers are asked as before");
-        directory.write("nameserver 10.0.0.22", "");
-        assert_eq!(look(LOOK_EVERY * 2).0, Change::OtherServers);
-        assert_eq!(watched.current().servers, vec![SocketAddr::from(([10, 0, 0, 22], 53))]);
-        fs::remove_file(directory.files().resolv_conf).unwrap();
-        assert_eq!(look(LOOK_EVERY * 3).0, Change::OtherServers);
-        assert_eq!(look(LOOK_EVERY * 4).0, Change::None);
-    }
-
-    /// Both files in a directory of their own, removed at the end.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("why502-dns-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn with(self, resolv_conf: &str, hosts: &str) -> Self {
-            self.write(resolv_conf, hosts);
-            self
-        }
-
-        fn write(&self, resolv_conf: &str, hosts: &str) {
-            fs::write(self.files().resolv_conf, resolv_conf).unwrap();
-            fs::write(self.files().hosts, hosts).unwrap();
-        }
-
-        fn files(&self) -> Files {
-            Files { resolv_conf: self.0.join("resolv.conf"), hosts: self.0.join("hosts") }
-        }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            // A directory that is left behind in /tmp must not fail a test.
-            drop(fs::remove_dir_all(&self.0));
         }
     }
 }
