@@ -85,8 +85,9 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// A failure of the stage `resolve`, with what each name server said; or this host's own, if it has no descriptor or no
-    /// port left to ask with.
+    /// A failure of the stage `resolve`, with what each name server said, and the limit if it ran out. It says so where it
+    /// is an earlier one that is still remembered (RFC 9520): its limit is then the earlier one's. A host that has no
+    /// descriptor or no port left to ask with fails with the fault that says that.
     pub async fn resolve(&self, name: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
         let name = &*lower_case(name);
         let limit = limit.min(LONGEST_LIMIT);
@@ -135,7 +136,7 @@ impl Resolver {
         if self.system.refresh(now) == Change::OtherServers {
             self.cache_mut().forget_failures();
         }
-        if let Some(addresses) = self.system.current().without_asking(name) {
+        if let Some(addresses) = self.system.without_asking(name) {
             return Memory::Addresses(addresses);
         }
         self.cache().recall(name, asker, now)

@@ -289,13 +289,12 @@ mod tests {
     use crate::dns::answer::Says;
     use crate::dns::query::Trouble;
     use crate::fault::Fault;
-
-    use Fault::DnsNameNotFound as NotFound;
-    use Fault::DnsNoRecords as NoRecords;
-    use Fault::DnsRefused as Refused;
-    use Fault::DnsResolverUnreachable as Unreachable;
-    use Fault::DnsServerFailure as ServerFailure;
-    use Fault::DnsTimeout as Timeout;
+    use crate::fault::Fault::DnsNameNotFound as NotFound;
+    use crate::fault::Fault::DnsNoRecords as NoRecords;
+    use crate::fault::Fault::DnsRefused as Refused;
+    use crate::fault::Fault::DnsResolverUnreachable as Unreachable;
+    use crate::fault::Fault::DnsServerFailure as ServerFailure;
+    use crate::fault::Fault::DnsTimeout as Timeout;
 
     #[test]
     fn of_two_families_without_addresses_the_one_that_tells_more_counts() {

@@ -1,6 +1,7 @@
-//! The room as a whole, against name servers in this process that behave as each test says.
+//! Owns the tests of the room as a whole, against name servers in this process that behave as each test says.
 
-use std::future::pending;
+mod name_server;
+
 use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,29 +9,27 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use hickory_proto::op::Edns;
 use hickory_proto::op::Message;
 use hickory_proto::op::OpCode;
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name;
-use hickory_proto::rr::RData;
-use hickory_proto::rr::Record;
 use hickory_proto::rr::RecordType;
-use hickory_proto::rr::rdata::CNAME;
-use hickory_proto::rr::rdata::SOA;
-use hickory_proto::rr::rdata::opt::EdnsOption;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
-use tokio::net::TcpSocket;
-use tokio::net::UdpSocket;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::Addresses;
-use super::Resolver;
-use super::watch::Files;
+use self::name_server::Asked;
+use self::name_server::ClosedPort;
+use self::name_server::NameServer;
+use self::name_server::Script;
+use self::name_server::Transport;
+use self::name_server::name;
+use self::name_server::octets;
 use crate::config;
+use crate::dns::Addresses;
+use crate::dns::Resolver;
+use crate::dns::lookup::Finding;
+use crate::dns::lookup::Plan;
+use crate::dns::lookup::look_up;
+use crate::dns::system::Candidates;
+use crate::dns::watch::Files;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::DnsAnswer;
@@ -156,7 +155,7 @@ async fn a_truncated_answer_is_asked_for_over_tcp() {
         Transport::Tcp => asked.answer("app.example 10.0.0.1"),
     };
     let cut_in_a_record: Script = |asked| match asked.transport {
-        Transport::Udp => asked.truncated().into_iter().map(|mut octets| octets.split_off(0)[..20].to_vec()).collect(),
+        Transport::Udp => asked.truncated().into_iter().map(|octets| octets[..20].to_vec()).collect(),
         Transport::Tcp => asked.answer("app.example 10.0.0.1"),
     };
     for script in [whole, cut_in_a_record] {
@@ -217,22 +216,22 @@ async fn the_search_list_of_the_host_is_walked() {
         _ => asked.error(ResponseCode::NXDomain),
     })
     .await;
-    let candidates = |name: &str| super::system::Candidates {
-        names: ["a.example", "b.example"].iter().map(|domain| self::name(&format!("{name}.{domain}"))).collect(),
+    let candidates = |name: &str| Candidates {
+        names: ["a.example", "b.example"].iter().map(|domain| name_server::name(&format!("{name}.{domain}"))).collect(),
         as_written_first: false,
     };
     let rows = [("app", None), ("db", Some(Fault::DnsNameNotFound)), ("refused", Some(Fault::DnsRefused))];
     for (name, fault) in rows {
-        let plan = super::lookup::Plan {
+        let plan = Plan {
             name,
             candidates: candidates(name),
             servers: &[server.address],
             patience: PATIENCE,
             deadline: (Instant::now() + LIMIT).into(),
         };
-        let found = match super::lookup::look_up(&plan).await {
-            super::lookup::Finding::Addresses(..) => None,
-            super::lookup::Finding::Failure(failure, _) => Some(failure.fault),
+        let found = match look_up(&plan).await {
+            Finding::Addresses(..) => None,
+            Finding::Failure(failure, _) => Some(failure.fault),
         };
         assert_eq!(found, fault, "{name}");
     }
@@ -388,21 +387,6 @@ fn nowhere() -> Files {
     Files { resolv_conf: PathBuf::from("/nowhere/resolv.conf"), hosts: PathBuf::from("/nowhere/hosts") }
 }
 
-/// A port that nobody else can take meanwhile: its socket is connected to itself, so that the kernel turns away all others.
-struct ClosedPort {
-    address: SocketAddr,
-    _held: UdpSocket,
-}
-
-impl ClosedPort {
-    async fn new() -> Self {
-        let held = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = held.local_addr().unwrap();
-        held.connect(address).await.unwrap();
-        Self { address, _held: held }
-    }
-}
-
 fn addresses(text: &str) -> Vec<IpAddr> {
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
 }
@@ -419,201 +403,4 @@ fn answers(failure: &Failure) -> Vec<DnsAnswer> {
 
 fn remembered(failure: Failure) -> (Fault, Option<Duration>) {
     (failure.fault, failure.dns.unwrap().remembered)
-}
-
-/// What a name server does with a question: the datagrams or the messages that it sends back.
-type Script = fn(&Asked) -> Vec<Vec<u8>>;
-type Behaviour = dyn Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync;
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Transport {
-    Udp,
-    Tcp,
-}
-
-/// A question as a name server sees it.
-struct Asked {
-    query: Message,
-    name: String,
-    family: RecordType,
-    transport: Transport,
-    /// How many questions came before.
-    before: usize,
-}
-
-impl Asked {
-    fn reply(&self, code: ResponseCode) -> Message {
-        let mut reply = Message::response(self.query.metadata.id, OpCode::Query);
-        reply.metadata.response_code = code;
-        reply.metadata.recursion_available = true;
-        reply.add_queries(self.query.queries.clone());
-        if self.query.edns.is_some() {
-            reply.set_edns(Edns::new());
-        }
-        reply
-    }
-
-    /// Records from the name that was asked for along these words: a name is an alias, an address is one of the last name's.
-    /// Addresses of the other family are left out.
-    fn answer(&self, words: &str) -> Vec<Vec<u8>> {
-        let mut reply = self.reply(ResponseCode::NoError);
-        let mut owner = self.query.queries[0].name.clone();
-        for word in words.split_whitespace() {
-            let data = match word.parse::<IpAddr>() {
-                Ok(address) => RData::from(address),
-                Err(_) if name(word) == owner => continue,
-                Err(_) => RData::CNAME(CNAME(name(word))),
-            };
-            let family = data.record_type();
-            if family == RecordType::CNAME || family == self.family {
-                reply.add_answer(Record::from_rdata(owner.clone(), 60, data));
-            }
-            if family == RecordType::CNAME {
-                owner = name(word);
-            }
-        }
-        vec![octets(&reply)]
-    }
-
-    fn error(&self, code: ResponseCode) -> Vec<Vec<u8>> {
-        let mut reply = self.reply(code);
-        let soa = SOA::new(name("ns.example"), name("root.example"), 1, 60, 60, 60, 60);
-        reply.add_authority(Record::from_rdata(name("example"), 60, RData::SOA(soa)));
-        vec![octets(&reply)]
-    }
-
-    fn extended_error(&self) -> Vec<Vec<u8>> {
-        let mut reply = self.reply(ResponseCode::ServFail);
-        let mut edns = Edns::new();
-        edns.options_mut().insert(EdnsOption::Unknown(15, b"\x00\x09no key".to_vec()));
-        edns.options_mut().insert(EdnsOption::Unknown(15, b"\x00\x16".to_vec()));
-        reply.set_edns(edns);
-        vec![octets(&reply)]
-    }
-
-    fn truncated(&self) -> Vec<Vec<u8>> {
-        let mut reply = self.reply(ResponseCode::NoError);
-        reply.metadata.truncation = true;
-        vec![octets(&reply)]
-    }
-
-    /// A head that belongs to the question, and then nothing that its counts promise.
-    fn garbage(&self) -> Vec<Vec<u8>> {
-        vec![octets(&self.reply(ResponseCode::NoError))[..14].to_vec()]
-    }
-}
-
-/// A name server on loopback, over UDP and TCP, that ends with its owner.
-struct NameServer {
-    address: SocketAddr,
-    /// The names that it was asked for.
-    asked: Arc<watch::Sender<Vec<String>>>,
-    _tasks: JoinSet<()>,
-}
-
-impl NameServer {
-    async fn saying(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
-        let (udp, tcp) = sockets().await;
-        Self::start(udp, Arc::new(script), |tasks, answer| {
-            let listener = tcp.listen(16).unwrap();
-            tasks.spawn(answer_over_tcp(listener, answer));
-        })
-    }
-
-    /// Its TCP port refuses, and stays its own.
-    async fn without_tcp(script: Script) -> Self {
-        let (udp, tcp) = sockets().await;
-        Self::start(udp, Arc::new(script), |tasks, _| {
-            tasks.spawn(async move {
-                pending::<()>().await;
-                drop(tcp);
-            });
-        })
-    }
-
-    fn start(udp: UdpSocket, script: Arc<Behaviour>, serve_tcp: impl FnOnce(&mut JoinSet<()>, Answering)) -> Self {
-        let address = udp.local_addr().unwrap();
-        let asked = Arc::new(watch::Sender::new(Vec::new()));
-        let answer = Answering { asked: Arc::clone(&asked), script };
-        let mut tasks = JoinSet::new();
-        serve_tcp(&mut tasks, answer.clone());
-        tasks.spawn(answer_over_udp(udp, answer));
-        Self { address, asked, _tasks: tasks }
-    }
-
-    /// How many questions there have been.
-    fn count(&self) -> usize {
-        self.asked.borrow().len()
-    }
-
-    fn names(&self) -> Vec<String> {
-        self.asked.borrow().clone()
-    }
-
-    fn forget(&self) {
-        self.asked.send_modify(Vec::clear);
-    }
-
-    async fn wait_for(&self, count: usize) {
-        self.asked.subscribe().wait_for(|asked| asked.len() >= count).await.unwrap();
-    }
-}
-
-/// A port that is free for UDP may be taken for TCP.
-async fn sockets() -> (UdpSocket, TcpSocket) {
-    loop {
-        let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let tcp = TcpSocket::new_v4().unwrap();
-        if tcp.bind(udp.local_addr().unwrap()).is_ok() {
-            return (udp, tcp);
-        }
-    }
-}
-
-/// What both transports of a server share.
-#[derive(Clone)]
-struct Answering {
-    asked: Arc<watch::Sender<Vec<String>>>,
-    script: Arc<Behaviour>,
-}
-
-impl Answering {
-    fn answer(&self, octets: &[u8], transport: Transport) -> Vec<Vec<u8>> {
-        let query = Message::from_vec(octets).unwrap();
-        let (name, family) = (query.queries[0].name.to_ascii(), query.queries[0].query_type);
-        let asked = Asked { query, name: name.clone(), family, transport, before: self.asked.borrow().len() };
-        self.asked.send_modify(|names| names.push(name));
-        (self.script)(&asked)
-    }
-}
-
-async fn answer_over_udp(socket: UdpSocket, answering: Answering) {
-    let mut buffer = [0; 4096];
-    while let Ok((length, peer)) = socket.recv_from(&mut buffer).await {
-        for octets in answering.answer(&buffer[..length], Transport::Udp) {
-            socket.send_to(&octets, peer).await.unwrap();
-        }
-    }
-}
-
-async fn answer_over_tcp(listener: TcpListener, answering: Answering) {
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let length = stream.read_u16().await.unwrap();
-        let mut buffer = vec![0; usize::from(length)];
-        stream.read_exact(&mut buffer).await.unwrap();
-        for octets in answering.answer(&buffer, Transport::Tcp) {
-            stream.write_u16(u16::try_from(octets.len()).unwrap()).await.unwrap();
-            stream.write_all(&octets).await.unwrap();
-        }
-    }
-}
-
-fn octets(message: &Message) -> Vec<u8> {
-    message.to_vec().unwrap()
-}
-
-fn name(text: &str) -> Name {
-    let mut name = Name::from_ascii(text).unwrap();
-    name.set_fqdn(true);
-    name
 }
