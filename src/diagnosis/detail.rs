@@ -208,7 +208,8 @@ fn traffic(failure: &Failure) -> Option<String> {
 fn transport(failure: &Failure) -> Option<String> {
     let known = failure.transport?;
     (known.unacknowledged > 0 || known.retransmits > 0).then(|| {
-        format!("{} packets are not acknowledged, {} were sent again", known.unacknowledged, known.total_retransmits)
+        let (waiting, repeated) = (known.unacknowledged, known.total_retransmits);
+        format!("packets not acknowledged: {waiting}, sent again: {repeated}")
     })
 }
 

@@ -193,7 +193,8 @@ const fn broken(cause: Cause) -> &'static str {
             "The site's server has so much to do at the moment that it broke off before it had answered."
         }
         Cause::Firewall => {
-            "The connection between this site and its server was cut before the answer came, probably by a security rule."
+            "The connection between this site and its server was cut before the answer came, probably by \
+             a security rule."
         }
         Cause::FaultyProxy => "This site and its server misunderstood each other, and no answer came.",
         Cause::OriginDown => "The site's server hung up before it had answered. It may be restarting.",

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::AT_ONCE;
+use super::unacknowledged_still;
 use crate::diagnosis::Case;
 use crate::diagnosis::wording::between;
+use crate::diagnosis::wording::bytes;
 use crate::diagnosis::wording::date;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
@@ -180,15 +182,23 @@ pub(super) fn hello_cut_at_once(case: &Case) -> Option<String> {
 pub(super) fn hello_unacknowledged(case: &Case) -> Option<String> {
     let (failure, known) = silent_handshake(case)?;
     (known.unacknowledged > 0 && known.total_retransmits > 0).then(|| {
-        let (sent, size) = (known.total_retransmits, known.segment_size);
-        format!("the connection to {} stands, but the hello was never acknowledged and {sent} packets were sent again: packets of up to {size} bytes are lost on the way (MTU)", place(failure))
+        let (there, still) = (place(failure), unacknowledged_still(known));
+        let size = bytes(u64::from(known.segment_size));
+        format!(
+            "the connection to {there} stands, but of the hello {still}: packets of up to {size} are lost on the way, \
+             which a tunnel with a smaller MTU does"
+        )
     })
 }
 
 pub(super) fn hello_unanswered(case: &Case) -> Option<String> {
     let (failure, known) = silent_handshake(case)?;
     (known.unacknowledged == 0).then(|| {
-        format!("{} acknowledged the hello and said nothing: a port without TLS that waits for more does that, and so does a program that hangs", place(failure))
+        format!(
+            "{} acknowledged the hello and said nothing: a port without TLS that waits for more does \
+             that, and so does a program that hangs",
+            place(failure)
+        )
     })
 }
 
