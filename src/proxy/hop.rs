@@ -19,6 +19,7 @@ use super::fields::TRACEPARENT;
 use super::fields::TRACESTATE;
 use super::fields::X_FORWARDED;
 use super::fields::X_REQUEST_ID;
+use super::fields::X_WHY502_TOKEN;
 
 /// The fields that a `Connection` field named; they are not passed on as trailers either.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,7 +31,7 @@ impl Named {
         if !fields.has(Field::Connection) {
             return Self::default();
         }
-        let options = members(headers, &header::CONNECTION).filter(|option| !KNOWN.contains_ignoring_case(option));
+        let options = members(headers, &header::CONNECTION).filter(|option| !is_known(option));
         let names = options.filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok());
         Self(names.filter(|name| !is_end_to_end(name)).collect())
     }
@@ -82,6 +83,10 @@ pub fn shown(value: &HeaderValue) -> String {
     value.as_bytes().iter().take(MOST_SHOWN).map(printable).collect()
 }
 
+fn is_known(option: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(option))
+}
+
 /// Whether a field is for every recipient, so that naming it in `Connection` has no effect.
 fn is_end_to_end(name: &HeaderName) -> bool {
     END_TO_END.contains(name) || name.as_str().starts_with(X_FORWARDED)
@@ -92,15 +97,7 @@ fn is_no_trailer(name: &HeaderName) -> bool {
 }
 
 /// Options of `Connection` that say something to this proxy and name no field that is not removed anyway.
-const KNOWN: Options = Options(&["keep-alive", "close", "upgrade", "te", "http2-settings"]);
-
-struct Options(&'static [&'static str]);
-
-impl Options {
-    fn contains_ignoring_case(&self, option: &str) -> bool {
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(option))
-    }
-}
+const KNOWN: [&str; 5] = ["keep-alive", "close", "upgrade", "te", "http2-settings"];
 
 /// Removed even when `Connection` does not name them. What they ask for is applied first: `TE`, `Upgrade` and
 /// `Transfer-Encoding` are written again where this proxy asks for the same.
@@ -115,7 +112,7 @@ const HOP_BY_HOP: [(Field, HeaderName); 11] = [
     (Field::Te, header::TE),
     (Field::TransferEncoding, header::TRANSFER_ENCODING),
     (Field::Upgrade, header::UPGRADE),
-    (Field::Token, super::fields::X_WHY502_TOKEN),
+    (Field::Token, X_WHY502_TOKEN),
 ];
 
 /// What `Connection` cannot take away.

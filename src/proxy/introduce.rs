@@ -37,7 +37,9 @@ pub fn introduce(
     match chosen {
         ForwardingHeaders::None => {}
         ForwardingHeaders::XForwarded => {
-            headers.remove(header::FORWARDED);
+            if fields.has(Field::Forwarded) {
+                headers.remove(header::FORWARDED);
+            }
             list(headers, admitted, arrival, client);
         }
         ForwardingHeaders::Forwarded => {
@@ -102,7 +104,8 @@ fn unlisted(client: &Client, arrival: &Arrival) -> Option<IpAddr> {
 
 /// The lines of a list as one, with a member added. `before` stands in where there is no line yet.
 fn chain(headers: &HeaderMap, name: &HeaderName, before: Option<&str>, own: &[u8]) -> HeaderValue {
-    let mut lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let mut lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
     if lines.is_empty() {
         lines.extend(before.map(str::as_bytes));
     }
@@ -204,6 +207,12 @@ mod tests {
             told(tcp("10.0.0.1"), Scheme::Http, fields, ForwardingHeaders::Forwarded),
             ["forwarded: for=192.0.2.9;proto=https, for=10.1.1.1, for=10.0.0.1;host=\"shop.example:80\";proto=http",]
         );
+    }
+
+    #[test]
+    fn an_empty_list_is_begun_anew() {
+        let told = told(tcp("10.0.0.1"), Scheme::Http, "X-Forwarded-For:", ForwardingHeaders::XForwarded);
+        assert_eq!(told[0], "x-forwarded-for: 10.0.0.1");
     }
 
     #[test]
