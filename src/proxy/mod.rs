@@ -1,6 +1,7 @@
 //! Owns the story of one request: who asks, where it goes, what comes back.
 
 pub mod admission;
+pub mod arrival;
 pub mod client;
 mod explain;
 pub mod fields;
@@ -9,6 +10,7 @@ pub mod forwarded;
 pub mod hop;
 pub mod interim;
 mod refuse;
+pub mod refusal;
 pub mod relay;
 pub mod request_id;
 pub mod response;
