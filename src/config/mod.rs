@@ -3,14 +3,56 @@
 //! A `Config` is whole and right; there is no half-read one. Reading is done by `document` (TOML with places) and the
 //! files named after the sections; `check` looks across sections. Defaults stand in the contract, section 2.
 
+mod check;
+mod diagnosis;
+mod dns;
 pub mod document;
+mod files;
+mod forwarding;
+mod limits;
+mod listener;
+mod log;
+mod notice;
+mod operators;
 pub mod problem;
+mod route;
+mod upstream;
 pub mod value;
 
+use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::document::Document;
+use self::document::Written;
+use self::problem::Problem;
+use self::route::ReadRoute;
+
+pub use self::diagnosis::Diagnosis;
+pub use self::diagnosis::StatusPolicy;
+pub use self::dns::Dns;
+pub use self::forwarding::Forwarding;
+pub use self::forwarding::ForwardingHeaders;
+pub use self::limits::Limits;
+pub use self::limits::Runtime;
+pub use self::listener::Listener;
+pub use self::log::Log;
+pub use self::log::LogFormat;
+pub use self::log::LogOutput;
+pub use self::operators::Operators;
+pub use self::operators::Token;
+pub use self::problem::Problems;
+pub use self::route::Route;
+pub use self::upstream::Balance;
+pub use self::upstream::Ejection;
+pub use self::upstream::HostHeader;
+pub use self::upstream::Platform;
+pub use self::upstream::Pool;
+pub use self::upstream::Retry;
+pub use self::upstream::Timeouts;
+pub use self::upstream::Upstream;
+pub use self::upstream::UpstreamTls;
 pub use self::value::HostPattern;
 pub use self::value::ListenAddress;
 pub use self::value::Location;
@@ -18,7 +60,7 @@ pub use self::value::Networks;
 pub use self::value::ServerUrl;
 
 /// The whole configuration.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file it was read from; none with `--to`.
     pub file: Option<PathBuf>,
@@ -46,321 +88,91 @@ pub struct Config {
     pub runtime: Runtime,
 }
 
-/// `[[listener]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listener {
-    /// Where it listens.
-    pub address: ListenAddress,
+/// Reads a configuration file.
+///
+/// # Errors
+///
+/// Every problem of the file at once, each with its line and column; one without a place where the file cannot be read.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let text = files::configuration(path);
+    let text = text.map_err(|wrong| Problem { file: path.display().to_string(), place: None, wrong })?;
+    from_text(&text, path)
 }
 
-/// `[[route]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Route {
-    /// The hosts it is for.
-    pub host: HostPattern,
-    /// The path prefix, on whole segments; begins with `/`, and ends with one only where it is `/` itself.
-    pub path: Arc<str>,
-    /// The upstream's name.
-    pub upstream: Arc<str>,
+/// Reads a configuration from a text, as if it stood in that file.
+///
+/// # Errors
+///
+/// Every problem of the text at once, each with its line and column.
+pub fn from_text(text: &str, file: &Path) -> Result<Config, Problems> {
+    let document = Document::parse(text, file);
+    let config = read(&document);
+    document.finish(Config { file: Some(file.to_owned()), ..config })
 }
 
-/// `[[upstream]]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upstream {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its servers; at least one.
-    pub servers: Vec<ServerUrl>,
-    /// How one of them is chosen.
-    pub balance: Balance,
-    /// What the origin sees as `Host`.
-    pub host_header: HostHeader,
-    /// What runs there, for the checklists.
-    pub platform: Platform,
-    /// `[upstream.timeouts]`
-    pub timeouts: Timeouts,
-    /// `[upstream.tls]`
-    pub tls: UpstreamTls,
-    /// `[upstream.retry]`
-    pub retry: Retry,
-    /// `[upstream.ejection]`
-    pub ejection: Ejection,
-    /// `[upstream.pool]`
-    pub pool: Pool,
-    /// `[upstream.limits] response_header_bytes`: how many bytes the head of a response may have.
-    pub response_header_bytes: u64,
+/// The path of every key that this version reads: `[upstream.tls] ca`, `shutdown_timeout`.
+#[must_use]
+pub fn keys() -> Vec<String> {
+    let document = Document::parse("[[listener]]\n[[route]]\n[[upstream]]\n", Path::new(""));
+    let _ = read(&document);
+    document.known_keys()
 }
 
-/// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// The one with the fewest requests in flight.
-    LeastRequests,
-    /// One after the other.
-    RoundRobin,
-}
-
-/// What the origin sees as `Host`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum HostHeader {
-    /// What the client sent.
-    Client,
-    /// The server's own host and port.
-    Upstream,
-    /// This name.
-    Literal(Arc<str>),
-}
-
-/// What an upstream is made with; tunes the checklists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Platform {
-    /// Nothing is known.
-    Generic,
-    /// PHP.
-    Php,
-    /// WordPress, which is PHP too.
-    Wordpress,
-    /// Magento, which is PHP too.
-    Magento,
-    /// Node.js.
-    Node,
-    /// Python.
-    Python,
-    /// Java.
-    Java,
-    /// Ruby.
-    Ruby,
-    /// Go.
-    Go,
-}
-
-impl Platform {
-    /// Every platform.
-    pub const ALL: [Self; 9] = [
-        Self::Generic,
-        Self::Php,
-        Self::Wordpress,
-        Self::Magento,
-        Self::Node,
-        Self::Python,
-        Self::Java,
-        Self::Ruby,
-        Self::Go,
-    ];
-
-    /// The word of the contract.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Generic => "generic",
-            Self::Php => "php",
-            Self::Wordpress => "wordpress",
-            Self::Magento => "magento",
-            Self::Node => "node",
-            Self::Python => "python",
-            Self::Java => "java",
-            Self::Ruby => "ruby",
-            Self::Go => "go",
-        }
+impl Config {
+    /// The configuration of `run --to URL --listen ADDRESS`: one origin, and every default.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with either, under the name of its option.
+    pub fn for_origin(url: &str, listen: &str) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let server = option::<ServerUrl>("--to", url, &mut problems);
+        let address = option::<ListenAddress>("--listen", listen, &mut problems);
+        Problems::unless_none(problems)?;
+        let document = Document::parse("", Path::new("--to"));
+        let name: Arc<str> = "origin".into();
+        let servers = server.into_iter().collect();
+        let upstream = Upstream::with_settings(document.root().table("upstream"), Arc::clone(&name), servers);
+        Ok(Self {
+            listeners: address.map(|address| Listener { address }).into_iter().collect(),
+            routes: vec![Route { host: HostPattern::Any, path: "/".into(), upstream: name }],
+            upstreams: vec![Arc::new(upstream)],
+            ..read(&document)
+        })
     }
 }
 
-/// `[upstream.timeouts]`: one limit for each wait.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timeouts {
-    /// Looking up the name.
-    pub resolve: Duration,
-    /// Opening the connection, all addresses together.
-    pub connect: Duration,
-    /// The TLS handshake.
-    pub tls: Duration,
-    /// No progress while sending the request.
-    pub send: Duration,
-    /// From the request's last byte until the response's head is complete.
-    pub response: Duration,
-    /// No progress while reading the body.
-    pub body: Duration,
-    /// No byte either way on an upgraded connection.
-    pub tunnel: Duration,
+/// Reads the sections and what holds across them. Where something is wrong it is noted in the document, and what is
+/// answered must not be used.
+fn read(document: &Document<'_>) -> Config {
+    let root = document.root();
+    root.not_yet(&["page", "admin", "incidents"]);
+    let listeners = Listener::read_all(&root);
+    let routes: Vec<_> = root.tables("route").into_iter().map(ReadRoute::read).collect();
+    let upstreams: Vec<_> = root.tables("upstream").into_iter().map(Upstream::read).collect();
+    check::across(&root, &listeners, &routes, &upstreams);
+    let config = Config {
+        file: None,
+        shutdown_timeout: root.value_or("shutdown_timeout", Duration::from_secs(30)),
+        listeners: listeners.into_iter().map(|listener| listener.value).collect(),
+        routes: routes.into_iter().flatten().map(|route| route.route).collect(),
+        upstreams: upstreams.into_iter().flatten().map(|upstream| Arc::new(upstream.value)).collect(),
+        dns: Dns::read(root.table("dns")),
+        diagnosis: Diagnosis::read(root.table("diagnosis")),
+        operators: Operators::read(root.table("operators")),
+        forwarding: Forwarding::read(root.table("forwarding")),
+        limits: Limits::read(root.table("limits")),
+        log: Log::read(root.table("log")),
+        runtime: Runtime::read(root.table("runtime")),
+    };
+    root.close();
+    config
 }
 
-/// `[upstream.tls]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamTls {
-    /// Whether the server's certificate is verified.
-    pub verify: bool,
-    /// A file of certificates to trust instead of the system's.
-    pub ca: Option<PathBuf>,
-    /// The name to send and to verify instead of the server's host.
-    pub server_name: Option<Arc<str>>,
-    /// The client certificate and its key, PEM files; both or none.
-    pub identity: Option<(PathBuf, PathBuf)>,
+fn option<T: Written>(name: &str, value: &str, problems: &mut Vec<Problem>) -> Option<T> {
+    let problem = |wrong| Problem { file: name.to_owned(), place: None, wrong };
+    T::parse(value).map_err(|wrong| problems.push(problem(wrong))).ok()
 }
 
-/// `[upstream.retry]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Retry {
-    /// How often a request may go out in all; 1 means never twice.
-    pub attempts: u32,
-    /// Retries per request, over a sliding window.
-    pub budget: f64,
-}
-
-/// `Retry` compares as a whole; its budget is never NaN, which the reader refuses.
-impl Eq for Retry {}
-
-/// `[upstream.ejection]`
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ejection {
-    /// How many failures in a row take a server out.
-    pub after: u32,
-    /// For how long, the first time.
-    pub base_time: Duration,
-    /// The largest share of the servers that may be out, from 0.0 to 1.0; the count is rounded down.
-    pub max_share: f64,
-}
-
-/// `Ejection` compares as a whole; its share is never NaN, which the reader refuses.
-impl Eq for Ejection {}
-
-/// `[upstream.pool]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pool {
-    /// How long an idle connection is kept.
-    pub idle_timeout: Duration,
-    /// How many idle connections are kept per server.
-    pub max_idle: usize,
-}
-
-/// `[dns]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Dns {
-    /// The name servers; empty: the system's.
-    pub servers: Vec<std::net::SocketAddr>,
-    /// The longest time for which an answer is believed.
-    pub max_ttl: Duration,
-    /// How long after its TTL an address that worked is used while DNS fails.
-    pub serve_stale: Duration,
-}
-
-/// `[diagnosis]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// Which status a failure is answered with.
-    pub status: StatusPolicy,
-    /// Whether a failing server is examined in the background. Accepted; there are no probes yet, see `Config::notices`.
-    pub probes: bool,
-    /// At most one round of probes per server in this time.
-    pub probe_interval: Duration,
-    /// How long a failing answer may wait for a round under way.
-    pub wait: Duration,
-    /// The operator's own steps.
-    pub checklists: Option<PathBuf>,
-}
-
-/// Which status a failure of an upstream is answered with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StatusPolicy {
-    /// 502 for all.
-    BadGateway,
-    /// 500, 502, 503 or 504, as RFC 9209 recommends.
-    Standard,
-    /// 503 for all, for CDNs that replace the bodies of 502 and 504.
-    Unavailable,
-}
-
-/// `[operators]`
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Operators {
-    /// Client addresses that are operators'.
-    pub networks: Networks,
-    /// The token that makes a request an operator's, read from `token_file`.
-    pub token: Option<Token>,
-}
-
-/// A secret that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(pub Arc<str>);
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-/// `[forwarding]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forwarding {
-    /// Whose forwarding fields are believed.
-    pub trusted_proxies: Networks,
-    /// Which fields tell the origin of the client.
-    pub headers: ForwardingHeaders,
-}
-
-/// Which fields tell the origin of the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForwardingHeaders {
-    /// `X-Forwarded-For`, `-Proto`, `-Host`.
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Forwarded,
-    /// Both.
-    Both,
-    /// Neither.
-    None,
-}
-
-/// `[limits]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// Client connections in all.
-    pub connections: usize,
-    /// Bytes of a request's head.
-    pub request_header_bytes: u64,
-    /// Bytes of a request's body; 0: no limit.
-    pub request_body_bytes: u64,
-    /// How long a client may take to send its head.
-    pub header_timeout: Duration,
-    /// No progress of a client's body, or of a client that reads.
-    pub body_timeout: Duration,
-    /// How long a client's connection may lie idle.
-    pub idle_timeout: Duration,
-    /// Connections of one client address; 0: no limit.
-    pub connections_per_client: usize,
-}
-
-/// `[log]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// Where lines go.
-    pub output: LogOutput,
-    /// Whether every request gets a line.
-    pub access: bool,
-}
-
-/// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For a person.
-    Pretty,
-}
-
-/// Where log lines go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LogOutput {
-    /// Standard output.
-    Stdout,
-    /// A file, appended to.
-    File(PathBuf),
-}
-
-/// `[runtime]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Runtime {
-    /// Threads that serve; 0: one per core.
-    pub workers: usize,
-}
+#[cfg(test)]
+mod tests;

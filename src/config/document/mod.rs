@@ -1,7 +1,7 @@
 //! Owns the reading of TOML documents with places: every problem is noted with its line and column, and reading goes on.
 //!
 //! It knows TOML and no key of ours: a reader asks a `Table` for the keys that it knows, and what nobody asked for is
-//! unknown. `syntax` says what is no TOML at all; `table` holds the typed getters. Used by `config` and by the runbooks.
+//! unknown. `syntax` says what is no TOML at all, `written` what a value may be, `getter` reads one. The runbooks use it too.
 //!
 //! ```
 //! # use std::path::Path;
@@ -16,11 +16,15 @@
 //! assert_eq!(problems.to_string(), "why502.toml:2:1: unknown key `acess` in [log]; did you mean `access`?");
 //! ```
 
+mod getter;
 mod syntax;
 mod table;
+mod unknown;
+mod written;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -33,8 +37,10 @@ use super::problem::Wrong;
 
 use self::table::Known;
 pub use self::table::Table;
-pub use self::table::Word;
-pub use self::table::Written;
+use self::unknown::Unknown;
+pub use self::unknown::nearest;
+pub use self::written::Word;
+pub use self::written::Written;
 
 /// A TOML document that is being read, with all that was found wrong in it so far.
 #[derive(Debug)]
@@ -79,13 +85,6 @@ enum Kind {
     Key,
     /// What is no TOML.
     Syntax,
-}
-
-#[derive(Debug)]
-struct Unknown {
-    table: String,
-    key: String,
-    place: Place,
 }
 
 impl<'t> Document<'t> {
@@ -148,7 +147,7 @@ impl<'t> Document<'t> {
     /// Every problem that was noted, in the order of the file.
     pub fn finish<T>(self, value: T) -> Result<T, Problems> {
         for unknown in self.unknown.borrow().iter() {
-            self.push(Some(unknown.place), Kind::Key, self.unknown_key(unknown));
+            self.push(Some(unknown.place), Kind::Key, unknown.in_words(&self.known.borrow()));
         }
         let file = self.file.display().to_string();
         let problems =
@@ -158,6 +157,11 @@ impl<'t> Document<'t> {
 
     fn push(&self, place: Option<Place>, kind: Kind, wrong: Wrong) {
         self.noted.borrow_mut().push(Note { place, kind, wrong });
+    }
+
+    /// A part of the text, as it was written.
+    fn source(&self, span: Range<usize>) -> &str {
+        self.text.get(span).unwrap_or_default()
     }
 
     /// The line and column of a byte.
@@ -188,148 +192,7 @@ impl<'t> Document<'t> {
         }
         told
     }
-
-    fn unknown_key(&self, Unknown { table, key, .. }: &Unknown) -> Wrong {
-        let known = self.known.borrow();
-        let here: Vec<&str> = known.get(table).into_iter().flat_map(Known::names).collect();
-        let what = format!("unknown key `{key}` {}", place_in_words(table));
-        let elsewhere = known.iter().find(|(_, known)| known.keys.contains(key.as_str()));
-        let instead = match (nearest(key, here.iter().copied()), elsewhere) {
-            (_, Some((other, _))) => format!("it belongs {}", place_in_words(other)),
-            (Some(nearest), None) => format!("did you mean `{nearest}`?"),
-            (None, None) => format!("known there: {}", here.join(", ")),
-        };
-        Wrong::new(what, instead)
-    }
 }
-
-fn place_in_words(table: &str) -> String {
-    if table.is_empty() { "above the first table".to_owned() } else { format!("in {table}") }
-}
-
-/// The known word that is most like one that is not known; none where nothing is like it.
-#[must_use]
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= LIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, candidate)| candidate)
-}
-
-/// The least Jaro-Winkler likeness at which a word may have been meant: `conect` and `timeout` pass for `connect` and
-/// `timeouts`, `port` does not for `path`.
-const LIKE: f64 = 0.82;
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    /// Reads what a small reader of one table knows, and answers the messages.
-    fn messages(text: &str) -> Vec<String> {
-        let document = Document::parse(text, Path::new("f.toml"));
-        let root = document.root();
-        let shutdown = root.duration("shutdown_timeout", Duration::ZERO);
-        let times = root.table("timeouts");
-        let connect = times.time_limit("connect", Duration::from_secs(3));
-        let on = times.flag("on", true);
-        times.not_yet(&["quic"]);
-        times.close();
-        let list: Vec<String> = root
-            .tables("server")
-            .into_iter()
-            .filter_map(|server| {
-                let name = server.required::<String>("name", "name = \"a\"");
-                server.close();
-                name.map(|name| name.value)
-            })
-            .collect();
-        root.close();
-        match document.finish((shutdown, connect, on, list)) {
-            Ok(_) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
-        }
-    }
-
-    #[test]
-    fn every_problem_is_told_with_its_place() {
-        let table: &[(&str, &[&str])] = &[
-            ("", &[]),
-            ("\u{feff}shutdown_timeout = \"1s\"\r\n[timeouts]\r\non = true", &[]),
-            (
-                "[timeouts]\nconnect = \"3 secs\"",
-                &[r#"f.toml:2:11: "3 secs" is not a duration; write "3s", "250ms" or "2m""#],
-            ),
-            ("[timeouts]\nconnect = 3", &[r#"f.toml:2:11: 3 is not a duration; write "3s", "250ms" or "2m""#]),
-            (
-                "[timeouts]\nconnect = '0s'",
-                &[
-                    "f.toml:2:11: '0s' leaves no time at all; write a duration above zero, or remove the line for the default",
-                ],
-            ),
-            (
-                "timeouts = { connect = \"x\", on = \"ü\" }",
-                &[
-                    r#"f.toml:1:24: "x" is not a duration; write "3s", "250ms" or "2m""#,
-                    r#"f.toml:1:34: "ü" is neither true nor false; write true or false, without quotes"#,
-                ],
-            ),
-            (
-                "[timeouts]\nconect = '1s'\nquic = 1\nshutdown_timeout = 's'\nzz = 1\n[timeout]",
-                &[
-                    "f.toml:2:1: unknown key `conect` in [timeouts]; did you mean `connect`?",
-                    "f.toml:3:1: `quic` is not supported yet by this version; remove it; what works is in config/why502.toml",
-                    "f.toml:4:1: unknown key `shutdown_timeout` in [timeouts]; it belongs above the first table",
-                    "f.toml:5:1: unknown key `zz` in [timeouts]; known there: connect, on",
-                    "f.toml:6:2: unknown key `timeout` above the first table; did you mean `timeouts`?",
-                ],
-            ),
-            (
-                "[[server]]\n[[server]]\nname = 1",
-                &[
-                    r#"f.toml:1:1: [[server]] has no `name`; add name = "a""#,
-                    "f.toml:3:8: 1 is not text; write it in quotes",
-                ],
-            ),
-            (
-                "timeouts = 1\nserver = [1]",
-                &[
-                    "f.toml:1:12: `timeouts` is a single table; write [timeouts] on a line, once, and its keys below it",
-                    "f.toml:2:11: `server` is a list of tables; write [[server]] on a line and its keys below it",
-                ],
-            ),
-            (
-                "[server]\n[[timeouts]]",
-                &[
-                    "f.toml:1:1: `server` is a list of tables; begin each with [[server]], in two brackets, above the tables that belong to it",
-                    "f.toml:2:1: `timeouts` is a single table; write [timeouts] on a line, once, and its keys below it",
-                ],
-            ),
-        ];
-        for (text, expected) in table {
-            assert_eq!(messages(text), *expected, "in {text:?}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_toml_is_told_once_a_line_and_hides_no_other_problem() {
-        let table: &[(&str, &[&str])] = &[
-            (
-                "shutdown_timeout = 3s\n[timeouts]\non = yes\nconnect =\nzz = 1",
-                &[
-                    r#"f.toml:1:20: 3s is text without quotes; write "3s""#,
-                    "f.toml:3:6: yes is neither true nor false; write true or false, without quotes",
-                    "f.toml:4:10: the value is missing; write it after the `=`, or remove the line for the default",
-                    "f.toml:5:1: unknown key `zz` in [timeouts]; known there: connect, on",
-                ],
-            ),
-            ("shutdown_timeout = “3s”", &[r#"f.toml:1:20: “3s” is text without quotes; write "3s""#]),
-        ];
-        for (text, expected) in table {
-            assert_eq!(messages(text), *expected, "in {text:?}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! Owns what is said of a text that is no TOML: the parser's findings in our words, with the cure.
 
+use std::ops::Range;
+
 use toml::de::Error;
 
 use super::Document;
@@ -12,9 +14,10 @@ impl Document<'_> {
     /// Notes what the parser found. A list or a table in braces that is never closed swallows what follows it, so
     /// nothing after its first odd place is told.
     pub(super) fn note_syntax(&mut self, errors: &[Error]) {
-        let never_closed = errors.iter().any(|error| UNCLOSED.iter().any(|prefix| error.message().starts_with(prefix)));
-        let places = errors.iter().filter(|error| !error.message().starts_with(UNQUOTED));
-        let end = places.filter_map(Error::span).map(|span| span.start).min().filter(|_| never_closed);
+        let inside = |error: &&Error| INSIDE_BRACKETS.iter().any(|begins| error.message().starts_with(begins));
+        let odd = errors.iter().filter(inside).filter_map(Error::span).map(|span| span.start).min();
+        let never_closed = errors.iter().any(|error| UNCLOSED.iter().any(|begins| error.message().starts_with(begins)));
+        let end = odd.filter(|_| never_closed);
         for error in errors {
             let span = error.span().unwrap_or_default();
             if end.is_some_and(|end| span.start > end) {
@@ -29,17 +32,25 @@ impl Document<'_> {
         self.readable_until = end.map(|end| self.place(end));
     }
 
-    fn in_our_words(&self, message: &str, span: std::ops::Range<usize>) -> (Structure, Wrong) {
-        let found = self.text.get(span.clone()).unwrap_or_default();
+    fn in_our_words(&self, message: &str, span: Range<usize>) -> (Structure, Wrong) {
+        let found = self.source(span.clone());
         if message.starts_with(UNQUOTED) {
             return (Structure::Sound, unquoted(found));
         }
         if message.starts_with("duplicate key") {
             return (Structure::Sound, self.twice(found, span.start));
         }
-        match WORDS.iter().find(|(prefix, ..)| message.starts_with(prefix)) {
-            Some((_, structure, what, instead)) => (*structure, Wrong::new(*what, *instead)),
-            None => (Structure::Damaged, Wrong::new(format!("this is not TOML: {message}"), "see https://toml.io")),
+        let row = |rows: &[(&str, &str, &str)]| {
+            let row = rows.iter().find(|(begins, ..)| message.starts_with(begins));
+            row.map(|(_, what, instead)| Wrong::new(*what, *instead))
+        };
+        match (row(&HARMLESS), row(&HARMFUL)) {
+            (Some(wrong), _) => (Structure::Sound, wrong),
+            (None, Some(wrong)) => (Structure::Damaged, wrong),
+            (None, None) => {
+                let what = format!("this is not TOML: {message}");
+                (Structure::Damaged, Wrong::new(what, "https://toml.io says how it is written"))
+            }
         }
     }
 
@@ -61,7 +72,7 @@ fn unquoted(found: &str) -> Wrong {
     let bare = found.trim_matches(ODD_QUOTES);
     match bare {
         "" => Wrong::new("the value is missing", "write it after the `=`, or remove the line for the default"),
-        "True" | "TRUE" | "False" | "FALSE" => Wrong::new(format!("`{found}` is not a value"), "write true or false"),
+        _ if bare.contains('@') => Wrong::new("this is text without quotes", "write it in quotes"),
         _ => Wrong::new(format!("{found} is text without quotes"), format!("write {}", quoted(bare))),
     }
 }
@@ -75,81 +86,50 @@ const UNQUOTED: &str = "string values must be quoted";
 /// What makes the parser read on to the end of the file.
 const UNCLOSED: [&str; 2] = ["unclosed array,", "unclosed inline table"];
 
-/// How the parser's message begins, what can still be read, what is wrong, what would be right.
-const WORDS: [(&str, Structure, &str, &str); 20] = [
-    (
-        "invalid basic string",
-        Structure::Sound,
-        "this text is not closed, or holds a character that may not stand in it",
-        "end it with \" on the same line, and write a backslash as \\\\",
-    ),
-    (
-        "invalid literal string",
-        Structure::Sound,
-        "this text is not closed, or holds a character that may not stand in it",
-        "end it with ' on the same line",
-    ),
-    (
-        "invalid multi-line",
-        Structure::Damaged,
-        "this text of several lines is not closed",
-        "end it with the three quotes that it began with",
-    ),
-    (
-        "missing escaped value",
-        Structure::Sound,
-        "this \\ begins nothing that TOML knows",
-        "write a backslash as \\\\, or the text in single quotes",
-    ),
-    ("invalid boolean", Structure::Sound, "this is neither true nor false", "write true or false, in lower case"),
-    ("unexpected leading zero", Structure::Sound, "a number does not begin with 0", "write it without the 0"),
-    (
-        "missing comma between key-value pairs",
-        Structure::Damaged,
-        "a comma is missing here, or the closing } before it",
-        "write , between the pairs and } at the end",
-    ),
-    (
-        "missing key for inline table",
-        Structure::Damaged,
-        "a key is missing here, or the closing } before it",
-        "write , between the pairs and } at the end",
-    ),
-    ("unclosed inline table", Structure::Damaged, "the table in braces is not closed", "end it with }"),
-    (
-        "missing comma between array elements",
-        Structure::Damaged,
-        "a comma is missing here, or the closing ] before it",
-        "write , between the elements and ] at the end",
-    ),
-    ("unclosed array table", Structure::Damaged, "the name of the table is not closed", "end it with ]]"),
-    ("unclosed array", Structure::Damaged, "the list is not closed", "end it with ]"),
-    ("unclosed table", Structure::Damaged, "the name of the table is not closed", "end it with ]"),
-    (
-        "key with no value",
-        Structure::Damaged,
-        "a key stands here without `= value`",
-        "write `key = value`, a [table] or, behind a #, a comment",
-    ),
-    (
-        "invalid unquoted key",
-        Structure::Damaged,
-        "this cannot stand in a key",
-        "write `key = value`, a [table] or, behind a #, a comment",
-    ),
-    ("unquoted keys cannot be empty", Structure::Damaged, "the key is missing", "write `key = value`"),
+/// What it finds inside of them, the end of the file included.
+const INSIDE_BRACKETS: [&str; 8] = [
+    "missing comma",
+    "missing key for inline table",
+    "missing assignment between key-value pairs",
+    "unexpected `=` in array",
+    "extra comma in",
+    "invalid inline table element",
+    "unclosed array,",
+    "unclosed inline table",
+];
+
+/// How the parser's message begins, what is wrong, what would be right: where keys and tables are still what they seem.
+const HARMLESS: [(&str, &str, &str); 7] = [
+    ("invalid basic string", UNENDED_TEXT, "end it with \" on the same line, and write a backslash as \\\\"),
+    ("invalid literal string", UNENDED_TEXT, "end it with ' on the same line"),
+    ("missing escaped value", "this backslash begins nothing", "write it as \\\\, or the text in single quotes"),
+    ("invalid boolean", "this is neither true nor false", "write true or false, in lower case"),
+    ("unexpected leading zero", "a number does not begin with 0", "write it without the 0"),
     (
         "unexpected key or value",
-        Structure::Damaged,
         "something stands behind the value",
-        "put it on a line of its own, or behind a # as a comment",
+        "put it on its own line, or behind a # as a comment",
     ),
-    ("cannot extend value", Structure::Damaged, "this key was given a plain value further up", "keep one of the two"),
-    ("unexpected `=` in array", Structure::Damaged, "the list before this key is not closed", "end it with ]"),
-    (
-        "invalid comment character",
-        Structure::Sound,
-        "this comment holds a character that cannot be printed",
-        "remove it",
-    ),
+    ("invalid comment character", "this comment has a character that cannot be printed", "remove it"),
 ];
+
+/// The same, where keys may have been lost or have gone to another table.
+const HARMFUL: [(&str, &str, &str); 13] = [
+    ("missing comma between key-value pairs", UNENDED_BRACES, "write , between the pairs and } at the end"),
+    ("missing key for inline table", UNENDED_BRACES, "write , between the pairs and } at the end"),
+    ("unclosed inline table", "the table in braces is not closed", "end it with }"),
+    ("missing comma between array elements", UNENDED_LIST, "write , between the elements and ] at the end"),
+    ("unexpected `=` in array", "the list before this key is not closed", "end it with ]"),
+    ("unclosed array table", "the name of the table is not closed", "end it with ]]"),
+    ("unclosed array", "the list is not closed", "end it with ]"),
+    ("unclosed table", "the name of the table is not closed", "end it with ]"),
+    ("key with no value", "a key stands here without a value", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
+    ("invalid key-value pair", "no key stands here", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
+    ("invalid unquoted key", "this cannot stand in a key", "write KEY = VALUE, [TABLE] or, behind a #, a comment"),
+    ("unquoted keys cannot be empty", "the key is missing", "write KEY = VALUE"),
+    ("cannot extend value", "this key was given a plain value further up", "keep one of the two"),
+];
+
+const UNENDED_TEXT: &str = "this text is not closed, or has a character that cannot stand in it";
+const UNENDED_BRACES: &str = "a comma is missing here, or the closing } before it";
+const UNENDED_LIST: &str = "a comma is missing here, or the closing ] before it";

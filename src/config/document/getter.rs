@@ -1,0 +1,218 @@
+//! Owns the typed getters of a table. Each notes what is wrong with its value and answers the default or nothing, so that
+//! reading goes on; each makes its key known.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeFloat;
+use toml::de::DeInteger;
+use toml::de::DeValue;
+
+use super::syntax::ODD_QUOTES;
+use super::table::Table;
+use super::written::Written;
+use super::written::not_yet;
+use crate::config::problem::Placed;
+use crate::config::problem::Wrong;
+use crate::config::value::Size;
+
+impl Table<'_> {
+    /// Text that has a form, where it was written.
+    #[must_use]
+    pub fn value<T: Written>(&self, key: &'static str) -> Option<Placed<T>> {
+        self.read(key, |found| self.written(found))
+    }
+
+    /// Text that has a form, or the default.
+    #[must_use]
+    pub fn value_or<T: Written>(&self, key: &'static str, default: T) -> T {
+        self.value(key).map_or(default, |found| found.value)
+    }
+
+    /// Text that has a form and must be there; the example is a line that would be right.
+    #[must_use]
+    pub fn required<T: Written>(&self, key: &'static str, example: &str) -> Option<Placed<T>> {
+        self.must_have(key, example);
+        self.value(key)
+    }
+
+    /// A list of texts that have a form; those that are wrong are noted and left out. Empty where it was not written.
+    #[must_use]
+    pub fn values<T: Written>(&self, key: &'static str) -> Vec<Placed<T>> {
+        self.know(key);
+        let Some(found) = self.entry(key) else { return Vec::new() };
+        let DeValue::Array(elements) = found.get_ref() else {
+            self.wrong(found, Wrong::new(format!("`{key}` is a list"), "write it in brackets: [ … ]"));
+            return Vec::new();
+        };
+        elements.iter().filter_map(|element| self.noted(element, self.written(element))).collect()
+    }
+
+    /// A list of texts that have a form, and at least one; the example is a line that would be right.
+    #[must_use]
+    pub fn required_values<T: Written>(&self, key: &'static str, example: &str) -> Vec<Placed<T>> {
+        self.must_have(key, example);
+        if let Some(found) = self.entry(key).filter(|found| is_empty_list(found.get_ref())) {
+            self.wrong(found, Wrong::new(format!("`{key}` is empty"), format!("write {example}")));
+        }
+        self.values(key)
+    }
+
+    /// A list that has to be empty in this version, because what it holds is not supported yet.
+    pub fn empty_list(&self, key: &'static str) {
+        self.read(key, |found| {
+            let wrong = || not_yet(&format!("`{key}`"), format!("write {key} = [], or remove the line"));
+            is_empty_list(found.get_ref()).then_some(()).ok_or_else(wrong)
+        });
+    }
+
+    /// A time for which something is waited: not zero, which would end every wait before it began.
+    #[must_use]
+    pub fn time_limit(&self, key: &'static str, default: Duration) -> Duration {
+        let limit = self.read(key, |found| match self.written(found)? {
+            Duration::ZERO => {
+                let what = format!("{} leaves no time at all", self.literal(found));
+                Err(Wrong::new(what, "write a duration above zero, or remove the line for the default"))
+            }
+            duration => Ok(duration),
+        });
+        limit.map_or(default, |found| found.value)
+    }
+
+    /// A number of bytes, at least so many: a size as text or a whole number.
+    #[must_use]
+    pub fn size(&self, key: &'static str, at_least: Size, default: Size) -> u64 {
+        let size = self.read(key, |found| {
+            let size = match whole(found.get_ref()) {
+                Some(bytes) => Size(bytes),
+                None => self.written(found)?,
+            };
+            if size < at_least {
+                let what = format!("{} is too small", self.literal(found));
+                return Err(Wrong::new(what, format!("write at least {at_least}")));
+            }
+            Ok(size)
+        });
+        size.map_or(default, |found| found.value).0
+    }
+
+    /// A whole number.
+    #[must_use]
+    pub fn integer<T>(&self, key: &'static str, allowed: RangeInclusive<T>, default: T) -> T
+    where
+        T: TryFrom<u64> + PartialOrd + Display,
+    {
+        let number = self.read(key, |found| {
+            let number = whole(found.get_ref()).and_then(|number| T::try_from(number).ok());
+            number.filter(|number| allowed.contains(number)).ok_or_else(|| {
+                let fault = if found.get_ref().is_integer() { "is out of range" } else { "is not a whole number" };
+                let what = format!("{} {fault}", self.literal(found));
+                Wrong::new(what, format!("write a whole number from {} to {}", allowed.start(), allowed.end()))
+            })
+        });
+        number.map_or(default, |found| found.value)
+    }
+
+    /// A number with a fraction; a whole one will do.
+    #[must_use]
+    pub fn number(&self, key: &'static str, allowed: RangeInclusive<f64>, default: f64) -> f64 {
+        let number = self.read(key, |found| {
+            let number = number(found.get_ref());
+            number.filter(|number| allowed.contains(number)).ok_or_else(|| {
+                let fault = if number.is_some() { "is out of range" } else { "is not a number" };
+                let what = format!("{} {fault}", self.literal(found));
+                Wrong::new(what, format!("write a number from {:?} to {:?}", allowed.start(), allowed.end()))
+            })
+        });
+        number.map_or(default, |found| found.value)
+    }
+
+    /// True or false.
+    #[must_use]
+    pub fn flag(&self, key: &'static str, default: bool) -> bool {
+        let flag = self.read(key, |found| {
+            found.get_ref().as_bool().ok_or_else(|| {
+                let what = format!("{} is neither true nor false", self.literal(found));
+                Wrong::new(what, "write true or false, without quotes")
+            })
+        });
+        flag.map_or(default, |found| found.value)
+    }
+
+    /// The path of a file, meant from the directory of the document where it is relative.
+    #[must_use]
+    pub fn path(&self, key: &'static str) -> Option<Placed<PathBuf>> {
+        let written = self.value::<String>(key)?;
+        if written.value.is_empty() {
+            self.note(written.place, Wrong::new("the path is empty", "write the path of a file, or remove the line"));
+            return None;
+        }
+        Some(Placed { value: self.document().resolve(Path::new(&written.value)), place: written.place })
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&Spanned<DeValue<'_>>) -> Result<T, Wrong>,
+    ) -> Option<Placed<T>> {
+        self.know(key);
+        let found = self.entry(key)?;
+        self.noted(found, read(found))
+    }
+
+    fn must_have(&self, key: &str, example: &str) {
+        if !self.has(key) {
+            let holder = if self.name().is_empty() { "this file" } else { self.name() };
+            let wrong = Wrong::new(format!("{holder} has no `{key}`"), format!("add {example}"));
+            self.document().note_missing(Some(self.place()), wrong);
+        }
+    }
+
+    fn written<T: Written>(&self, found: &Spanned<DeValue<'_>>) -> Result<T, Wrong> {
+        match found.get_ref().as_str() {
+            Some(text) => T::parse(text),
+            None => Err(T::refused(&self.literal(found))),
+        }
+    }
+
+    fn noted<T>(&self, found: &Spanned<DeValue<'_>>, read: Result<T, Wrong>) -> Option<Placed<T>> {
+        let place = self.document().place(found.span().start);
+        read.map_err(|wrong| self.wrong(found, wrong)).ok().map(|value| Placed { value, place })
+    }
+
+    /// Notes that a value is wrong, unless there is none or its quotes are, which the syntax's words say better.
+    pub(super) fn wrong(&self, found: &Spanned<DeValue<'_>>, wrong: Wrong) {
+        let written = self.document().source(found.span());
+        if !written.is_empty() && !written.starts_with(ODD_QUOTES) {
+            self.note(self.document().place(found.span().start), wrong);
+        }
+    }
+
+    /// The value as it was written, where that is short, on one line, and cannot hold a URL's password.
+    fn literal(&self, found: &Spanned<DeValue<'_>>) -> String {
+        let written = self.document().source(found.span());
+        let fit = written.len() <= LONGEST_LITERAL && !written.contains(['\n', '@']);
+        if fit { written.to_owned() } else { "this value".to_owned() }
+    }
+}
+
+fn is_empty_list(value: &DeValue<'_>) -> bool {
+    value.as_array().is_some_and(|elements| elements.is_empty())
+}
+
+fn whole(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn number(value: &DeValue<'_>) -> Option<f64> {
+    let decimal = value.as_integer().filter(|number| number.radix() == 10).map(DeInteger::as_str);
+    decimal.or_else(|| value.as_float().map(DeFloat::as_str))?.parse().ok()
+}
+
+/// In bytes.
+const LONGEST_LITERAL: usize = 60;

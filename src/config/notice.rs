@@ -1,0 +1,109 @@
+//! Owns what a right configuration is still told once: what may surprise whoever wrote it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Config;
+use super::Upstream;
+use super::problem::quoted;
+use super::value::ListenAddress;
+use super::value::Location;
+use super::value::ServerUrl;
+
+impl Config {
+    /// What is worth a sentence at the start and in `check`, although nothing is wrong. In the order of the file.
+    #[must_use]
+    pub fn notices(&self) -> Vec<String> {
+        let upstreams = self.upstreams.iter().flat_map(|upstream| self.about(upstream));
+        upstreams.chain(self.about_people()).chain(self.about_probes()).collect()
+    }
+
+    fn about(&self, upstream: &Upstream) -> Vec<String> {
+        let name = quoted(&upstream.name);
+        let mut notices = Vec::new();
+        if !self.routes.iter().any(|route| route.upstream == upstream.name) {
+            notices.push(format!("upstream {name}: no route leads to it, so it gets no request"));
+        }
+        for server in &upstream.servers {
+            notices.extend(port_of_the_other_scheme(server).map(|says| format!("upstream {name}: {says}")));
+            if self.listeners.iter().any(|listener| leads_to(server, &listener.address)) {
+                notices.push(format!(
+                    "upstream {name}: {server} is this proxy's own listener, so a request would come back to it; \
+                     write the address of the origin"
+                ));
+            }
+        }
+        notices.extend(about_tls(upstream).map(|says| format!("upstream {name}: {says}")));
+        notices.extend(about_timeouts(upstream).map(|says| format!("upstream {name}: {says}")));
+        notices
+    }
+
+    fn about_people(&self) -> impl Iterator<Item = String> {
+        let operators = self.operators.networks.everybody().map(|network| {
+            format!("[operators] networks: {network} makes everybody an operator, who sees addresses and commands")
+        });
+        let trusted =
+            self.forwarding.trusted_proxies.everybody().map(|network| {
+                format!("[forwarding] trusted_proxies: {network} lets everybody claim any client address")
+            });
+        operators.into_iter().chain(trusted)
+    }
+
+    fn about_probes(&self) -> Option<String> {
+        let says = "[diagnosis] probes: this version has no probes yet, so a diagnosis rests on what the exchange itself \
+                    showed; probes = false silences this";
+        self.diagnosis.probes.then(|| says.to_owned())
+    }
+}
+
+/// The two ports that are hardly ever meant with the other scheme.
+fn port_of_the_other_scheme(server: &ServerUrl) -> Option<String> {
+    match (&server.location, server.tls) {
+        (Location::Host { port: 443, .. }, false) => {
+            Some(format!("{server} is plain HTTP to the port of HTTPS; is https:// meant?"))
+        }
+        (Location::Host { port: 80, .. }, true) => {
+            Some(format!("{server} is HTTPS to the port of plain HTTP; is http:// meant?"))
+        }
+        (Location::Host { .. } | Location::Unix(_), _) => None,
+    }
+}
+
+/// Whether a server's address is a listener's. Names are not looked up, `localhost` is known.
+fn leads_to(server: &ServerUrl, listener: &ListenAddress) -> bool {
+    match (&server.location, listener) {
+        (Location::Host { host, address, port }, ListenAddress::Tcp(listener)) => {
+            let local = |address: &IpAddr| address.is_loopback() || address.is_unspecified();
+            let named = host.trim_end_matches('.') == "localhost";
+            let here = named || address.as_ref().is_some_and(local);
+            let same = address.is_some_and(|address| address == listener.ip());
+            let everywhere = listener.ip().is_unspecified() || (named && listener.ip().is_loopback());
+            *port == listener.port() && (same || (here && everywhere))
+        }
+        (Location::Unix(path), ListenAddress::Unix(listener)) => listener.as_os_str() == &**path,
+        (Location::Host { .. }, ListenAddress::Unix(_)) | (Location::Unix(_), ListenAddress::Tcp(_)) => false,
+    }
+}
+
+fn about_tls(upstream: &Upstream) -> impl Iterator<Item = String> {
+    let speaks_tls = upstream.servers.iter().any(|server| server.tls);
+    let tls = &upstream.tls;
+    let written = !tls.verify || tls.ca.is_some() || tls.server_name.is_some() || tls.identity.is_some();
+    let unused = (written && !speaks_tls).then_some("[upstream.tls] does nothing, since no server is https://");
+    let unverified = (!tls.verify && speaks_tls).then_some(
+        "verify = false accepts every certificate, so whoever is on the way can read and change what is sent; \
+         ca = \"FILE\" trusts an authority of your own",
+    );
+    unused.into_iter().chain(unverified).map(str::to_owned)
+}
+
+/// A server that may take longer to be reached than to answer is mostly a unit gone wrong.
+fn about_timeouts(upstream: &Upstream) -> impl Iterator<Item = String> {
+    let limits = &upstream.timeouts;
+    let response = limits.response;
+    let steps = [("resolve", limits.resolve), ("connect", limits.connect), ("tls", limits.tls)];
+    let odd = move |(key, limit): &(&str, Duration)| *limit > response && !key.is_empty();
+    steps.into_iter().filter(odd).map(move |(key, limit)| {
+        format!("[upstream.timeouts] {key} = {limit:?} is longer than response = {response:?}; are the units right?")
+    })
+}

@@ -1,0 +1,237 @@
+//! Owns the URL of an origin's server: scheme, host and port, or a unix socket.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::address::unix_path;
+use super::host::Host;
+use super::host::parse_port;
+use crate::config::document::Written;
+use crate::config::problem::Wrong;
+use crate::config::problem::quoted;
+
+/// A server of an upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ServerUrl {
+    /// As it was written, without a final slash.
+    pub text: Arc<str>,
+    /// Where it leads.
+    pub location: Location,
+    /// Whether TLS is spoken to it.
+    pub tls: bool,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Location {
+    /// A host name or an address literal (without brackets), and a port.
+    Host {
+        /// The name in lower case without a final dot unless one was written, or the literal.
+        host: Arc<str>,
+        /// The literal's address, where it is one.
+        address: Option<IpAddr>,
+        /// The port, 80 or 443 where none was written.
+        port: u16,
+    },
+    /// The path of a unix socket.
+    Unix(Arc<str>),
+}
+
+impl ServerUrl {
+    /// The host as it stands in a `Host` field: brackets around IPv6, the port where it is not the scheme's own.
+    /// `localhost` for a unix socket.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        match &self.location {
+            Location::Unix(_) => "localhost".to_owned(),
+            Location::Host { host, port, .. } => {
+                let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+                let usual = if self.tls { 443 } else { 80 };
+                if *port == usual { host } else { format!("{host}:{port}") }
+            }
+        }
+    }
+
+    /// The same server, a relative socket path of which is meant from a directory.
+    #[must_use]
+    pub fn resolved(self, resolve: impl FnOnce(&Path) -> std::path::PathBuf) -> Self {
+        let location = match self.location {
+            Location::Unix(path) => Location::Unix(resolve(Path::new(&*path)).to_string_lossy().into()),
+            host @ Location::Host { .. } => host,
+        };
+        Self { location, ..self }
+    }
+}
+
+impl fmt::Display for ServerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Written for ServerUrl {
+    const NOUN: &'static str = "a server";
+
+    fn cure() -> String {
+        r#"write "http://app.internal:3000", "https://app.internal" or "unix:/run/app.sock""#.to_owned()
+    }
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            let path = unix_path(text, path)?;
+            return Ok(Self { text: text.into(), location: Location::Unix(path.into()), tls: false });
+        }
+        if text.contains('@') {
+            // It is not quoted: what stands before the `@` is a secret.
+            let instead = "write it without; credentials go into the request's Authorization field";
+            return Err(Wrong::new("this URL holds a user name or a password", instead));
+        }
+        let Some((scheme, rest)) = text.split_once("://") else { return Err(without_scheme(text)) };
+        let tls = speaks_tls(text, scheme, rest)?;
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if let Some((authority, _)) = authority.split_once(['/', '?', '#']) {
+            let what = format!("{} goes on behind the host and port", quoted(text));
+            let instead = format!("write \"{scheme}://{authority}\"; the path is the request's own");
+            return Err(Wrong::new(what, instead));
+        }
+        let (host, port) = host_and_port(text, scheme, authority)?;
+        let host =
+            Host::parse(host).map_err(|wrong| Wrong { what: format!("{}: {}", quoted(text), wrong.what), ..wrong })?;
+        let port = port.unwrap_or(if tls { 443 } else { 80 });
+        let text = text.strip_suffix('/').unwrap_or(text);
+        Ok(Self { text: text.into(), location: Location::Host { host: host.text, address: host.address, port }, tls })
+    }
+}
+
+fn without_scheme(text: &str) -> Wrong {
+    if text.is_empty() || text.contains(['/', ' ']) {
+        return ServerUrl::refused(&quoted(text));
+    }
+    let scheme = if text.ends_with(":443") { "https" } else { "http" };
+    Wrong::new(format!("{} does not begin with its scheme", quoted(text)), format!("write \"{scheme}://{text}\""))
+}
+
+/// Whether a scheme stands for TLS. Those that others use for the same thing are refused with their right name.
+fn speaks_tls(text: &str, scheme: &str, rest: &str) -> Result<bool, Wrong> {
+    let instead = match scheme.to_ascii_lowercase().as_str() {
+        "http" => return Ok(false),
+        "https" => return Ok(true),
+        "srv+http" | "srv+https" => {
+            let what = format!("{} is not supported yet by this version", quoted(text));
+            return Err(Wrong::new(what, "write the servers themselves: \"http://app-1.internal:3000\""));
+        }
+        "ws" | "tcp" => format!("write {}", quoted(&format!("http://{rest}"))),
+        "wss" => format!("write {}", quoted(&format!("https://{rest}"))),
+        _ => ServerUrl::cure(),
+    };
+    Err(Wrong::new(format!("{} is not spoken to servers", quoted(&format!("{scheme}://"))), instead))
+}
+
+fn host_and_port<'t>(text: &str, scheme: &str, authority: &'t str) -> Result<(&'t str, Option<u16>), Wrong> {
+    let Some((host, port)) = authority.rsplit_once(':').filter(|_| !authority.ends_with(']')) else {
+        return Ok((authority, None));
+    };
+    if host.contains(':') && !host.starts_with('[') {
+        let what = format!("{} has an IPv6 address without brackets", quoted(text));
+        return Err(Wrong::new(what, format!("write \"{scheme}://[{authority}]\", and behind it the port")));
+    }
+    let Some(port) = parse_port(port) else {
+        let what = format!("{} is not a port, in {}", quoted(port), quoted(text));
+        return Err(Wrong::new(what, "write a number from 1 to 65535"));
+    };
+    Ok((host, Some(port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, host: &str, port: u16, tls: bool) -> ServerUrl {
+        let location = Location::Host { host: host.into(), address: host.parse().ok(), port };
+        ServerUrl { text: text.into(), location, tls }
+    }
+
+    #[test]
+    fn a_server_is_a_scheme_a_host_and_a_port_or_a_socket() {
+        let table = [
+            ("http://app:3000", at("http://app:3000", "app", 3000, false), "app:3000"),
+            ("http://App.Internal./", at("http://App.Internal.", "app.internal.", 80, false), "app.internal."),
+            ("HTTPS://10.0.0.6", at("HTTPS://10.0.0.6", "10.0.0.6", 443, true), "10.0.0.6"),
+            (
+                "https://[2001:DB8::6]:8443",
+                at("https://[2001:DB8::6]:8443", "2001:db8::6", 8443, true),
+                "[2001:db8::6]:8443",
+            ),
+            ("http://[::1]", at("http://[::1]", "::1", 80, false), "[::1]"),
+        ];
+        for (text, expected, authority) in table {
+            assert_eq!(expected.authority(), authority);
+            assert_eq!(ServerUrl::parse(text), Ok(expected), "{text}");
+        }
+        let socket = ServerUrl { text: "unix:a.sock".into(), location: Location::Unix("a.sock".into()), tls: false };
+        assert_eq!(ServerUrl::parse("unix:a.sock"), Ok(socket.clone()));
+        assert_eq!(socket.resolved(|path| Path::new("/etc").join(path)).location, Location::Unix("/etc/a.sock".into()));
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_with_the_cure() {
+        let cure = r#"write "http://app.internal:3000", "https://app.internal" or "unix:/run/app.sock""#;
+        let table = [
+            ("", r#""" is not a server"#, cure),
+            ("app:3000", r#""app:3000" does not begin with its scheme"#, r#"write "http://app:3000""#),
+            ("app:443", r#""app:443" does not begin with its scheme"#, r#"write "https://app:443""#),
+            ("/run/app.sock", r#""/run/app.sock" is not a server"#, cure),
+            ("ws://app", r#""ws://" is not spoken to servers"#, r#"write "http://app""#),
+            ("fcgi://app:9000", r#""fcgi://" is not spoken to servers"#, cure),
+            (
+                "srv+http://_app._tcp.internal",
+                r#""srv+http://_app._tcp.internal" is not supported yet by this version"#,
+                r#"write the servers themselves: "http://app-1.internal:3000""#,
+            ),
+            (
+                "http://joe:secret@app",
+                "this URL holds a user name or a password",
+                "write it without; credentials go into the request's Authorization field",
+            ),
+            (
+                "http://app:3000/api",
+                r#""http://app:3000/api" goes on behind the host and port"#,
+                r#"write "http://app:3000"; the path is the request's own"#,
+            ),
+            (
+                "http://app?x",
+                r#""http://app?x" goes on behind the host and port"#,
+                r#"write "http://app"; the path is the request's own"#,
+            ),
+            ("http://app:", r#""" is not a port, in "http://app:""#, "write a number from 1 to 65535"),
+            ("http://app:99999", r#""99999" is not a port, in "http://app:99999""#, "write a number from 1 to 65535"),
+            ("http://app:0", r#""0" is not a port, in "http://app:0""#, "write a number from 1 to 65535"),
+            (
+                "http://::1",
+                r#""http://::1" has an IPv6 address without brackets"#,
+                r#"write "http://[::1]", and behind it the port"#,
+            ),
+            ("http://", r#""http://": the host is missing"#, "write its name or address"),
+            (
+                "http://10.0.0.256",
+                r#""http://10.0.0.256": "10.0.0.256" is neither an address nor a name"#,
+                "write four numbers from 0 to 255, or a name",
+            ),
+            (
+                "http://a b",
+                r#""http://a b": "a b" is not a host name"#,
+                "write letters, digits and hyphens between the dots",
+            ),
+            (
+                "http://bücher.example",
+                r#""http://bücher.example": "bücher.example" has letters beyond ASCII"#,
+                "write the name in its ASCII form, which begins with xn--",
+            ),
+        ];
+        for (text, what, instead) in table {
+            assert_eq!(ServerUrl::parse(text), Err(Wrong::new(what, instead)), "{text}");
+        }
+    }
+}
