@@ -19,3 +19,6 @@ pub mod proxy;
 pub mod listener;
 
 pub mod server;
+
+pub mod demo;
+

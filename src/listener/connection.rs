@@ -42,7 +42,7 @@ use crate::net::stream::Transport;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
 use crate::proxy::admission::refusal::Refusal;
-use crate::proxy::client::Arrival;
+use crate::proxy::arrival::Arrival;
 use crate::proxy::interim::Interim;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::upgrade::Tunnel;

@@ -20,8 +20,8 @@ use crate::listener::gatekeeper::Place;
 use crate::net::deadline::Deadline;
 use crate::net::stream::Transport;
 use crate::proxy::Proxy;
-use crate::proxy::client::Arrival;
-use crate::proxy::client::Scheme;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::arrival::Scheme;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 

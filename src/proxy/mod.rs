@@ -8,16 +8,21 @@ pub mod fields;
 pub mod forward;
 pub mod forwarded;
 pub mod hop;
+pub mod introduce;
 pub mod interim;
 mod refuse;
-pub mod refusal;
 pub mod relay;
 pub mod request_id;
 pub mod response;
 pub mod state;
 mod story;
+pub mod trace;
 pub mod upgrade;
 pub mod via;
+pub mod vouched;
+
+#[cfg(test)]
+mod heads;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -32,7 +37,7 @@ use hyper::body::Incoming;
 
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::refusal::Refusal;
-use crate::proxy::client::Arrival;
+use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
 use crate::proxy::fields::Fields;
 use crate::proxy::interim::Interim;

@@ -16,7 +16,7 @@ use crate::proxy::Proxy;
 use crate::proxy::Reply;
 use crate::proxy::admission::refusal::Ending;
 use crate::proxy::admission::refusal::Refusal;
-use crate::proxy::client::Arrival;
+use crate::proxy::arrival::Arrival;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::story::Story;

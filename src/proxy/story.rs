@@ -13,7 +13,7 @@ use crate::answer::Format;
 use crate::diagnosis::case::RequestFacts;
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::Content;
-use crate::proxy::client::Arrival;
+use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
 use crate::proxy::client::Role;
 use crate::proxy::request_id::RequestId;
