@@ -4,3 +4,5 @@ pub mod config;
 pub mod fault;
 
 pub mod diagnosis;
+
+pub mod demo;
