@@ -8,6 +8,7 @@ pub mod origin;
 pub mod shown;
 pub mod site;
 pub mod start;
+pub mod viewer;
 pub mod visit;
 pub mod welcome;
 
@@ -28,7 +29,7 @@ use self::configuration::Frame;
 use self::exhibit::Exhibit;
 use self::origin::Workshop;
 use self::site::Site;
-use self::visit::Format;
+use self::viewer::Format;
 use self::visit::Visit;
 
 /// The demo without its proxy. Everything in it ends when it is dropped.
@@ -124,7 +125,7 @@ fn reached_at(listen: SocketAddr) -> SocketAddr {
 fn token() -> io::Result<String> {
     let mut bytes = [0; 16];
     SystemRandom::new().fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 #[cfg(test)]

@@ -22,10 +22,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::exhibit::Exhibit;
+use super::shown;
 use super::start;
-use super::visit;
-use super::visit::Format;
-use super::visit::Viewer;
+use super::viewer::Format;
+use super::viewer::Viewer;
 use super::visit::Visit;
 
 /// What the site shows.
@@ -122,15 +122,15 @@ async fn pass_on(visit: &Visit<'_>, viewer: Viewer) -> Response<Full<Bytes>> {
 
 /// The same page as a response of this site's, where the answer is one and has come to its end.
 fn whole_page(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
-    let (head, body) = visit::split(answer)?;
-    let is_html = visit::field(&head, "content-type")?.starts_with("text/html");
-    let length: usize = visit::field(&head, "content-length")?.parse().ok()?;
+    let (head, body) = shown::split(answer)?;
+    let is_html = shown::field(&head, "content-type")?.starts_with("text/html");
+    let length: usize = shown::field(&head, "content-length")?.parse().ok()?;
     if !is_html || length != body.len() {
         return None;
     }
     let mut response = Response::new(Full::from(Bytes::copy_from_slice(body)));
     for name in [header::CONTENT_TYPE, header::CONTENT_SECURITY_POLICY] {
-        let value = visit::field(&head, name.as_str()).and_then(|value| HeaderValue::from_str(value).ok());
+        let value = shown::field(&head, name.as_str()).and_then(|value| HeaderValue::from_str(value).ok());
         response.headers_mut().extend(value.map(|value| (name, value)));
     }
     Some(response)

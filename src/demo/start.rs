@@ -10,11 +10,12 @@ use super::exhibit::Exhibit;
 use super::origin::Ask;
 use super::origin::LEFT_OUT;
 use super::origin::Row;
+use super::shown;
 use super::shown::Shown;
+use super::viewer::Format;
+use super::viewer::Viewer;
 use super::visit::Ending;
-use super::visit::Format;
 use super::visit::Heard;
-use super::visit::Viewer;
 use super::visit::Visit;
 use crate::fault::Stage;
 
@@ -201,12 +202,14 @@ fn ending_sentence(heard: &Heard) -> String {
         Ending::Reset => "then the proxy cut the connection with a reset",
         Ending::Open => "and the connection is still open",
     };
-    let kept = if heard.length > heard.answer.len() {
-        format!(" Shown are the first {}.", heard.answer.len())
-    } else {
-        String::new()
-    };
-    format!("{} bytes in {} ms, {ended}.{kept}", heard.length, heard.elapsed.as_millis())
+    let came = format!("{} bytes in {} ms, {ended}.", heard.length, heard.elapsed.as_millis());
+    if heard.length > heard.answer.len() {
+        return format!("{came} Shown are the first {}.", heard.answer.len());
+    }
+    match shown::missing(&heard.answer) {
+        Some(missing) => format!("{came} {missing}"),
+        None => came,
+    }
 }
 
 #[cfg(test)]
@@ -220,10 +223,10 @@ mod tests {
     use crate::demo::origin::BROKEN;
     use crate::demo::origin::HEALTHY;
     use crate::demo::origin::Unavailable;
+    use crate::demo::viewer::Format;
+    use crate::demo::viewer::Viewer;
     use crate::demo::visit::Ending;
-    use crate::demo::visit::Format;
     use crate::demo::visit::Heard;
-    use crate::demo::visit::Viewer;
     use crate::demo::visit::Visit;
 
     fn exhibits(reason: &str) -> Vec<Exhibit> {

@@ -18,74 +18,8 @@ use tokio::time::timeout_at;
 use super::origin::Ask;
 use super::origin::Row;
 use super::origin::row::UPLOAD_BYTES;
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Viewer {
-    /// Somebody who only wanted the page.
-    Visitor,
-    /// Who runs the proxy, and has its token.
-    Operator,
-}
-
-/// In which format the answer is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// HTML.
-    Page,
-    /// Problem details (RFC 9457).
-    Json,
-    /// Plain text.
-    Text,
-    /// What a gRPC client gets.
-    Grpc,
-}
-
-impl Viewer {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Visitor, Self::Operator];
-
-    /// The word in an address of the demo, and on its pages.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Visitor => "visitor",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl Format {
-    /// Every format.
-    pub const ALL: [Self; 4] = [Self::Page, Self::Json, Self::Text, Self::Grpc];
-
-    /// The word in an address of the demo.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        self.row().0
-    }
-
-    /// What it is called on a page.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        self.row().1
-    }
-
-    /// The fields that ask for it.
-    #[must_use]
-    pub const fn fields(self) -> &'static [&'static str] {
-        self.row().2
-    }
-
-    const fn row(self) -> (&'static str, &'static str, &'static [&'static str]) {
-        match self {
-            Self::Page => ("page", "HTML", &["Accept: text/html"]),
-            Self::Json => ("json", "JSON", &["Accept: application/json"]),
-            Self::Text => ("text", "Text", &["Accept: */*"]),
-            Self::Grpc => ("grpc", "gRPC", &["Content-Type: application/grpc", "TE: trailers"]),
-        }
-    }
-}
+use super::shown;
+use super::viewer::Format;
 
 /// One visit.
 #[derive(Debug, Clone, Copy)]
@@ -206,12 +140,15 @@ impl Visit<'_> {
                 words.push(format!("--data-binary @- {address}"));
             }
             Ask::PostAfterGet => {
-                let fields = words.split_off(1).join(" ");
-                words.push(format!("{address} --next -i {fields} -d hi {address}"));
+                let fields = words.split_off(1);
+                words.extend([address.clone(), "--next -i".to_owned()]);
+                words.extend(fields);
+                words.push(format!("-d hi {address}"));
             }
             Ask::WebSocket => return None,
         }
-        Some(words.join(" "))
+        let line = words.join(" ");
+        Some(if line.len() <= LONGEST_LINE { line } else { words.join(" \\\n  ") })
     }
 }
 
@@ -237,8 +174,8 @@ async fn hear<S: AsyncRead + Unpin>(stream: &mut S, deadline: Instant) -> (Vec<u
 async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     loop {
-        if let Some((head, body)) = split(&answer) {
-            let length = field(&head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
+        if let Some((head, body)) = shown::split(&answer) {
+            let length = shown::field(&head, "content-length").and_then(|value| value.parse().ok()).unwrap_or(0);
             if body.len() >= length {
                 return Ok(answer);
             }
@@ -249,21 +186,9 @@ async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<Vec<u8>
     }
 }
 
-/// An answer's head as text, without the empty line behind it, and its body; none before the head is complete.
-#[must_use]
-pub fn split(answer: &[u8]) -> Option<(String, &[u8])> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let (head, rest) = answer.split_at(end);
-    Some((String::from_utf8_lossy(head).into_owned(), rest.get(4..).unwrap_or_default()))
-}
-
-/// The value of a field in a head.
-#[must_use]
-pub fn field<'h>(head: &'h str, name: &str) -> Option<&'h str> {
-    let fields = head.lines().filter_map(|line| line.split_once(':'));
-    fields.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
-}
-
+/// The longest command that stands on one line.
+const LONGEST_LINE: usize = 76;
+/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of an answer is kept to be shown.
 pub const MOST_KEPT: usize = 256 * 1024;
@@ -283,17 +208,15 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::Ending;
-    use super::Format;
     use super::Heard;
     use super::Visit;
-    use super::field;
-    use super::split;
     use crate::demo::origin;
     use crate::demo::origin::Act;
     use crate::demo::origin::Ask;
     use crate::demo::origin::BROKEN;
     use crate::demo::origin::HEALTHY;
     use crate::demo::origin::Row;
+    use crate::demo::viewer::Format;
 
     fn row(name: &str) -> &'static Row {
         BROKEN.iter().chain(HEALTHY).find(|row| row.name == name).unwrap()
@@ -359,26 +282,22 @@ mod tests {
         assert_eq!(
             command("connection_refused", Some("t"), Format::Json),
             Some(format!(
-                "curl -i -H 'Accept: application/json' -H 'X-Why502-Token: t' {}",
+                "curl -i \\\n  -H 'Accept: application/json' \\\n  -H 'X-Why502-Token: t' \\\n  {}",
                 at("fault/connection_refused")
             ))
         );
         assert_eq!(
             command("reset_while_sending", None, Format::Text),
-            Some(format!("head -c 33554432 /dev/zero | curl -i --data-binary @- {}", at("fault/reset_while_sending")))
+            Some(format!(
+                "head -c 33554432 /dev/zero | \\\n  curl -i \\\n  --data-binary @- {}",
+                at("fault/reset_while_sending")
+            ))
         );
         let after = at("fault/closed_after_idle");
         assert_eq!(
             command("closed_after_idle", None, Format::Page),
-            Some(format!("curl -i {after} --next -i -H 'Accept: text/html' -d hi {after}"))
+            Some(format!("curl -i \\\n  {after} \\\n  --next -i \\\n  -H 'Accept: text/html' \\\n  -d hi {after}"))
         );
         assert_eq!(command("websocket", None, Format::Text), None);
-    }
-
-    #[test]
-    fn a_head_is_told_from_a_body() {
-        let (head, body) = split(b"HTTP/1.1 200 OK\r\nX-A:  b \r\n\r\nrest").unwrap();
-        assert_eq!((field(&head, "x-a"), body), (Some("b"), b"rest".as_slice()));
-        assert_eq!(split(b"HTTP/1.1 200 OK\r\n"), None);
     }
 }
