@@ -110,6 +110,11 @@ impl<'a> Shelf<'a> {
         let (title, meaning) = stage_texts(stage);
         (!items.is_empty()).then_some(Self { word: stage.word(), title, meaning, items })
     }
+
+    /// How many of them are there to be seen.
+    fn there(&self) -> usize {
+        self.items.iter().filter(|item| item.reason.is_none()).count()
+    }
 }
 
 fn stage_texts(stage: Stage) -> (&'static str, &'static str) {
