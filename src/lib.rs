@@ -22,4 +22,3 @@ pub mod server;
 
 pub mod demo;
 
-pub mod command;
