@@ -21,15 +21,15 @@ use crate::fault::failure::TransportEvidence;
 pub(super) fn worker_timeout(case: &Case) -> Option<String> {
     let failure = hung_up(case)?;
     let waited = failure.waited();
-    let limit = ROUND
-        .iter()
-        .map(|seconds| Duration::from_secs(*seconds))
-        .find(|limit| (*limit..=*limit + WORKER_CHECK).contains(&waited))?;
+    let just_over = |seconds: &&u64| {
+        let over = waited.checked_sub(Duration::from_secs(**seconds));
+        over.is_some_and(|over| over <= WORKER_CHECK)
+    };
+    let limit = ROUND.iter().find(just_over)?;
     Some(format!(
-        "the connection was closed after {}, just over a round {}: a time limit of the application \
-         server ends its workers so",
-        duration(waited),
-        duration(limit)
+        "the connection was closed after {}, just over {limit} s: a time limit of the application server ends its \
+         workers so",
+        duration(waited)
     ))
 }
 
@@ -173,7 +173,7 @@ pub(super) fn connecting_was_slow(case: &Case) -> Option<String> {
     let before = failure.elapsed.saturating_sub(failure.stage_elapsed);
     (before >= SLOW_CONNECT).then(|| {
         format!(
-            "reaching the point where the request was sent took {} already: the server accepts its connections late",
+            "connecting took {} in all before the request was sent: the server accepts its connections late",
             duration(before)
         )
     })
@@ -200,7 +200,7 @@ fn unacknowledged(case: &Case) -> Option<(&Failure, TransportEvidence)> {
     let failure = case
         .failed_with(&[Fault::RequestSendTimedOut, Fault::ResponseTimedOut])
         .filter(|failure| failure.nothing_received())?;
-    let known = failure.transport.filter(|known| known.unacknowledged > 0 && known.total_retransmits > 0)?;
+    let known = failure.transport.filter(|known| known.unacknowledged > 0 && known.retransmits > 0)?;
     Some((failure, known))
 }
 

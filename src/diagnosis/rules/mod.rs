@@ -140,8 +140,8 @@ pub const RULES: &[Rule] = &[
     rule("upgrade_hung_up", FaultyProxy, 0.7, exchange::upgrade_hung_up),
     rule("upload_cut_short", Application, 0.9, exchange::upload_cut_short),
     rule("program_not_reading", Application, 1.0, exchange::program_not_reading),
-    rule("large_packets_lost", Network, 4.5, exchange::large_packets_lost),
-    rule("request_unacknowledged", Network, 4.0, exchange::request_unacknowledged),
+    rule("large_packets_lost", Network, 5.0, exchange::large_packets_lost),
+    rule("request_unacknowledged", Network, 4.5, exchange::request_unacknowledged),
     rule("request_arrived", Application, 0.5, exchange::request_arrived),
     rule("connecting_was_slow", Overload, 1.2, exchange::connecting_was_slow),
     rule("every_server_slow", Overload, 0.9, exchange::every_server_slow),
@@ -184,7 +184,7 @@ fn targets<'a>(attempts: impl Iterator<Item = &'a Failure>) -> Vec<&'a str> {
 /// What the kernel still waits for, in the words of a sentence.
 fn unacknowledged_still(known: TransportEvidence) -> String {
     let count = |number: u32, noun| counted(usize::try_from(number).unwrap_or(usize::MAX), noun);
-    let (packets, repeats) = (known.unacknowledged, known.total_retransmits);
+    let (packets, repeats) = (known.unacknowledged, known.retransmits);
     format!("{} stayed unacknowledged after {}", count(packets, "packet"), count(repeats, "retransmission"))
 }
 

@@ -83,8 +83,8 @@ pub(super) fn rows() -> Vec<Row> {
             .in_container()
             .server("127.0.0.53:53", None, 0)
             .unreached(libc::ECONNREFUSED)
-            .ends("a container with its host's local resolver", DNS, 0.7, &["own_name_server_not_listening"])
-            .says(&["this container and not its host"]),
+            .ends("a container with its host's local resolver", DNS, 0.6, &["own_name_server_not_listening"])
+            .says(&["127.0.0.53:53 is this container itself, not its host"]),
         story(Fault::DnsResolverUnreachable)
             .server("10.9.0.53:53", None, 0)
             .unreached(libc::ENETUNREACH)

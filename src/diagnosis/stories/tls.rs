@@ -14,7 +14,7 @@ fn certificates() -> Vec<Row> {
     let story = |fault| Story::of(fault).at("https://10.0.0.5:443").asked_for("app.internal").took(4.0);
     vec![
         story(Fault::TlsCertificateExpired)
-            .shows(CertificateEvidence { not_after: EXPIRED, ..certificate() })
+            .shows(CertificateEvidence { not_before: EXPIRED - 365 * DAY, not_after: EXPIRED, ..certificate() })
             .ends("a certificate that nobody renewed", Cause::Tls, 0.93, &["certificate_expired"])
             .says(&["2024-03-09", "CN=Internal CA", "app.internal"]),
         story(Fault::TlsCertificateNotYetValid)
@@ -40,7 +40,11 @@ fn certificates() -> Vec<Row> {
             &["certificate_asked_by_address"],
         ),
         story(Fault::TlsCertificateWrongName)
-            .shows(CertificateEvidence { subject: "CN=TRAEFIK DEFAULT CERT".to_owned(), ..certificate() })
+            .shows(CertificateEvidence {
+                subject: "CN=TRAEFIK DEFAULT CERT".to_owned(),
+                names: vec!["3f1c.traefik.default".to_owned()],
+                ..certificate()
+            })
             .ends("a gateway that has no certificate for the name", Cause::Tls, 0.6, &["default_certificate"])
             .says(&["traefik default cert"]),
         story(Fault::TlsCertificateUntrusted)
