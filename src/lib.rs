@@ -22,3 +22,4 @@ pub mod server;
 
 pub mod demo;
 
+pub mod command;

@@ -1,3 +1,11 @@
 //! The program: parses the command line, runs the command, returns its exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use why502::command::CommandLine;
+
+fn main() -> ExitCode {
+    CommandLine::parse().run()
+}

@@ -1,0 +1,176 @@
+//! Owns `why502 check`: everything that is wrong in a file, or in short what it means. Starts nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Exit;
+use super::console::Console;
+use super::sources::Sources;
+use crate::config::Config;
+use crate::config::HostPattern;
+
+/// Checks a configuration file, the named one or the one that is found, and the runbook that it names.
+pub(super) fn check(named: Option<PathBuf>, console: &mut Console<'_>) -> io::Result<Exit> {
+    match Sources::open(named) {
+        Ok(Sources { file, config, .. }) => {
+            console.say(&format!("{}: fine\n{}", file.display(), summary(&config)))?;
+            Ok(Exit::Done)
+        }
+        Err(problems) => {
+            console.complain_of(&problems)?;
+            let number = problems.len();
+            console.complain(&format!("{number} {}\n", if number == 1 { "problem" } else { "problems" }))?;
+            Ok(Exit::Wrong)
+        }
+    }
+}
+
+/// What a configuration means, a line for each thing in it.
+fn summary(config: &Config) -> String {
+    let listeners = config.listeners.iter().map(|listener| ("listener", listener.address.to_string()));
+    let routes = config.routes.iter().map(|route| {
+        let host = host_in_words(&route.host);
+        ("route", format!("{host} {} to {}", route.path, route.upstream))
+    });
+    let upstreams = config.upstreams.iter().map(|upstream| {
+        let servers: Vec<&str> = upstream.servers.iter().map(|server| &*server.text).collect();
+        ("upstream", format!("{}: {}", upstream.name, servers.join(", ")))
+    });
+    let runbook = config.diagnosis.checklists.iter().map(|file| ("runbook", file.display().to_string()));
+    let notices = config.notices().into_iter().map(|notice| ("notice", notice));
+    let rows = listeners.chain(routes).chain(upstreams).chain(runbook).chain(notices);
+    rows.map(|(what, says)| format!("  {what:<8}  {says}\n")).collect()
+}
+
+fn host_in_words(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Any => "every host".to_owned(),
+        HostPattern::Exact(name) => name.to_string(),
+        HostPattern::Suffix(suffix) => format!("*{suffix}"),
+    }
+}
+
+pub(super) const HELP: &str = "\
+Without --config it looks for ./why502.toml, then for /etc/why502/why502.toml.
+Each problem is a line on standard error, with its place and its cure, and the
+exit status is 2. Certificates, keys and the runbook that the file names are
+read too.
+
+Example:
+  why502 check --config why502.toml";
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// A directory of its own, which ends with the test.
+    struct Directory(PathBuf);
+
+    impl Directory {
+        fn with(name: &str, files: &[(&str, &str)]) -> Self {
+            let directory = Self(env::temp_dir().join(format!("why502-check-{name}-{}", std::process::id())));
+            fs::create_dir_all(&directory.0).expect("a directory can be made");
+            for (name, text) in files {
+                fs::write(directory.0.join(name), text).expect("a file can be written");
+            }
+            directory
+        }
+    }
+
+    impl Drop for Directory {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    /// What `check` ends with and writes, with `/` in the place of the directory.
+    fn checked(directory: &Path, name: &str) -> (Exit, String, String) {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let exit = check(Some(directory.join(name)), &mut Console::new(&mut out, &mut err)).expect("a vector takes all");
+        let text = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", directory.display()), "/");
+        (exit, text(out), text(err))
+    }
+
+    #[test]
+    fn every_problem_of_both_files_is_a_line_and_then_they_are_counted() {
+        let directory = Directory::with("wrong", &[("why502.toml", WRONG), ("runbook.toml", WRONG_RUNBOOK)]);
+        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Wrong, String::new(), PROBLEMS.to_owned()));
+        let one = "/absent.toml: no such file; write one, or name another with --config\n1 problem\n";
+        assert_eq!(checked(&directory.0, "absent.toml"), (Exit::Wrong, String::new(), one.to_owned()));
+    }
+
+    #[test]
+    fn a_mistake_in_the_runbook_alone_is_a_problem_too() {
+        let named = format!("{RIGHT}\n[diagnosis]\nchecklists = \"runbook.toml\"\n");
+        let directory = Directory::with("runbook", &[("why502.toml", &named), ("runbook.toml", "remove = 1\n")]);
+        let says = "";
+        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Wrong, String::new(), says.to_owned()));
+    }
+
+    #[test]
+    fn a_right_file_is_summed_up() {
+        let directory = Directory::with("right", &[("why502.toml", RIGHT)]);
+        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Done, SUMMARY.to_owned(), String::new()));
+    }
+
+    const RIGHT: &str = r#"
+[[listener]]
+address = "127.0.0.1:8080"
+
+[[listener]]
+address = "unix:/run/why502.sock"
+
+[[route]]
+host = "*.shop.example"
+path = "/api"
+upstream = "app"
+
+[[route]]
+upstream = "app"
+
+[[upstream]]
+name = "app"
+servers = ["http://127.0.0.1:3000", "https://app-2.internal"]
+
+[[upstream]]
+name = "spare"
+servers = ["unix:/run/spare.sock"]
+"#;
+
+    const SUMMARY: &str = "";
+
+    const WRONG: &str = r#"
+[[listener]]
+adress = "127.0.0.1:8080"
+
+[[route]]
+upstream = "ap"
+
+[[upstream]]
+name = "app"
+servers = ["http://127.0.0.1:3000"]
+
+[upstream.timeouts]
+connect = 3
+
+[diagnosis]
+checklists = "runbook.toml"
+"#;
+
+    const WRONG_RUNBOOK: &str = r#"
+[[step]]
+id = "restart"
+audience = "boss"
+text = "Restart it."
+
+[[step]]
+id = "call"
+audience = "owner"
+"#;
+
+    const PROBLEMS: &str = "";
+}

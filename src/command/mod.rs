@@ -1,0 +1,140 @@
+//! Owns the command line: its grammar, its help, and the exit status in which each command ends.
+//!
+//! What a command does is in the file of its name. `sources` is what several of them read, `console` where they speak.
+
+mod check;
+mod console;
+mod demo;
+mod run;
+mod sources;
+
+use std::env;
+use std::io;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use clap::Parser;
+use clap::Subcommand;
+use tracing_subscriber::EnvFilter;
+
+use self::console::Console;
+
+/// A reverse proxy that tells people why they got a 502.
+#[derive(Debug, Parser, PartialEq, Eq)]
+#[command(name = "why502", version, arg_required_else_help = true, after_help = EXAMPLES)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand, PartialEq, Eq)]
+enum Command {
+    /// Run the proxy
+    #[command(after_help = run::HELP)]
+    Run(RunArguments),
+    /// Say everything that is wrong in a configuration file, and start nothing
+    #[command(after_help = check::HELP)]
+    Check(CheckArguments),
+    /// Show every failure on this machine, with nothing installed
+    #[command(after_help = demo::HELP)]
+    Demo(DemoArguments),
+}
+
+#[derive(Debug, Args, PartialEq, Eq)]
+struct RunArguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", conflicts_with = "to")]
+    config: Option<PathBuf>,
+    /// Run without a file, in front of this one origin
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// Where to listen, with --to
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, requires = "to", conflicts_with = "config")]
+    listen: String,
+}
+
+#[derive(Debug, Args, PartialEq, Eq)]
+struct CheckArguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args, PartialEq, Eq)]
+struct DemoArguments {
+    /// Where to listen
+    #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
+    listen: String,
+}
+
+/// How a command ended (contract, section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Exit {
+    /// It did what it was asked for.
+    Done,
+    /// Something went wrong on the way.
+    Failed,
+    /// The command line or the configuration is wrong, or it could not be started as it stands; nothing runs.
+    Wrong,
+}
+
+impl CommandLine {
+    /// Runs the command until it has ended. It speaks to standard output and standard error.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        show_spans();
+        // Neither is locked for long: the log and the developers' spans go there too, from threads of their own.
+        let (mut out, mut err) = (io::stdout(), io::stderr());
+        let mut console = Console::new(&mut out, &mut err);
+        let exit = self.command.run(&mut console).unwrap_or_else(|error| {
+            console.complain(&format!("why502: cannot write what it has to say: {error}\n")).ok();
+            Exit::Failed
+        });
+        exit.into()
+    }
+}
+
+impl Command {
+    fn run(self, console: &mut Console<'_>) -> io::Result<Exit> {
+        match self {
+            Self::Run(RunArguments { config: None, to: Some(url), listen }) => run::in_front_of(&url, &listen, console),
+            Self::Run(RunArguments { config, .. }) => run::by_file(config, console),
+            Self::Check(CheckArguments { config }) => check::check(config, console),
+            Self::Demo(DemoArguments { listen }) => demo::demo(&listen, console),
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::Failed => Self::FAILURE,
+            Exit::Wrong => Self::from(2),
+        }
+    }
+}
+
+/// Shows developers' spans on standard error where `RUST_LOG` asks for them.
+fn show_spans() {
+    if env::var_os(EnvFilter::DEFAULT_ENV).is_some() {
+        let spans = tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env());
+        spans.with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).init();
+    }
+}
+
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
+
+const EXAMPLES: &str = "\
+Examples:
+  why502 demo                               a tour of all failures, in a browser
+  why502 run --to http://127.0.0.1:3000     in front of one origin, without a file
+  why502 check --config why502.toml         is the file right?
+  why502 run --config why502.toml           run it
+
+Exit status: 0 done, 1 failed while running, 2 wrong usage or configuration.";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! Owns `why502 run`: from a file, or from two options, to a proxy that serves until it is told to stop.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::Exit;
+use super::console::Console;
+use super::sources::Sources;
+use crate::config::Config;
+use crate::diagnosis::Checklist;
+use crate::server::Outcome;
+use crate::server::Server;
+
+/// Runs by a configuration file: the named one, or the one that is found.
+pub(super) fn by_file(named: Option<PathBuf>, console: &mut Console<'_>) -> io::Result<Exit> {
+    match Sources::open(named) {
+        Ok(Sources { config, checklist, .. }) => serve(config, checklist, console),
+        Err(problems) => {
+            console.complain_of(&problems)?;
+            Ok(Exit::Wrong)
+        }
+    }
+}
+
+/// Runs without a file, in front of one origin.
+pub(super) fn in_front_of(url: &str, listen: &str, console: &mut Console<'_>) -> io::Result<Exit> {
+    match Config::for_origin(url, listen) {
+        Ok(config) => serve(config, Checklist::built_in(), console),
+        Err(problems) => {
+            console.complain_of(&problems)?;
+            Ok(Exit::Wrong)
+        }
+    }
+}
+
+fn serve(config: Config, checklist: Checklist, console: &mut Console<'_>) -> io::Result<Exit> {
+    match Server::start(config, checklist).map(Server::until_stopped) {
+        Ok(Outcome::Stopped) => Ok(Exit::Done),
+        Err(error) => {
+            console.complain_of_chain(&error)?;
+            Ok(Exit::Wrong)
+        }
+    }
+}
+
+pub(super) const HELP: &str = "\
+Without --config and --to it looks for ./why502.toml, then for
+/etc/why502/why502.toml. The log goes to standard output, one JSON object a
+line, unless [log] says otherwise. SIGTERM and SIGINT end it once the requests
+in flight are done, or when shutdown_timeout is over.
+
+Examples:
+  why502 run --to http://127.0.0.1:3000
+  why502 run --to https://app.internal --listen 0.0.0.0:8080
+  why502 run --config /etc/why502/why502.toml";
