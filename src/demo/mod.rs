@@ -14,11 +14,13 @@ pub mod welcome;
 
 use std::fs;
 use std::io;
+use std::io::Write;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 
 use ring::rand::SecureRandom;
@@ -31,6 +33,45 @@ use self::origin::Workshop;
 use self::site::Site;
 use self::viewer::Format;
 use self::visit::Visit;
+use crate::config;
+use crate::config::problem::Problems;
+use crate::diagnosis::Checklist;
+use crate::server::Server;
+use crate::server::StartError;
+
+/// Why the demo cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// Its own origins or its directory cannot be made.
+    #[error("the demo's origins cannot be started")]
+    Origins(#[from] io::Error),
+    /// Its own configuration is refused, which is a bug.
+    #[error("the demo's configuration is wrong")]
+    Configuration(#[from] Problems),
+    /// The proxy cannot be started.
+    #[error("the demo's proxy cannot be started")]
+    Proxy(#[from] StartError),
+}
+
+/// Runs the whole thing until SIGTERM or SIGINT: the origins, the proxy in front of them, and the start page.
+///
+/// # Errors
+///
+/// Where a part of it cannot be started.
+pub fn run(listen: SocketAddr) -> Result<(), DemoError> {
+    // The origins have a thread of their own, as they would have a machine of their own.
+    let origins = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let demo = origins.block_on(async { Demo::open(listen) })?;
+    let config = config::from_text(demo.configuration(), Path::new("demo"))?;
+    let server = Server::start(config, Checklist::built_in())?;
+    origins.block_on(demo.rehearse())?;
+    // Nobody may be there to read it; the proxy runs all the same.
+    io::stdout().lock().write_all(demo.welcome().as_bytes()).ok();
+    server.until_stopped();
+    drop(demo);
+    origins.shutdown_background();
+    Ok(())
+}
 
 /// The demo without its proxy. Everything in it ends when it is dropped.
 #[derive(Debug)]
