@@ -3,9 +3,11 @@
 //! `page.html` is the frame, `failure.html` and `refusal.html` are its two stories, `operator.html` is what only operators
 //! see. Templates are checked when the program is compiled; every value is escaped.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use askama::Template;
+use askama::filters::HtmlSafe;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use http::HeaderValue;
@@ -18,6 +20,7 @@ use super::proxy_status;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
+use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
 use super::words;
@@ -25,6 +28,7 @@ use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
 use crate::fault::Failure;
+use crate::fault::failure::AddressFailure;
 
 /// The body of a failing answer, with marks for what is filled in.
 pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
@@ -36,9 +40,11 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
         detail: report.detail(),
         stations: visitor.place().stations(),
         sentence: visitor.place().sentence(),
-        causes: RankedCause::all(visitor),
+        cause: RankedCause::likeliest(visitor),
+        others: visitor.other_causes().map(RankedCause::of).collect(),
         visitor_steps: report.steps_for(Audience::Visitor),
         owner_steps: report.steps_for(Audience::Owner),
+        may_have_arrived: visitor.may_have_arrived,
         operator: report.operator().map(|operator| OperatorSections::of(operator, report)),
     };
     rendered(&page)
@@ -73,9 +79,11 @@ struct FailurePage<'a> {
     detail: &'a str,
     stations: [Station; 3],
     sentence: &'static str,
-    causes: Vec<RankedCause>,
+    cause: RankedCause,
+    others: Vec<RankedCause>,
     visitor_steps: Vec<ShownStep<'a>>,
     owner_steps: Vec<ShownStep<'a>>,
+    may_have_arrived: bool,
     operator: Option<OperatorSections<'a>>,
 }
 
@@ -96,29 +104,46 @@ struct RankedCause {
     sure: &'static str,
     /// 0 where there is no number worth showing.
     percent: u8,
+    bar: Bar,
 }
 
 impl RankedCause {
-    /// The likeliest cause and those besides it that are worth naming.
-    fn all(visitor: &VisitorReport<'_>) -> Vec<Self> {
-        let certain = if visitor.cause == Cause::Unknown { 0.0 } else { visitor.confidence };
-        std::iter::once((visitor.cause, certain)).chain(visitor.other_causes()).map(Self::of).collect()
+    fn likeliest(visitor: &VisitorReport<'_>) -> Self {
+        let ranked = Self::of((visitor.cause, visitor.confidence));
+        if visitor.cause == Cause::Unknown { Self { title: "Not clear yet", percent: 0, ..ranked } } else { ranked }
     }
 
     fn of((cause, confidence): (Cause, f64)) -> Self {
+        let percent = words::percent(confidence);
         Self {
             title: cause.title(),
             meaning: cause.meaning(),
             sure: words::how_sure(confidence),
-            percent: words::percent(confidence),
+            percent,
+            bar: Bar(percent),
         }
     }
 }
 
+/// So many hundredths, drawn. It repeats what stands beside it in words, so that a screen reader passes over it.
+#[derive(Debug, Clone, Copy)]
+struct Bar(u8);
+
+impl fmt::Display for Bar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(percent) = self;
+        let whole = r#"<svg class="bar" aria-hidden="true"><rect width="100%" height="100%"/>"#;
+        write!(f, r#"{whole}<rect class="full" width="{percent}%" height="100%"/></svg>"#)
+    }
+}
+
+/// It is made of fixed text and a number.
+impl HtmlSafe for Bar {}
+
 /// What only operators see.
 #[derive(Debug)]
 struct OperatorSections<'a> {
-    evidence: &'a [Evidence],
+    evidence: Vec<EvidenceItem<'a>>,
     attempts: Vec<AttemptRow>,
     fault: &'static str,
     stage: &'static str,
@@ -129,8 +154,8 @@ struct OperatorSections<'a> {
 impl<'a> OperatorSections<'a> {
     fn of(operator: &OperatorReport<'a>, report: &Report<'_>) -> Self {
         Self {
-            evidence: operator.evidence(),
-            attempts: operator.attempts().iter().map(|failure| AttemptRow::of(operator, failure)).collect(),
+            evidence: operator.evidence().iter().map(EvidenceItem::of).collect(),
+            attempts: operator.attempts().iter().flat_map(|failure| AttemptRow::of(operator, failure)).collect(),
             fault: operator.visitor.fault.word(),
             stage: operator.visitor.fault.stage().word(),
             upstream: &operator.case.settings.upstream,
@@ -139,7 +164,23 @@ impl<'a> OperatorSections<'a> {
     }
 }
 
-/// One attempt as a row of a table.
+/// A piece of evidence as the page shows it.
+#[derive(Debug)]
+struct EvidenceItem<'a> {
+    weight: String,
+    says: &'a str,
+    points_to: &'static str,
+    id: &'static str,
+}
+
+impl<'a> EvidenceItem<'a> {
+    fn of(evidence: &'a Evidence) -> Self {
+        let weight = format!("{:+.1}", evidence.weight).replace('-', "\u{2212}");
+        Self { weight, says: &evidence.says, points_to: evidence.points_to.title(), id: evidence.id }
+    }
+}
+
+/// One attempt, or one address of it, as a row of a table.
 #[derive(Debug)]
 struct AttemptRow {
     server: String,
@@ -147,18 +188,35 @@ struct AttemptRow {
     fault: &'static str,
     elapsed: String,
     timing: String,
+    /// How much of its limit the stage had used.
+    used: Option<Bar>,
 }
 
 impl AttemptRow {
-    fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Self {
+    /// The attempt itself, then each address where more than one was tried (RFC 8305).
+    fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Vec<Self> {
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of {}", words::duration(limit))).unwrap_or_default();
-        Self {
-            server: failure.target.as_ref().map_or_else(|| String::from("none"), |target| target.url.to_string()),
-            peer: failure.peer.as_ref().map_or_else(|| String::from("none"), ToString::to_string),
+        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
+        let attempt = Self {
+            server: failure.target.as_ref().map_or_else(|| String::from("no server"), |target| target.url.to_string()),
+            peer: failure.peer.as_ref().map(ToString::to_string).unwrap_or_default(),
             fault: failure.fault.word(),
             elapsed: words::duration(failure.elapsed),
             timing: format!("{}: {}{limit}", timing.stage, words::duration(timing.took)),
+            used: timing.limit.map(|limit| Bar(words::percent(timing.took.as_secs_f64() / limit.as_secs_f64()))),
+        };
+        let several = failure.addresses.len() > 1;
+        std::iter::once(attempt).chain(failure.addresses.iter().filter(|_| several).map(Self::of_address)).collect()
+    }
+
+    fn of_address(tried: &AddressFailure) -> Self {
+        Self {
+            server: String::new(),
+            peer: tried.address.to_string(),
+            fault: tried.fault.word(),
+            elapsed: words::duration(tried.elapsed),
+            timing: String::new(),
+            used: None,
         }
     }
 }
@@ -173,3 +231,78 @@ static SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 
 /// It stands in the page byte for byte, since the policy allows it by its hash.
 const CSS: &str = include_str!("page.css");
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::BARE;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn the_page_needs_nothing_from_elsewhere_and_is_small() {
+        for fault in Fault::ALL {
+            let story = Story::of(fault, Cause::OriginDown);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            let page = text(&answer);
+            for outside in ["://", "src=", "<script", "<link", "@import", "url(", " style=", " onclick"] {
+                assert!(!page.contains(outside), "{fault} has {outside}");
+            }
+            assert!(page.len() < 16_384, "{fault}: {} bytes before compression", page.len());
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_the_style_sheet_that_is_in_the_page() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+        let page = text(&answer);
+        let style = page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+        let hash = BASE64.encode(ring::digest::digest(&ring::digest::SHA256, style.as_bytes()));
+        assert_eq!(
+            answer.headers["content-security-policy"],
+            format!(
+                "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+        );
+    }
+
+    #[test]
+    fn the_page_marks_the_station_that_broke() {
+        for (fault, mark) in [
+            (Fault::ConnectionRefused, "<li class=\"broken\"><b>Origin</b>"),
+            (Fault::LocalPortsExhausted, "<li class=\"broken\"><b>This proxy</b>"),
+            (Fault::DnsTimeout, "<li class=\"fine cut\"><b>This proxy</b>"),
+        ] {
+            let story = Story::of(fault, Cause::Unknown);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            assert!(text(&answer).contains(mark), "{fault}");
+        }
+    }
+
+    #[test]
+    fn only_a_request_that_a_link_repeats_gets_a_link() {
+        let story = Story::tried_twice();
+        let page = |occurrence| {
+            let answer = Answer::failure(&story.for_visitor(occurrence), Format::Html, StatusPolicy::BadGateway);
+            (text(&answer).contains("<a href=\"\">Try again</a>"), text(&answer).contains("it had gone through"))
+        };
+        assert_eq!(page(OCCURRENCE), (true, false));
+        assert_eq!(page(BARE), (false, true));
+    }
+
+    #[test]
+    fn a_request_that_was_never_sent_cannot_have_gone_through() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_visitor(BARE), Format::Html, StatusPolicy::BadGateway);
+        assert!(!text(&answer).contains("it had gone through"));
+    }
+}

@@ -27,12 +27,14 @@ pub(super) enum Mark {
     IfWait,
     /// What follows is kept where a link repeats the request.
     IfRepeatable,
+    /// What follows is kept where a link does not.
+    UnlessRepeatable,
     /// The end of such a passage.
     End,
 }
 
 impl Mark {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::RequestId,
         Self::Moment,
         Self::Clock,
@@ -42,6 +44,7 @@ impl Mark {
         Self::UnlessIncident,
         Self::IfWait,
         Self::IfRepeatable,
+        Self::UnlessRepeatable,
         Self::End,
     ];
 
@@ -56,7 +59,8 @@ impl Mark {
             Self::UnlessIncident => '\u{FDD6}',
             Self::IfWait => '\u{FDD7}',
             Self::IfRepeatable => '\u{FDD8}',
-            Self::End => '\u{FDD9}',
+            Self::UnlessRepeatable => '\u{FDD9}',
+            Self::End => '\u{FDDA}',
         }
     }
 
@@ -76,7 +80,7 @@ impl fmt::Display for Mark {
     }
 }
 
-const FIRST_TO_LAST: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDD9}';
+const FIRST_TO_LAST: std::ops::RangeInclusive<char> = '\u{FDD0}'..='\u{FDDA}';
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,8 @@ use super::text;
 use super::words;
 use crate::config::StatusPolicy;
 
-/// An answer that lacks only what differs from request to request.
+/// An answer that lacks only what differs from request to request. It holds for as long as the diagnosis behind it does:
+/// keep one for each fault, cause and so on that was diagnosed anew, and drop it with the diagnosis.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     status: StatusCode,
@@ -133,15 +134,11 @@ impl Body {
             if kept {
                 body.push_str(piece);
             }
-            match mark {
+            let Some(mark) = *mark else { continue };
+            match filling.keeps_after(mark) {
+                Some(keeps) => kept = keeps,
+                None if kept => filling.write(mark, &mut body),
                 None => {}
-                Some(Mark::End) => kept = true,
-                Some(Mark::IfIncident) => kept = filling.occurrence.incident.is_some(),
-                Some(Mark::UnlessIncident) => kept = filling.occurrence.incident.is_none(),
-                Some(Mark::IfWait) => kept = filling.wait.is_some(),
-                Some(Mark::IfRepeatable) => kept = filling.occurrence.repeatable,
-                Some(value) if kept => filling.write(*value, &mut body),
-                Some(_) => {}
             }
         }
         body
@@ -157,6 +154,19 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
+    /// Whether what follows a mark is kept, where the mark is the edge of a passage.
+    fn keeps_after(&self, mark: Mark) -> Option<bool> {
+        match mark {
+            Mark::End => Some(true),
+            Mark::IfIncident => Some(self.occurrence.incident.is_some()),
+            Mark::UnlessIncident => Some(self.occurrence.incident.is_none()),
+            Mark::IfWait => Some(self.wait.is_some()),
+            Mark::IfRepeatable => Some(self.occurrence.repeatable),
+            Mark::UnlessRepeatable => Some(!self.occurrence.repeatable),
+            Mark::RequestId | Mark::Moment | Mark::Clock | Mark::Incident | Mark::Wait => None,
+        }
+    }
+
     fn write(&self, mark: Mark, body: &mut String) {
         // Writing to a string cannot fail.
         let _written = match mark {
@@ -165,7 +175,12 @@ impl Filling<'_> {
             Mark::Moment => write!(body, "{}", self.occurrence.at),
             Mark::Clock => write!(body, "{}", self.occurrence.at.for_a_person()),
             Mark::Wait => body.write_str(&words::wait(self.wait.unwrap_or_default())),
-            Mark::IfIncident | Mark::UnlessIncident | Mark::IfWait | Mark::IfRepeatable | Mark::End => Ok(()),
+            Mark::IfIncident
+            | Mark::UnlessIncident
+            | Mark::IfWait
+            | Mark::IfRepeatable
+            | Mark::UnlessRepeatable
+            | Mark::End => Ok(()),
         };
     }
 
@@ -184,3 +199,60 @@ impl Filling<'_> {
 
 /// Bytes for the ids, the time and the wait.
 const ROOM_FOR_VALUES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::Occurrence;
+    use crate::answer::Prepared;
+    use crate::answer::Report;
+    use crate::answer::samples::BARE;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_prepared_answer_filled_in_is_the_answer() {
+        let story = Story::tried_twice();
+        for format in Format::ALL {
+            for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+                let prepared = Prepared::failure(&report, format, StatusPolicy::BadGateway);
+                for occurrence in [OCCURRENCE, BARE] {
+                    let report = match report {
+                        Report::Visitor(_) => story.for_visitor(occurrence),
+                        Report::Operator(_) => story.for_operator(occurrence),
+                    };
+                    let direct = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    assert_eq!(prepared.fill(&occurrence), direct, "{format:?}");
+                    let sees = |part: &str| text(&direct).contains(part);
+                    assert_eq!(sees(occurrence.request_id), format != Format::Grpc, "{format:?} and the request's id");
+                    assert_eq!(
+                        sees(OCCURRENCE.incident.unwrap()),
+                        occurrence.incident.is_some() && format != Format::Grpc
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_known_wait_goes_before_the_usual_one() {
+        let story = Story::refused();
+        let occurrence = Occurrence { retry_after: Some(120), ..OCCURRENCE };
+        let answer = Answer::failure(&story.for_visitor(occurrence), Format::Text, StatusPolicy::BadGateway);
+        assert_eq!(answer.headers["retry-after"], "120");
+        assert!(text(&answer).contains("Give it about 2 minutes first."));
+    }
+
+    #[test]
+    fn nobody_is_asked_to_wait_where_waiting_does_not_help() {
+        let story = Story::of(Fault::TlsCertificateExpired, Cause::Tls);
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+        assert!(!answer.headers.contains_key("retry-after"));
+        assert!(!text(&answer).contains("Give it about"));
+    }
+}

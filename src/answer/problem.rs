@@ -78,11 +78,11 @@ struct Attempt<'a> {
     elapsed_ms: f64,
     /// Each address with its own error, where more than one was tried (RFC 8305).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    addresses: Vec<Address>,
+    addresses: Vec<TriedAddress>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Address {
+struct TriedAddress {
     address: String,
     fault: &'static str,
     elapsed_ms: f64,
@@ -156,12 +156,12 @@ impl<'a> Attempt<'a> {
             peer: peer(failure),
             fault: failure.fault.word(),
             elapsed_ms: millis(failure.elapsed),
-            addresses: failure.addresses.iter().filter(|_| several).map(Address::of).collect(),
+            addresses: failure.addresses.iter().filter(|_| several).map(TriedAddress::of).collect(),
         }
     }
 }
 
-impl Address {
+impl TriedAddress {
     fn of(tried: &AddressFailure) -> Self {
         Self { address: tried.address.to_string(), fault: tried.fault.word(), elapsed_ms: millis(tried.elapsed) }
     }
@@ -227,4 +227,160 @@ fn millis(duration: Duration) -> f64 {
 /// Two digits: more would claim more than is known.
 fn rounded(number: f64) -> f64 {
     (number * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+    use serde_json::json;
+
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::Problem;
+    use crate::answer::samples::NOT_FOUND;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn the_document_has_the_members_of_the_contract_in_its_order() {
+        let story = Story::refused();
+        let operators = Answer::failure(&story.for_operator(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        assert_eq!(members(&operators), [&PUBLIC_MEMBERS[..], &PRIVATE_MEMBERS[..]].concat());
+        let visitors = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        assert_eq!(members(&visitors), PUBLIC_MEMBERS);
+    }
+
+    #[test]
+    fn a_visitors_document_is_as_in_the_contract() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        let document: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            document,
+            json!({
+                "type": "urn:why502:fault:connection_refused",
+                "title": "The origin refused the connection",
+                "status": 502,
+                "detail": story.diagnosis.summary,
+                "instance": "urn:why502:request:01JNWZ8Q4T5K3V9XH2M7RDCAEB",
+                "request_id": "01JNWZ8Q4T5K3V9XH2M7RDCAEB",
+                "incident": "01JNWZ7F0G1Y6S8PBN4QWKCT3D",
+                "fault": "connection_refused",
+                "stage": "connect",
+                "proxy_status": "connection_refused",
+                "cause": "origin_down",
+                "confidence": 0.86,
+                "causes": [
+                    { "cause": "origin_down", "confidence": 0.86 },
+                    { "cause": "firewall", "confidence": 0.08 },
+                ],
+                "checklist": [
+                    { "audience": "visitor", "step": story.diagnosis.steps[0].text },
+                    { "audience": "visitor", "step": story.diagnosis.steps[1].text },
+                    { "audience": "visitor", "step": story.diagnosis.steps[2].text },
+                    { "audience": "owner", "step": story.diagnosis.steps[3].text },
+                ],
+            })
+        );
+    }
+
+    #[test]
+    fn what_only_operators_read_is_as_in_the_contract() {
+        let story = Story::refused();
+        let answer = Answer::failure(&story.for_operator(OCCURRENCE), Format::Json, StatusPolicy::BadGateway);
+        let document: Value = serde_json::from_slice(&answer.body).unwrap();
+        let inside: Vec<_> = PRIVATE_MEMBERS.iter().map(|member| document[member].clone()).collect();
+        assert_eq!(
+            inside[..4],
+            [json!("app"), json!("http://app-1.internal:3000"), json!("10.0.0.5:3000"), json!(0.4)]
+        );
+        assert_eq!(
+            inside[4][0],
+            json!({
+                "id": "port_closed_host_alive",
+                "says": "port 3000 is closed, but the host answers on port 22",
+                "points_to": "origin_down",
+                "weight": 1.5,
+            })
+        );
+        assert_eq!(
+            inside[5],
+            json!([{
+                "server": "http://app-1.internal:3000",
+                "peer": "10.0.0.5:3000",
+                "fault": "connection_refused",
+                "elapsed_ms": 0.4,
+            }])
+        );
+        assert_eq!(document["checklist"][4]["command"], "ss -ltnp 'sport = :3000'");
+        assert_eq!(document["detail"], story.diagnosis.detail);
+    }
+
+    #[test]
+    fn the_log_writes_the_very_same_document() {
+        let story = Story::refused();
+        let report = story.for_operator(OCCURRENCE);
+        let logged = serde_json::to_value(Problem::new(&report, 502)).unwrap();
+        let answered: Value =
+            serde_json::from_slice(&Answer::failure(&report, Format::Json, StatusPolicy::BadGateway).body).unwrap();
+        assert_eq!(logged, answered);
+    }
+
+    #[test]
+    fn the_document_says_the_status_of_its_answer() {
+        for policy in [StatusPolicy::BadGateway, StatusPolicy::Standard, StatusPolicy::Unavailable] {
+            for fault in Fault::ALL {
+                let story = Story::of(fault, Cause::Unknown);
+                let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, policy);
+                let document: Value = serde_json::from_slice(&answer.body).unwrap();
+                assert_eq!(document["status"], answer.status.as_u16(), "{fault} under {policy:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_neither_fault_nor_cause() {
+        let answer = Answer::refusal(&NOT_FOUND, Format::Problem);
+        let document: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(
+            document,
+            json!({
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "Nothing is set up for this address.",
+                "instance": "urn:why502:request:01JNWZ8Q4T5K3V9XH2M7RDCAEB",
+                "request_id": "01JNWZ8Q4T5K3V9XH2M7RDCAEB",
+            })
+        );
+    }
+
+    const PUBLIC_MEMBERS: [&str; 14] = [
+        "type",
+        "title",
+        "status",
+        "detail",
+        "instance",
+        "request_id",
+        "incident",
+        "fault",
+        "stage",
+        "proxy_status",
+        "cause",
+        "confidence",
+        "causes",
+        "checklist",
+    ];
+
+    const PRIVATE_MEMBERS: [&str; 6] = ["upstream", "server", "peer", "elapsed_ms", "evidence", "attempts"];
+
+    /// The members of the outermost object, in the order in which they stand.
+    fn members(answer: &Answer) -> Vec<&str> {
+        let member = |line: &'_ str| line.starts_with("  \"");
+        text(answer).lines().filter(|line| member(line)).map(|line| line.split('"').nth(1).unwrap()).collect()
+    }
 }

@@ -194,3 +194,49 @@ const ALERTS: &[(u8, &str)] = &[
     (120, "no_application_protocol"),
     (121, "ech_required"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::of_failure;
+    use super::quoted;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::fault::Fault;
+
+    #[test]
+    fn a_type_has_the_parameters_that_it_defines_and_no_others() {
+        for (fault, field) in [
+            (Fault::DnsNameNotFound, "error=dns_error; rcode=\"NXDOMAIN\"; info-code=22"),
+            (Fault::DnsNoRecords, "error=dns_error; rcode=\"NOERROR\"; info-code=22"),
+            (Fault::DnsServerFailure, "error=dns_error; rcode=\"SERVFAIL\"; info-code=22"),
+            (Fault::DnsTimeout, "error=dns_timeout"),
+            (Fault::ConnectionRefused, "error=connection_refused"),
+            (Fault::TlsAlert, "error=tls_alert_received; alert-id=40; alert-message=handshake_failure"),
+            (Fault::ResponseHeaderTooLarge, "error=http_response_header_section_size; header-section-size=65536"),
+            (Fault::ResponseChunkingInvalid, "error=http_response_transfer_coding; coding=chunked"),
+        ] {
+            let story = Story::full_of_secrets(fault);
+            let field = format!("why502; {field}; received-status=503");
+            assert_eq!(of_failure(&story.for_visitor(OCCURRENCE)), field, "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_the_upstream_said_itself_has_no_type() {
+        let story = Story::full_of_secrets(Fault::UpstreamUnavailable);
+        assert_eq!(of_failure(&story.for_visitor(OCCURRENCE)), "why502; received-status=503");
+    }
+
+    #[test]
+    fn a_string_is_printable_ascii_that_cannot_end_early() {
+        for (text, string) in [
+            ("plain", "\"plain\""),
+            ("a \"b\" \\ c", "\"a \\\"b\\\" \\\\ c\""),
+            ("it\u{2019}s 3\u{2013}4\u{2026}", "\"it's 3-4...\""),
+            ("two\r\nlines\u{0}\u{e9}", "\"two  lines??\""),
+        ] {
+            assert_eq!(quoted(text), string);
+        }
+        assert_eq!(quoted(&"x".repeat(10_000)).len(), 402);
+    }
+}

@@ -34,6 +34,8 @@ pub struct VisitorReport<'a> {
     pub(super) summary: &'a str,
     pub(super) steps: Vec<PublicStep<'a>>,
     pub(super) parameters: Vec<Parameter>,
+    /// Whether something of the request was sent, so that it may have been carried out without an answer.
+    pub(super) may_have_arrived: bool,
     pub(super) occurrence: Occurrence<'a>,
 }
 
@@ -136,6 +138,7 @@ impl<'a> VisitorReport<'a> {
             summary: &diagnosis.summary,
             steps: public.map(|step| PublicStep { audience: step.audience, text: &step.text }).collect(),
             parameters: Parameter::of(case.failure()),
+            may_have_arrived: case.attempts.iter().any(|attempt| !attempt.nothing_sent()),
             occurrence,
         }
     }
@@ -154,7 +157,9 @@ impl<'a> VisitorReport<'a> {
 
     /// The causes besides the likeliest, without those that nobody would bet on.
     pub(super) fn other_causes(&self) -> impl Iterator<Item = (Cause, f64)> {
-        let worth_naming = |(cause, confidence): &(Cause, f64)| *cause != self.cause && *confidence >= 0.05;
+        let worth_naming = |(cause, confidence): &(Cause, f64)| {
+            ![self.cause, Cause::Unknown].contains(cause) && *confidence >= LEAST_CONFIDENCE
+        };
         self.causes.iter().copied().filter(worth_naming)
     }
 
@@ -203,3 +208,10 @@ impl<'a> OperatorReport<'a> {
         Timing { stage, took: failure.stage_elapsed, limit: failure.limit.or(configured) }
     }
 }
+
+/// Below it, a cause is not worth naming to a person.
+const LEAST_CONFIDENCE: f64 = 0.05;
+
+/// What a reader is told whose request may have been carried out without an answer.
+pub(super) const SENT_ALREADY: &str =
+    "Before you send it again, see whether it had gone through: what you sent may have arrived.";

@@ -10,6 +10,7 @@ use super::place::Place;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
+use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
 use super::words;
@@ -26,11 +27,12 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
     sheet.blank();
     sheet.paragraph("", report.detail());
     sheet.blank();
-    sheet.paragraph("", &format!("{} It is most likely not your fault.", visitor.place().sentence()));
+    let reassurance = if report.operator().is_none() { "It is most likely not your fault. " } else { "" };
+    sheet.paragraph("", &format!("{reassurance}{}", visitor.place().sentence()));
     causes(&mut sheet, visitor);
     sheet.steps("What you can do", &report.steps_for(Audience::Visitor));
-    // Writing to a string cannot fail.
-    let _written = write!(sheet.text, "{}  Best after about {}.\n{}", Mark::IfWait, Mark::Wait, Mark::End);
+    sheet.again(visitor);
+    sheet.wait();
     sheet.steps("What the site's owner should do", &report.steps_for(Audience::Owner));
     if let Some(operator) = report.operator() {
         evidence(&mut sheet, operator);
@@ -49,6 +51,7 @@ pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
     if let Some(hint) = refusal.hint {
         sheet.paragraph("", hint);
     }
+    sheet.wait();
     sheet.footer();
     sheet.text
 }
@@ -178,6 +181,20 @@ impl Sheet {
         }
     }
 
+    fn again(&mut self, visitor: &VisitorReport<'_>) {
+        if visitor.may_have_arrived {
+            self.text.push_str(&Mark::UnlessRepeatable.to_string());
+            self.paragraph("  ", SENT_ALREADY);
+            self.text.push_str(&Mark::End.to_string());
+        }
+    }
+
+    fn wait(&mut self) {
+        let (wait, end) = (Mark::IfWait, Mark::End);
+        // Writing to a string cannot fail.
+        let _written = write!(self.text, "{wait}  Give it about {} first.\n{end}", Mark::Wait);
+    }
+
     fn footer(&mut self) {
         // Writing to a string cannot fail.
         let _written = write!(
@@ -194,3 +211,29 @@ impl Sheet {
 
 /// The width of a terminal that nobody has widened.
 const COLUMNS: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+    use crate::fault::Fault;
+
+    #[test]
+    fn plain_text_fits_a_terminal_but_for_commands_which_are_never_wrapped() {
+        for fault in Fault::ALL {
+            let story = Story::of(fault, Cause::OriginDown);
+            for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+                let answer = Answer::failure(&report, Format::Text, StatusPolicy::BadGateway);
+                for line in text(&answer).lines().filter(|line| !line.trim_start().starts_with("$ ")) {
+                    assert!(line.chars().count() <= 80, "{fault}: {line}");
+                    assert_eq!(line.trim_end(), line, "{fault} ends a line with a space");
+                }
+            }
+        }
+    }
+}

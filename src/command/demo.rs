@@ -22,7 +22,7 @@ pub(super) fn demo(listen: &str, console: &mut Console<'_>) -> io::Result<Exit> 
         }
     };
     match demo::run(listen) {
-        Ok(_) => Ok(Exit::Done),
+        Ok(()) => Ok(Exit::Done),
         Err(error) => {
             console.complain_of(&error)?;
             Ok(Exit::Wrong)

@@ -8,7 +8,6 @@ use super::console::Console;
 use super::sources::Sources;
 use crate::config::Config;
 use crate::diagnosis::Checklist;
-use crate::server::Outcome;
 use crate::server::Server;
 
 /// Runs by a configuration file: the named one, or the one that is found.
@@ -35,7 +34,7 @@ pub(super) fn in_front_of(url: &str, listen: &str, console: &mut Console<'_>) ->
 
 fn serve(config: Config, checklist: Checklist, console: &mut Console<'_>) -> io::Result<Exit> {
     match Server::start(config, checklist).map(Server::until_stopped) {
-        Ok(Outcome::Stopped) => Ok(Exit::Done),
+        Ok(()) => Ok(Exit::Done),
         Err(error) => {
             console.complain_of(&error)?;
             Ok(Exit::Wrong)

@@ -41,20 +41,22 @@ impl Cause {
 
     const fn row(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Overload => ("overload", "Overload", "The origin is up but cannot keep up with the requests."),
-            Self::Dns => ("dns", "DNS", "The origin's name does not lead to the origin."),
-            Self::Firewall => ("firewall", "Firewall", "Something blocks the traffic to an origin that is alive."),
+            Self::Overload => {
+                ("overload", "Overload", "The site's server is up, but cannot keep up with the requests.")
+            }
+            Self::Dns => ("dns", "DNS", "The name of the site's server does not lead to it."),
+            Self::Firewall => ("firewall", "Firewall", "Something blocks the way to a server that is alive."),
             Self::FaultyProxy => {
-                ("faulty_proxy", "Faulty proxy", "A proxy in the chain is set up wrongly or is failing itself.")
+                ("faulty_proxy", "Faulty proxy", "A machine that passes requests on is set up wrongly or fails itself.")
             }
             Self::OriginDown => {
-                ("origin_down", "Origin down", "Nothing listens at the origin, or it is off or restarting.")
+                ("origin_down", "Origin down", "The site's server is off or restarting, or its program does not run.")
             }
             Self::Application => {
-                ("application", "Application", "The program at the origin crashes, hangs or breaks the protocol.")
+                ("application", "Application", "The program behind the site crashes, hangs or answers wrongly.")
             }
-            Self::Network => ("network", "Network", "The network path to the origin is broken."),
-            Self::Tls => ("tls", "TLS", "The certificate or the TLS handshake between the servers is wrong."),
+            Self::Network => ("network", "Network", "The line between the site's machines is broken."),
+            Self::Tls => ("tls", "TLS", "The secure connection between the site's machines cannot be made."),
             Self::Unknown => ("unknown", "Unknown", "What was seen does not tell the possible causes apart."),
         }
     }

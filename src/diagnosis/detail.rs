@@ -10,6 +10,7 @@ use super::wording::ordinal;
 use super::wording::place;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::Spoken;
 use crate::fault::Stage;
 use crate::fault::failure::Malformed;
 
@@ -18,7 +19,7 @@ use crate::fault::failure::Malformed;
 pub fn detail(failure: &Failure) -> String {
     let observed = format!("{}{}", observed(failure), when(failure));
     let further = [
-        failure.os_error.map(errno),
+        os_error(failure),
         name_servers(failure),
         alert(failure),
         certificate(failure),
@@ -64,7 +65,7 @@ fn observed(failure: &Failure) -> String {
         Fault::TlsHandshakeClosed => format!("{there} closed the connection during the TLS handshake"),
         Fault::TlsHandshakeTimedOut => format!("{there} did not finish the TLS handshake"),
         Fault::TlsProtocolError => format!("The TLS handshake with {there} failed"),
-        Fault::RequestSendTimedOut => format!("{there} stopped taking the request"),
+        Fault::RequestSendTimedOut => format!("{there} took no more of the request"),
         Fault::ResetWhileSending => format!("{there} cut the connection while the request was sent"),
         Fault::ResponseTimedOut => format!("{there} did not answer"),
         Fault::ClosedBeforeResponse => format!("{there} closed the connection without an answer"),
@@ -77,7 +78,7 @@ fn observed(failure: &Failure) -> String {
         Fault::H2ConnectionError => format!("The HTTP/2 connection to {there} failed"),
         Fault::UpgradeFailed => format!("{there} switched to a protocol that was not asked for"),
         Fault::ResponseTruncated => format!("{there} ended its answer before it was complete"),
-        Fault::ResponseBodyTimedOut => format!("{there} stopped in the middle of its answer"),
+        Fault::ResponseBodyTimedOut => format!("{there} sent nothing more of its answer"),
         Fault::ResponseChunkingInvalid => format!("{there} sent a chunk that is not valid"),
         Fault::NoHealthyServer => "No server of the upstream is in service".to_owned(),
         Fault::ServerAtCapacity => format!("{there} has as many requests as the limits set for it allow"),
@@ -93,21 +94,34 @@ fn asked(failure: &Failure) -> String {
     failure.dns.as_ref().map_or_else(|| host(failure), |dns| dns.name.clone())
 }
 
-/// How long it took, and the limit where it is one that ran out.
+/// The limit that ran out, or else how long it took, where what was observed is an event.
 fn when(failure: &Failure) -> String {
-    match (failure.limit, failure.fault.stage()) {
-        (Some(limit), _) => format!(" within the limit of {}", duration(limit)),
-        (None, Stage::Gateway) => String::new(),
-        (
-            None,
-            Stage::Resolve
-            | Stage::Connect
-            | Stage::Tls
-            | Stage::Send
-            | Stage::Response
-            | Stage::Body
-            | Stage::Upstream,
-        ) => format!(" after {}", duration(failure.waited())),
+    match failure.limit {
+        Some(limit) => format!(" within the limit of {}", duration(limit)),
+        None if is_state(failure.fault) || failure.waited().is_zero() => String::new(),
+        None => format!(" after {}", duration(failure.waited())),
+    }
+}
+
+/// The error number, and how long it took to find a state.
+fn os_error(failure: &Failure) -> Option<String> {
+    let state = is_state(failure.fault) && failure.limit.is_none() && !failure.waited().is_zero();
+    let waited = state.then(|| duration(failure.waited()));
+    match (failure.os_error, waited) {
+        (Some(number), Some(waited)) => Some(format!("{} after {waited}", errno(number))),
+        (Some(number), None) => Some(errno(number)),
+        (None, Some(waited)) => Some(format!("seen after {waited}")),
+        (None, None) => None,
+    }
+}
+
+/// Whether the time does not go well with the sentence, mostly since the fault is how things are.
+fn is_state(fault: Fault) -> bool {
+    match fault.stage() {
+        Stage::Resolve | Stage::Send | Stage::Gateway => true,
+        Stage::Connect => !matches!(fault, Fault::ConnectionRefused | Fault::ConnectionTimedOut),
+        Stage::Tls => !matches!(fault, Fault::TlsAlert | Fault::TlsHandshakeClosed | Fault::TlsProtocolError),
+        Stage::Response | Stage::Body | Stage::Upstream => false,
     }
 }
 
@@ -169,8 +183,9 @@ pub(super) fn malformed(malformed: &Malformed) -> String {
 }
 
 fn spoken(failure: &Failure) -> Option<String> {
-    let foreign = matches!(failure.fault, Fault::ResponseNotHttp | Fault::TlsNotSpoken);
-    failure.spoken.filter(|_| foreign).map(|spoken| format!("it speaks {}", spoken.name()))
+    let on_http = failure.fault == Fault::ResponseNotHttp && failure.spoken != Some(Spoken::Http1);
+    let told = on_http || failure.fault == Fault::TlsNotSpoken;
+    failure.spoken.filter(|_| told).map(|spoken| format!("what it sent is {}", spoken.name()))
 }
 
 /// The other addresses that were tried, where there were any.
@@ -208,7 +223,8 @@ fn traffic(failure: &Failure) -> Option<String> {
 fn transport(failure: &Failure) -> Option<String> {
     let known = failure.transport?;
     (known.unacknowledged > 0 || known.retransmits > 0).then(|| {
-        format!("{} packets are not acknowledged, {} were sent again", known.unacknowledged, known.total_retransmits)
+        let (waiting, repeated) = (known.unacknowledged, known.retransmits);
+        format!("packets not acknowledged: {waiting}, sent again: {repeated}")
     })
 }
 
@@ -276,8 +292,8 @@ mod tests {
         let failed = Failure { dns: Some(dns), peer: None, ..failure(Fault::DnsServerFailure) };
         assert_eq!(
             detail(&failed),
-            "The name server could not answer for app.internal after 0.4 ms; 10.0.0.53:53 said SERVFAIL after 12 ms, \
-             extended error 9 DNSKEY missing, extended error 22."
+            "The name server could not answer for app.internal; seen after 0.4 ms; 10.0.0.53:53 said SERVFAIL after \
+             12 ms, extended error 9 DNSKEY missing, extended error 22."
         );
     }
 

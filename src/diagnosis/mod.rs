@@ -103,6 +103,7 @@ pub struct Step {
     pub text: String,
     /// A command for a shell, safely quoted. A step that has one is for operators only.
     pub command: Option<String>,
-    /// Whether the text itself names what is the operators' (an address, a name, a port, a path), so that no visitor may see it.
+    /// Whether the text itself names what is the operators' (an address, a name, a port, a path), so that no visitor
+    /// may see it.
     pub private: bool,
 }

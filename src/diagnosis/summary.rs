@@ -9,7 +9,8 @@ use crate::fault::Fault;
 #[must_use]
 pub const fn summary(fault: Fault, cause: Cause) -> &'static str {
     match scene(fault) {
-        Scene::Lookup => lookup(cause),
+        Scene::Name => name(cause),
+        Scene::Directory => directory(cause),
         Scene::Closed => closed(cause),
         Scene::Silent => silent(cause),
         Scene::Here => here(cause),
@@ -26,8 +27,10 @@ pub const fn summary(fault: Fault, cause: Cause) -> &'static str {
 
 /// Faults that look the same to a visitor.
 enum Scene {
-    /// The server's name could not be turned into an address.
-    Lookup,
+    /// The server's name leads to no address.
+    Name,
+    /// Nobody could say where the server's name leads.
+    Directory,
     /// The server's machine is there and turns the connection away.
     Closed,
     /// Nothing comes back at all.
@@ -54,12 +57,10 @@ enum Scene {
 
 const fn scene(fault: Fault) -> Scene {
     match fault {
-        Fault::DnsNameNotFound
-        | Fault::DnsNoRecords
-        | Fault::DnsServerFailure
-        | Fault::DnsRefused
-        | Fault::DnsResolverUnreachable
-        | Fault::DnsTimeout => Scene::Lookup,
+        Fault::DnsNameNotFound | Fault::DnsNoRecords => Scene::Name,
+        Fault::DnsServerFailure | Fault::DnsRefused | Fault::DnsResolverUnreachable | Fault::DnsTimeout => {
+            Scene::Directory
+        }
         Fault::ConnectionRefused | Fault::SocketMissing | Fault::SocketBacklogFull => Scene::Closed,
         Fault::ConnectionTimedOut | Fault::HostUnreachable | Fault::NetworkUnreachable => Scene::Silent,
         Fault::ConnectionProhibited
@@ -93,16 +94,34 @@ const fn scene(fault: Fault) -> Scene {
     }
 }
 
-const fn lookup(cause: Cause) -> &'static str {
+const fn name(cause: Cause) -> &'static str {
     match cause {
         Cause::FaultyProxy => {
             "This site cannot find its own server at the moment. It was probably told the wrong name."
         }
-        Cause::Overload | Cause::Firewall | Cause::OriginDown | Cause::Network => {
-            "This site cannot find its own server at the moment, because the directory it asks does not answer."
-        }
-        Cause::Dns | Cause::Application | Cause::Tls | Cause::Unknown => {
+        Cause::Firewall => "This site may not learn where its own server is at the moment: the name is being withheld.",
+        Cause::Dns
+        | Cause::Overload
+        | Cause::OriginDown
+        | Cause::Network
+        | Cause::Application
+        | Cause::Tls
+        | Cause::Unknown => {
             "This site cannot find its own server at the moment, because the server's name leads nowhere."
+        }
+    }
+}
+
+const fn directory(cause: Cause) -> &'static str {
+    match cause {
+        Cause::FaultyProxy => {
+            "This site cannot find its own server at the moment. It probably asks in the wrong place where that is."
+        }
+        Cause::Firewall | Cause::Network => {
+            "This site cannot find its own server at the moment, because it cannot ask anybody where that is."
+        }
+        Cause::Dns | Cause::Overload | Cause::OriginDown | Cause::Application | Cause::Tls | Cause::Unknown => {
+            "This site cannot find its own server at the moment, because the directory it asks gives no answer."
         }
     }
 }
@@ -193,7 +212,8 @@ const fn broken(cause: Cause) -> &'static str {
             "The site's server has so much to do at the moment that it broke off before it had answered."
         }
         Cause::Firewall => {
-            "The connection between this site and its server was cut before the answer came, probably by a security rule."
+            "The connection between this site and its server was cut before the answer came, probably by \
+             a security rule."
         }
         Cause::FaultyProxy => "This site and its server misunderstood each other, and no answer came.",
         Cause::OriginDown => "The site's server hung up before it had answered. It may be restarting.",
@@ -222,7 +242,7 @@ const fn slow(cause: Cause) -> &'static str {
 const fn garbled(cause: Cause) -> &'static str {
     match cause {
         Cause::FaultyProxy => {
-            "This site reached the wrong program on its server and got an answer that makes no sense to it."
+            "This site and its server do not understand each other, so the answer could not be passed on."
         }
         Cause::Application
         | Cause::Overload

@@ -10,10 +10,11 @@ use crate::fault::Failure;
 pub(super) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
+        0 if time < Duration::from_micros(50) => "less than 0.1 ms".to_owned(),
         0 if time < Duration::from_millis(10) => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
         0 => format!("{} ms", time.as_millis()),
-        1..60 => format!("{:.1} s", time.as_secs_f64()),
-        60..3_600 => two_units((seconds / 60, "min"), (seconds % 60, "s")),
+        1..120 => format!("{:.1} s", time.as_secs_f64()),
+        120..3_600 => two_units((seconds / 60, "min"), (seconds % 60, "s")),
         3_600..172_800 => two_units((seconds / 3_600, "h"), (seconds % 3_600 / 60, "min")),
         _ => format!("{} days", seconds / 86_400),
     }
@@ -144,7 +145,18 @@ mod tests {
             [0, 420, 9_990, 12_400, 999_999, 1_500_000, 60_000_000, 200_000_000, 7_500_000_000, 172_800_000_000];
         assert_eq!(
             micros.map(|time| duration(Duration::from_micros(time))),
-            ["0.0 ms", "0.4 ms", "10.0 ms", "12 ms", "999 ms", "1.5 s", "1 min", "3 min 20 s", "2 h 5 min", "2 days"]
+            [
+                "less than 0.1 ms",
+                "0.4 ms",
+                "10.0 ms",
+                "12 ms",
+                "999 ms",
+                "1.5 s",
+                "60.0 s",
+                "3 min 20 s",
+                "2 h 5 min",
+                "2 days"
+            ]
         );
     }
 

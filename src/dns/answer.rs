@@ -114,11 +114,7 @@ fn alias(record: &Record) -> Option<(&Name, u32)> {
 }
 
 fn address(record: &Record, family: RecordType) -> Option<(IpAddr, u32)> {
-    let address = match (&record.data, family) {
-        (RData::A(a), RecordType::A) => IpAddr::V4(a.0),
-        (RData::AAAA(aaaa), RecordType::AAAA) => IpAddr::V6(aaaa.0),
-        _ => return None,
-    };
+    let address = record.data.ip_addr().filter(|_| record.record_type() == family)?;
     Some((address, record.ttl))
 }
 
@@ -134,9 +130,9 @@ fn is_referral(message: &Message, code: ResponseCode) -> bool {
 
 /// RFC 2308, section 5: the smaller one of the SOA record's own TTL and its MINIMUM field.
 fn negative_ttl(authorities: &[Record]) -> Option<Duration> {
-    authorities.iter().find_map(|record| match &record.data {
-        RData::SOA(soa) => Some(seconds(soa.minimum.min(record.ttl))),
-        _ => None,
+    authorities.iter().find_map(|record| {
+        let RData::SOA(soa) = &record.data else { return None };
+        Some(seconds(soa.minimum.min(record.ttl)))
     })
 }
 
@@ -164,7 +160,7 @@ fn extended_error(option: &EdnsOption) -> Option<(u16, String)> {
 /// The name as text, in lower case, without its final dot.
 pub(super) fn without_final_dot(name: &Name) -> String {
     let text = name.to_ascii().to_ascii_lowercase();
-    text.strip_suffix('.').map_or(text.clone(), str::to_owned)
+    text.strip_suffix('.').unwrap_or(&text).to_owned()
 }
 
 /// More aliases than this are a loop, or might as well be one.

@@ -113,7 +113,7 @@ impl Cache {
                 entry.bad = None;
                 return Ok(addresses);
             }
-            Finding::Failure(failure, ttl) => (Arc::new(failure), ttl),
+            Finding::Failure(failure, ttl) => (Arc::<Failure>::from(failure), ttl),
         };
         if is_definite(failure.fault) {
             let until = now + ttl.unwrap_or_default().min(LONGEST_NEGATIVE_TTL).min(self.max_ttl);
@@ -218,3 +218,214 @@ const MOST_NAMES: usize = 4096;
 
 /// Longer than any process runs, and short enough to be added to any moment.
 const FOR_EVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use super::Asker;
+    use super::Cache;
+    use super::MOST_NAMES;
+    use super::Memory;
+    use crate::config;
+    use crate::dns::addresses::Addresses;
+    use crate::dns::lookup::Finding;
+    use crate::fault::Failure;
+    use crate::fault::Fault;
+
+    #[test]
+    fn addresses_are_believed_for_their_ttl_within_a_floor_and_the_cap() {
+        for (ttl, believed) in [(0, 1000), (500, 1000), (20_000, 20_000), (1_000_000, 300_000)] {
+            let mut past = Past::new(&DEFAULTS);
+            past.learn(found(ttl));
+            assert_eq!(past.after(believed - 1).recall(), "addresses", "TTL of {ttl} ms");
+            assert_eq!(past.after(1).recall(), "nothing", "TTL of {ttl} ms");
+        }
+    }
+
+    #[test]
+    fn definite_answers_are_remembered_as_long_as_their_zone_says() {
+        for (ttl, left) in [(Some(60_000), 60_000), (Some(3_600_000), 300_000), (None, 0)] {
+            let mut past = Past::new(&DEFAULTS);
+            past.learn(found(20_000));
+            past.learn(failed(Fault::DnsNameNotFound, ttl));
+            let expected =
+                if left == 0 { "nothing".to_owned() } else { format!("dns_name_not_found for {}", left - 1) };
+            assert_eq!(past.after(1).recall(), expected, "{ttl:?}");
+            assert_eq!(past.after(left).recall(), "nothing", "{ttl:?}");
+        }
+    }
+
+    #[test]
+    fn failures_are_remembered_for_one_two_four_and_then_five_seconds() {
+        let mut past = Past::new(&config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
+        for pause in [1000, 2000, 4000, 5000, 5000] {
+            past.learn(failed(Fault::DnsServerFailure, None));
+            assert_eq!(past.after(pause - 1).recall(), "dns_server_failure for 1");
+            assert_eq!(past.after(1).recall(), "nothing");
+        }
+        past.learn(found(1000));
+        past.after(5000).learn(failed(Fault::DnsServerFailure, None));
+        assert_eq!(past.after(1).recall(), "dns_server_failure for 999", "a success ends the row");
+    }
+
+    #[test]
+    fn what_this_host_ran_out_of_is_not_the_names_failure() {
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(failed(Fault::FileDescriptorsExhausted, None));
+        assert_eq!(past.after(1).recall(), "nothing");
+    }
+
+    #[test]
+    fn a_look_up_that_ran_out_of_time_speaks_for_the_less_patient_only() {
+        let mut past = Past::new(&DEFAULTS);
+        let mut failure = Failure::new(Fault::DnsTimeout);
+        failure.limit = Some(Duration::from_secs(1));
+        past.learn(Finding::Failure(Box::new(failure), None));
+        past.after(1);
+        assert_eq!(past.recall_with(Asker { since: past.now, limit: Duration::from_secs(1) }), "dns_timeout for 999");
+        assert_eq!(past.recall_with(Asker { since: past.now, limit: Duration::from_secs(2) }), "nothing");
+    }
+
+    #[test]
+    fn an_answer_that_came_while_waiting_counts_even_if_it_is_not_kept() {
+        let mut past = Past::new(&config::Dns { max_ttl: Duration::ZERO, ..DEFAULTS });
+        let asker = Asker { since: past.now, limit: Duration::from_secs(2) };
+        past.after(5).learn(failed(Fault::DnsNoRecords, None));
+        assert_eq!(past.after(1).recall_with(asker), "dns_no_records");
+        past.learn(found(60_000));
+        assert_eq!(past.after(1).recall_with(asker), "addresses");
+        assert_eq!(past.recall(), "nothing", "whoever asks later asks anew");
+    }
+
+    #[test]
+    fn addresses_past_their_time_serve_while_the_name_servers_fail() {
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(found(20_000));
+        past.after(30_000);
+        assert_eq!(past.recall(), "nothing", "nobody has failed yet");
+        assert_eq!(past.learn(failed(Fault::DnsTimeout, None)), "stale addresses");
+        assert_eq!(past.after(999).recall(), "stale addresses");
+        assert_eq!(past.after(1).recall(), "stale addresses unless you ask");
+        past.after(20_000 + 3_600_000 - 31_000 - 1);
+        assert_eq!(past.recall(), "stale addresses unless you ask");
+        assert_eq!(past.after(1).recall(), "nothing", "an hour after the TTL it is over");
+    }
+
+    #[test]
+    fn addresses_past_their_time_do_not_serve_where_that_is_off_or_the_name_is_gone() {
+        let mut past = Past::new(&config::Dns { serve_stale: Duration::ZERO, ..DEFAULTS });
+        past.learn(found(20_000));
+        assert_eq!(past.after(20_000).learn(failed(Fault::DnsTimeout, None)), "dns_timeout");
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(found(20_000));
+        assert_eq!(past.after(20_000).learn(failed(Fault::DnsNameNotFound, None)), "dns_name_not_found");
+        assert_eq!(past.learn(failed(Fault::DnsTimeout, None)), "dns_timeout");
+    }
+
+    #[test]
+    fn distrusted_addresses_are_asked_for_again_at_most_once_a_second() {
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(found(60_000));
+        past.after(999).distrust();
+        assert_eq!(past.recall(), "addresses");
+        past.after(1).distrust();
+        assert_eq!(past.recall(), "nothing");
+        past.learn(found(60_000));
+        past.after(999).distrust();
+        assert_eq!(past.recall(), "addresses");
+    }
+
+    #[test]
+    fn distrusted_addresses_serve_on_while_the_name_servers_fail() {
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(found(60_000));
+        past.after(1000).distrust();
+        assert_eq!(past.learn(failed(Fault::DnsTimeout, None)), "addresses");
+        assert_eq!(past.recall(), "addresses");
+        past.after(1000).distrust();
+        assert_eq!(past.recall(), "addresses unless you ask");
+    }
+
+    #[test]
+    fn other_servers_are_not_blamed_for_what_the_old_ones_failed_to_say() {
+        let mut past = Past::new(&DEFAULTS);
+        past.learn(failed(Fault::DnsNameNotFound, Some(60_000)));
+        past.cache.forget_failures();
+        assert_eq!(past.after(1).recall(), "nothing");
+    }
+
+    #[test]
+    fn the_oldest_name_makes_room() {
+        let mut past = Past::new(&DEFAULTS);
+        for number in 0..=MOST_NAMES {
+            past.after(1);
+            let learnt = past.cache.learn(&number.to_string(), found(60_000), past.now);
+            assert!(learnt.is_ok());
+        }
+        let known = |name: &str| past.cache.names.contains_key(name);
+        assert_eq!((past.cache.names.len(), known("0"), known("1")), (MOST_NAMES, false, true));
+    }
+
+    const DEFAULTS: config::Dns =
+        config::Dns { servers: Vec::new(), max_ttl: Duration::from_secs(300), serve_stale: Duration::from_secs(3600) };
+
+    /// One name's past, told in milliseconds.
+    struct Past {
+        cache: Cache,
+        now: Instant,
+    }
+
+    impl Past {
+        fn new(settings: &config::Dns) -> Self {
+            Self { cache: Cache::new(settings), now: Instant::now() }
+        }
+
+        fn after(&mut self, milliseconds: u64) -> &mut Self {
+            self.now += Duration::from_millis(milliseconds);
+            self
+        }
+
+        fn learn(&mut self, finding: Finding) -> String {
+            match self.cache.learn("app.example", finding, self.now) {
+                Ok(addresses) => words(&addresses).to_owned(),
+                Err(failure) => failure.fault.to_string(),
+            }
+        }
+
+        fn distrust(&mut self) {
+            self.cache.distrust("app.example", self.now);
+        }
+
+        /// What somebody hears who asks now and has no time.
+        fn recall(&self) -> String {
+            self.recall_with(Asker { since: self.now, limit: Duration::ZERO })
+        }
+
+        fn recall_with(&self, asker: Asker) -> String {
+            match self.cache.recall("app.example", asker, self.now) {
+                Memory::Addresses(addresses) => words(&addresses).to_owned(),
+                Memory::InNeed(addresses) => format!("{} unless you ask", words(&addresses)),
+                Memory::Failure(failure, None) => failure.fault.to_string(),
+                Memory::Failure(failure, Some(left)) => format!("{} for {}", failure.fault, left.as_millis()),
+                Memory::Nothing => "nothing".to_owned(),
+            }
+        }
+    }
+
+    fn words(addresses: &Arc<Addresses>) -> &'static str {
+        if addresses.stale { "stale addresses" } else { "addresses" }
+    }
+
+    fn found(ttl: u64) -> Finding {
+        let addresses = Addresses::in_order(vec![IpAddr::from([10, 0, 0, 1])], Vec::new());
+        Finding::Addresses(addresses.unwrap(), Duration::from_millis(ttl))
+    }
+
+    fn failed(fault: Fault, ttl: Option<u64>) -> Finding {
+        Finding::Failure(Box::new(Failure::new(fault)), ttl.map(Duration::from_millis))
+    }
+}

@@ -47,7 +47,7 @@ pub(super) enum Finding {
     /// The name has addresses, which may be believed for that long.
     Addresses(Addresses, Duration),
     /// It has none, or nobody could tell; with the time for which a definite answer may be remembered (RFC 2308).
-    Failure(Failure, Option<Duration>),
+    Failure(Box<Failure>, Option<Duration>),
 }
 
 /// Looks the name up, until the plan's deadline at the latest.
@@ -76,7 +76,7 @@ pub(super) async fn look_up(plan: &Plan<'_>) -> Finding {
     // A name that fits into no message (a label of 64 octets, say) exists nowhere, and no server is needed to say so.
     let miss = missed.unwrap_or_else(|| Miss::of(Fault::DnsNameNotFound));
     let (failure, ttl) = miss.into_failure(plan.name);
-    Finding::Failure(failure, ttl)
+    Finding::Failure(Box::new(failure), ttl)
 }
 
 /// Asks for both families at once. When one has been found, the other has 50 ms left (RFC 8305, section 3).
@@ -157,7 +157,7 @@ impl Patience {
     fn begins(&mut self) {
         self.sent += 1;
         self.until = Instant::now() + self.length;
-        if self.sent % self.servers.max(1) == 0 {
+        if self.sent.is_multiple_of(self.servers.max(1)) {
             self.length *= 2;
         }
     }

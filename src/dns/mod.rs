@@ -13,6 +13,7 @@ mod system;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod watch;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -32,10 +33,10 @@ use self::cache::Cache;
 use self::cache::Memory;
 use self::lookup::Finding;
 use self::lookup::Plan;
-use self::system::Change;
-use self::system::Files;
-use self::system::Watched;
 use self::turns::Turns;
+use self::watch::Change;
+use self::watch::Files;
+use self::watch::Watched;
 use crate::config;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -84,8 +85,9 @@ impl Resolver {
     ///
     /// # Errors
     ///
-    /// A failure of the stage `resolve`, with what each name server said; or this host's own, if it has no descriptor or no
-    /// port left to ask with.
+    /// A failure of the stage `resolve`, with what each name server said, and the limit if it ran out. It says so where it
+    /// is an earlier one that is still remembered (RFC 9520): its limit is then the earlier one's. A host that has no
+    /// descriptor or no port left to ask with fails with the fault that says that.
     pub async fn resolve(&self, name: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
         let name = &*lower_case(name);
         let limit = limit.min(LONGEST_LIMIT);
@@ -100,7 +102,7 @@ impl Resolver {
             },
             Memory::Nothing => match timeout_at(deadline, self.turns.take(name)).await {
                 Ok(turn) => turn,
-                Err(_) => return self.conclude(name, late(name), asker),
+                Err(_) => return self.conclude(name, late(name), asker).map_err(Arc::unwrap_or_clone),
             },
         };
         // Whoever had the turn before may have found the answer.
@@ -115,7 +117,7 @@ impl Resolver {
         let finding = lookup::look_up(&plan).await;
         let answer = self.conclude(name, finding, asker);
         drop(turn);
-        answer
+        answer.map_err(Arc::unwrap_or_clone)
     }
 
     /// The servers that are asked, in order.
@@ -134,24 +136,24 @@ impl Resolver {
         if self.system.refresh(now) == Change::OtherServers {
             self.cache_mut().forget_failures();
         }
-        if let Some(addresses) = self.system.current().without_asking(name) {
+        if let Some(addresses) = self.system.without_asking(name) {
             return Memory::Addresses(addresses);
         }
         self.cache().recall(name, asker, now)
     }
 
     /// Remembers how a look-up ended, and answers whoever made it.
-    fn conclude(&self, name: &str, finding: Finding, asker: Asker) -> Result<Arc<Addresses>, Failure> {
+    fn conclude(&self, name: &str, finding: Finding, asker: Asker) -> Result<Arc<Addresses>, Arc<Failure>> {
         let now = Instant::now();
         let finding = match finding {
             Finding::Addresses(..) => finding,
             Finding::Failure(mut failure, ttl) => {
                 failure.limit = (failure.fault == Fault::DnsTimeout).then_some(asker.limit);
-                Finding::Failure(taking(failure, asker, now), ttl)
+                note_elapsed(&mut failure, asker, now);
+                Finding::Failure(failure, ttl)
             }
         };
-        let learnt = self.cache_mut().learn(name, finding, now);
-        learnt.map_err(Arc::unwrap_or_clone)
+        self.cache_mut().learn(name, finding, now)
     }
 
     fn cache(&self) -> RwLockReadGuard<'_, Cache> {
@@ -168,7 +170,7 @@ fn late(name: &str) -> Finding {
     let mut failure = Failure::new(Fault::DnsTimeout);
     let name = name.strip_suffix('.').unwrap_or(name).to_owned();
     failure.dns = Some(DnsEvidence { name, ..DnsEvidence::default() });
-    Finding::Failure(failure, None)
+    Finding::Failure(Box::new(failure), None)
 }
 
 /// A failure that another look-up met, for one more who wants the same name.
@@ -177,13 +179,13 @@ fn told_again(failure: &Failure, left: Option<Duration>, asker: Asker) -> Failur
     if let Some(evidence) = &mut failure.dns {
         evidence.remembered = left;
     }
-    taking(failure, asker, Instant::now())
+    note_elapsed(&mut failure, asker, Instant::now());
+    failure
 }
 
-fn taking(mut failure: Failure, asker: Asker, now: Instant) -> Failure {
+fn note_elapsed(failure: &mut Failure, asker: Asker, now: Instant) {
     failure.stage_elapsed = now.saturating_duration_since(asker.since);
     failure.elapsed = failure.stage_elapsed;
-    failure
 }
 
 /// DNS knows no case (RFC 4343), and neither does the hosts file.

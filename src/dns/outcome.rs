@@ -274,3 +274,140 @@ const FAMILY_TELLS: [Fault; 6] = [
 ];
 
 const SEARCH_GOES_ON: [Fault; 3] = [Fault::DnsNameNotFound, Fault::DnsServerFailure, Fault::DnsNoRecords];
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hickory_proto::op::ResponseCode;
+    use tokio::time::Instant;
+
+    use super::Asked;
+    use super::Miss;
+    use super::Verdict;
+    use crate::dns::answer::Answer;
+    use crate::dns::answer::Says;
+    use crate::dns::query::Trouble;
+    use crate::fault::Fault;
+    use crate::fault::Fault::DnsNameNotFound as NotFound;
+    use crate::fault::Fault::DnsNoRecords as NoRecords;
+    use crate::fault::Fault::DnsRefused as Refused;
+    use crate::fault::Fault::DnsResolverUnreachable as Unreachable;
+    use crate::fault::Fault::DnsServerFailure as ServerFailure;
+    use crate::fault::Fault::DnsTimeout as Timeout;
+
+    #[test]
+    fn of_two_families_without_addresses_the_one_that_tells_more_counts() {
+        let rows = [
+            (NotFound, NotFound, NotFound),
+            (NoRecords, NoRecords, NoRecords),
+            (NotFound, NoRecords, NoRecords),
+            (NotFound, ServerFailure, NotFound),
+            (NotFound, Timeout, NotFound),
+            (NoRecords, ServerFailure, ServerFailure),
+            (NoRecords, Timeout, Timeout),
+            (NoRecords, Unreachable, Unreachable),
+            (ServerFailure, Timeout, ServerFailure),
+            (Refused, Timeout, Refused),
+            (Unreachable, Timeout, Timeout),
+            (NotFound, Fault::FileDescriptorsExhausted, Fault::FileDescriptorsExhausted),
+        ];
+        for (one, other, counts) in rows {
+            assert_eq!(Miss::of(one).beside(Miss::of(other)).fault, counts, "{one} beside {other}");
+            assert_eq!(Miss::of(other).beside(Miss::of(one)).fault, counts, "{other} beside {one}");
+        }
+    }
+
+    #[test]
+    fn of_a_search_list_the_name_as_written_counts_where_it_came_first() {
+        let rows = [
+            (NotFound, NotFound, NotFound),
+            (NotFound, NoRecords, NoRecords),
+            (NotFound, ServerFailure, ServerFailure),
+            (NoRecords, NotFound, NoRecords),
+            (NoRecords, ServerFailure, NoRecords),
+            (ServerFailure, NotFound, ServerFailure),
+            (ServerFailure, NoRecords, NoRecords),
+            (NotFound, Timeout, Timeout),
+            (NoRecords, Refused, Refused),
+        ];
+        for (earlier, next, counts) in rows {
+            assert_eq!(Miss::of(earlier).searched_on(Miss::of(next), false).fault, counts, "{earlier}, then {next}");
+            assert_eq!(Miss::of(earlier).searched_on(Miss::of(next), true).fault, earlier, "{earlier}, then {next}");
+        }
+    }
+
+    #[test]
+    fn a_definite_answer_of_two_is_remembered_for_the_shorter_time() {
+        let rows = [
+            (Some(60), Some(30), Some(30)),
+            (Some(30), Some(60), Some(30)),
+            (Some(30), None, None),
+            (None, Some(30), None),
+        ];
+        let miss = |ttl: Option<u64>| Miss { ttl: ttl.map(Duration::from_secs), ..Miss::of(NotFound) };
+        for (one, other, ttl) in rows {
+            let ttl = ttl.map(Duration::from_secs);
+            assert_eq!(miss(one).beside(miss(other)).ttl, ttl, "{one:?} beside {other:?}");
+            assert_eq!(miss(one).searched_on(miss(other), true).ttl, ttl, "{one:?}, then {other:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_servers_the_one_that_tells_most_counts() {
+        let rows: [(&[Option<Fault>], Fault); 8] = [
+            (&[Some(ServerFailure), Some(Refused)], ServerFailure),
+            (&[Some(Refused), Some(Unreachable)], Refused),
+            (&[Some(Unreachable), Some(Unreachable)], Unreachable),
+            (&[Some(Unreachable), None], Timeout),
+            (&[Some(Refused), None], Refused),
+            (&[None, Some(ServerFailure)], ServerFailure),
+            (&[None], Timeout),
+            (&[], Timeout),
+        ];
+        for (servers, counts) in rows {
+            let (began, mut asked) = (Instant::now(), Asked::default());
+            for (port, said) in (1..).zip(servers) {
+                let address = ([10, 0, 0, 53], port).into();
+                asked.begin(address, began);
+                if let Some(fault) = said {
+                    let verdict = asked.note(address, saying(*fault), began);
+                    assert!(matches!(verdict, Verdict::AskTheNext));
+                }
+            }
+            let miss = asked.into_miss(began + Duration::from_secs(2));
+            assert_eq!((miss.fault, miss.said.len()), (counts, servers.len()), "{servers:?}");
+        }
+    }
+
+    #[test]
+    fn the_evidence_has_what_each_server_said_once() {
+        let began = Instant::now();
+        let family = |elapsed: u64| {
+            let mut asked = Asked::default();
+            let [first, second] = [1, 2].map(|host| ([10, 0, 0, host], 53).into());
+            asked.begin(first, began);
+            asked.begin(second, began + Duration::from_millis(1));
+            let now = began + Duration::from_millis(elapsed);
+            assert!(matches!(asked.note(first, saying(ServerFailure), now), Verdict::AskTheNext));
+            asked.into_miss(now)
+        };
+        let (failure, ttl) = family(5).beside(family(9)).into_failure("app.example.");
+        let evidence = failure.dns.unwrap();
+        let said: Vec<_> = evidence
+            .answers
+            .iter()
+            .map(|said| (said.server.to_string(), said.rcode, said.elapsed.as_millis()))
+            .collect();
+        let expected = [("10.0.0.1:53".to_owned(), Some("SERVFAIL"), 9), ("10.0.0.2:53".to_owned(), None, 8)];
+        assert_eq!((evidence.name.as_str(), said.as_slice(), ttl), ("app.example", expected.as_slice(), None));
+    }
+
+    fn saying(fault: Fault) -> Result<Answer, Trouble> {
+        let code = if fault == Refused { ResponseCode::Refused } else { ResponseCode::ServFail };
+        if fault == Unreachable {
+            return Err(std::io::Error::from_raw_os_error(libc::ECONNREFUSED).into());
+        }
+        Ok(Answer { code, extended: Vec::new(), says: Says::Unusable })
+    }
+}

@@ -47,7 +47,12 @@ impl Trouble {
     /// What it means for the look-up.
     pub(super) fn fault(&self) -> Fault {
         match self {
-            Self::Io(error) | Self::Truncated(_, error) => Fault::of_name_server_error(error),
+            Self::Io(error) => Fault::of_name_server_error(error),
+            // It was reached: it said that there is more, and would not say what.
+            Self::Truncated(_, error) => {
+                let fault = Fault::of_name_server_error(error);
+                if fault == Fault::DnsResolverUnreachable { Fault::DnsServerFailure } else { fault }
+            }
             Self::Malformed(..) | Self::Mismatched(_) | Self::Question(_) => Fault::DnsServerFailure,
         }
     }

@@ -1,6 +1,6 @@
-//! Owns what this host knows of names: resolv.conf and the hosts file, read again when they have changed.
+//! Owns what this host knows of names: whom to ask, under which full names, and what the hosts file says without asking.
 //!
-//! Whom to ask and under which names is decided here; the asking is `lookup`'s.
+//! It reads texts; the files and their changes are `watch`'s, the asking is `lookup`'s.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,18 +9,9 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::net::SocketAddrV6;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use hickory_proto::rr::Name;
 use resolv_conf::ScopedIp;
 
@@ -53,14 +44,13 @@ pub(super) struct Candidates {
 
 impl System {
     /// Servers that were configured are asked for names as they are written; the search list belongs to the host's own.
-    fn read(configured: &[SocketAddr], files: &Files) -> Self {
-        let hosts =
-            fs::read(&files.hosts).map_or_else(|_| HashMap::new(), |text| hosts(&String::from_utf8_lossy(&text)));
+    pub(super) fn read(configured: &[SocketAddr], resolv_conf: &[u8], hosts: &[u8]) -> Self {
+        let hosts = read_hosts(&String::from_utf8_lossy(hosts));
         if !configured.is_empty() {
             return Self { servers: configured.to_vec(), search: Search::default(), hosts };
         }
         // Without the file, or without a server in it, glibc asks this host.
-        let (settings, _) = resolv_conf::Config::parse_with_errors(&fs::read(&files.resolv_conf).unwrap_or_default());
+        let (settings, _) = resolv_conf::Config::parse_with_errors(resolv_conf);
         let mut servers: Vec<SocketAddr> =
             settings.nameservers.iter().filter_map(name_server).take(MOST_SERVERS).collect();
         if servers.is_empty() {
@@ -70,7 +60,7 @@ impl System {
     }
 
     /// Whether the same servers are asked for the same names.
-    fn asks_like(&self, other: &Self) -> bool {
+    pub(super) fn asks_like(&self, other: &Self) -> bool {
         (&self.servers, &self.search) == (&other.servers, &other.search)
     }
 
@@ -101,6 +91,7 @@ impl Search {
         if domains.is_empty() {
             domains.extend(settings.get_system_domain());
         }
+        domains.retain(|domain| domain != ".");
         let ndots = usize::try_from(settings.ndots).unwrap_or(MOST_NDOTS).min(MOST_NDOTS);
         Self { domains, ndots }
     }
@@ -119,107 +110,8 @@ impl Search {
     }
 }
 
-/// The host's settings, kept up to date.
-#[derive(Debug)]
-pub(super) struct Watched {
-    configured: Vec<SocketAddr>,
-    files: Files,
-    current: ArcSwap<System>,
-    began: Instant,
-    /// When the files are looked at next, in milliseconds after the beginning.
-    due: AtomicU64,
-    /// What the files looked like when they were read; held while they are read again, never across an await.
-    seen: Mutex<Seen>,
-}
-
-/// Where the settings are.
-#[derive(Debug, Clone)]
-pub(super) struct Files {
-    pub(super) resolv_conf: PathBuf,
-    pub(super) hosts: PathBuf,
-}
-
-impl Default for Files {
-    fn default() -> Self {
-        Self { resolv_conf: PathBuf::from("/etc/resolv.conf"), hosts: PathBuf::from("/etc/hosts") }
-    }
-}
-
-/// Whether the servers that are asked have changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// They have, so that what the old ones failed to say is worth nothing.
-    OtherServers,
-    /// They have not.
-    None,
-}
-
-impl Watched {
-    pub(super) fn new(configured: &[SocketAddr], files: Files, now: Instant) -> Self {
-        let seen = Mutex::new(Seen::of(&files));
-        let current = ArcSwap::from_pointee(System::read(configured, &files));
-        let due = AtomicU64::new(milliseconds(LOOK_EVERY));
-        Self { configured: configured.to_vec(), files, current, began: now, due, seen }
-    }
-
-    /// The settings as last read.
-    pub(super) fn current(&self) -> Arc<System> {
-        self.current.load_full()
-    }
-
-    /// Reads the files again where they have changed, and looks at them only every few seconds.
-    pub(super) fn refresh(&self, now: Instant) -> Change {
-        let elapsed = milliseconds(now.saturating_duration_since(self.began));
-        let due = self.due.load(Ordering::Relaxed);
-        let next = elapsed.saturating_add(milliseconds(LOOK_EVERY));
-        let turn = elapsed >= due && self.due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        if turn { self.read_what_changed() } else { Change::None }
-    }
-
-    fn read_what_changed(&self) -> Change {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = Seen::of(&self.files);
-        if *seen == found {
-            return Change::None;
-        }
-        let system = System::read(&self.configured, &self.files);
-        let change = if system.asks_like(&self.current.load()) { Change::None } else { Change::OtherServers };
-        self.current.store(Arc::new(system));
-        *seen = found;
-        change
-    }
-}
-
-/// What the files look like from outside. An editor that replaces a file changes its inode, even within one tick of the clock.
-#[derive(Debug, PartialEq, Eq)]
-struct Seen {
-    resolv_conf: Option<Trace>,
-    hosts: Option<Trace>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-struct Trace {
-    modified: (i64, i64),
-    length: u64,
-    inode: u64,
-}
-
-impl Seen {
-    fn of(files: &Files) -> Self {
-        Self { resolv_conf: Trace::of(&files.resolv_conf), hosts: Trace::of(&files.hosts) }
-    }
-}
-
-impl Trace {
-    fn of(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
-        let modified = (metadata.mtime(), metadata.mtime_nsec());
-        Some(Self { modified, length: metadata.len(), inode: metadata.ino() })
-    }
-}
-
 /// hosts(5): an address and its names on each line; a name on several lines has all of their addresses.
-fn hosts(text: &str) -> HashMap<Box<str>, Arc<Addresses>> {
+fn read_hosts(text: &str) -> HashMap<Box<str>, Arc<Addresses>> {
     let mut found: HashMap<Box<str>, Vec<IpAddr>> = HashMap::new();
     for line in text.lines() {
         let line = line.split('#').next().unwrap_or_default();
@@ -260,13 +152,104 @@ fn absolute(name: &str) -> Option<Name> {
     Some(name)
 }
 
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-const LOOK_EVERY: Duration = Duration::from_secs(3);
 const DNS_PORT: u16 = 53;
 
-/// glibc's MAXNS and RES_MAXNDOTS.
+/// glibc's `MAXNS` and `RES_MAXNDOTS`.
 const MOST_SERVERS: usize = 3;
 const MOST_NDOTS: usize = 15;
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::System;
+
+    #[test]
+    fn names_are_searched_as_glibc_searches_them() {
+        let rows = [
+            ("search a.example b.example", "app", "app.a.example. app.b.example. app."),
+            (
+                "search a.example b.example",
+                "app.internal",
+                "app.internal. app.internal.a.example. app.internal.b.example.",
+            ),
+            ("search a.example\noptions ndots:2", "app.internal", "app.internal.a.example. app.internal."),
+            ("search a.example\noptions ndots:2", "app.internal.", "app.internal."),
+            ("domain a.example", "app", "app.a.example. app."),
+            ("search a.example\nsearch b.example", "app", "app.b.example. app."),
+            ("search .", "app", "app."),
+        ];
+        for (resolv_conf, name, candidates) in rows {
+            let texts = (resolv_conf, "");
+            let found = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes()).candidates(name);
+            let names: Vec<String> = found.names.iter().map(ToString::to_string).collect();
+            let as_written_first =
+                names.first().is_some_and(|first| first.trim_end_matches('.') == name.trim_end_matches('.'));
+            assert_eq!(
+                (names.join(" ").as_str(), found.as_written_first),
+                (candidates, as_written_first),
+                "{name} with {resolv_conf}"
+            );
+        }
+    }
+
+    #[test]
+    fn configured_servers_are_asked_for_names_as_they_are_written() {
+        let server: SocketAddr = ([10, 0, 0, 53], 5353).into();
+        let texts = ("nameserver 10.9.9.9\nsearch a.example", "");
+        let system = System::read(&[server], texts.0.as_bytes(), texts.1.as_bytes());
+        let names: Vec<String> = system.candidates("app").names.iter().map(ToString::to_string).collect();
+        assert_eq!((system.servers, names), (vec![server], vec!["app.".to_owned()]));
+    }
+
+    #[test]
+    fn a_name_that_fits_into_no_message_has_no_candidates() {
+        let texts = ("", "");
+        let system = System::read(&[([10, 0, 0, 53], 53).into()], texts.0.as_bytes(), texts.1.as_bytes());
+        for name in [format!("{}.example", "a".repeat(64)), "a.".repeat(128), "app..example".to_owned()] {
+            assert!(system.candidates(&name).names.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_first_three_servers_are_asked_and_this_host_where_there_is_none() {
+        let rows = [
+            ("nameserver 10.0.0.1\nnameserver fd00::53", "10.0.0.1:53 [fd00::53]:53"),
+            ("nameserver fe80::1%2\nnameserver fe80::1%no-such-interface", "[fe80::1%2]:53"),
+            (
+                "nameserver 10.0.0.1\nnameserver 10.0.0.2\nnameserver 10.0.0.3\nnameserver 10.0.0.4",
+                "10.0.0.1:53 10.0.0.2:53 10.0.0.3:53",
+            ),
+            ("nonsense\nnameserver here\n", "127.0.0.1:53"),
+        ];
+        for (resolv_conf, servers) in rows {
+            let texts = (resolv_conf, "");
+            let found = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes()).servers;
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), servers, "{resolv_conf}");
+        }
+    }
+
+    #[test]
+    fn the_hosts_file_localhost_and_literals_need_no_server() {
+        let hosts = "10.0.0.1 app App.Example. # the application\nfd00::1\tapp\nnonsense app\n10.0.0.2 app\n";
+        let texts = ("", hosts);
+        let system = System::read(&[], texts.0.as_bytes(), texts.1.as_bytes());
+        let rows = [
+            ("app", "fd00::1 10.0.0.1 10.0.0.2"),
+            ("app.example", "10.0.0.1"),
+            ("app.example.", "10.0.0.1"),
+            ("localhost", "::1 127.0.0.1"),
+            ("db.localhost.", "::1 127.0.0.1"),
+            ("10.0.0.9", "10.0.0.9"),
+            ("fd00::9", "fd00::9"),
+            ("notlocalhost", ""),
+            ("application", ""),
+        ];
+        for (name, list) in rows {
+            let found = system.without_asking(name).map_or_else(Vec::new, |addresses| addresses.list.clone());
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            assert_eq!(found.join(" "), list, "{name}");
+        }
+    }
+}

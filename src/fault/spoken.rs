@@ -1,7 +1,7 @@
 //! Owns the recogniser of first bytes: which protocol speaks behind a port, read from what it sent.
 //!
-//! It looks at bytes only. An empty answer is not a protocol (redis and memcached hang up on HTTP without a word), so it is
-//! no variant here.
+//! It looks at bytes only. An empty answer is not a protocol (redis and memcached hang up on HTTP without a word), so
+//! it is no variant here.
 
 /// The protocol that the first bytes of an answer belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

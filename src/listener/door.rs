@@ -152,8 +152,12 @@ impl Door {
         if self.watch.phase.get() != Phase::Serving || self.watch.owed.get() {
             return;
         }
-        let stream = &mut self.stream;
-        self.watch.interim.poll_send(cx, |cx, bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+        self.send_interim(cx);
+    }
+
+    fn send_interim(&mut self, cx: &mut Context<'_>) {
+        let Self { stream, watch } = self;
+        watch.interim.poll_send(cx, |cx, bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
     }
 }
 
@@ -179,8 +183,7 @@ impl AsyncWrite for Door {
         }
         if self.watch.interim.is_cut() {
             // An interim response is out by half: nothing may come between its halves.
-            let stream = &mut self.stream;
-            self.watch.interim.poll_send(cx, |cx, bytes| Pin::new(&mut *stream).poll_write(cx, bytes));
+            self.send_interim(cx);
             if self.watch.interim.is_cut() {
                 return Poll::Pending;
             }

@@ -6,45 +6,19 @@ use std::net::IpAddr;
 use std::time::SystemTime;
 
 use http::HeaderMap;
-use http::HeaderName;
 use http::HeaderValue;
 use http::request::Parts;
 use subtle::ConstantTimeEq;
 
-use super::admission::host;
+use super::arrival::Arrival;
+use super::arrival::Scheme;
 use super::fields::Field;
 use super::fields::Fields;
-use super::fields::X_FORWARDED_HOST;
-use super::fields::X_FORWARDED_PROTO;
 use super::fields::X_WHY502_TOKEN;
-use super::forwarded;
-use super::forwarded::Hop;
 use super::request_id::RequestId;
+use super::vouched::Vouched;
 use crate::config::Forwarding;
-use crate::config::ForwardingHeaders;
-use crate::config::Networks;
 use crate::config::Operators;
-use crate::fault::failure::Peer;
-
-/// What is known of a client's connection, for all of its requests.
-#[derive(Debug, Clone)]
-pub struct Arrival {
-    /// The far end.
-    pub peer: Peer,
-    /// What it speaks.
-    pub scheme: Scheme,
-    /// The far end as a member of `X-Forwarded-For`.
-    pub told: HeaderValue,
-}
-
-/// How a client reaches a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scheme {
-    /// Without TLS.
-    Http,
-    /// With TLS.
-    Https,
-}
 
 /// Who asks.
 #[derive(Debug, Clone)]
@@ -81,40 +55,6 @@ pub enum Role {
     Operator,
 }
 
-impl Arrival {
-    /// A connection from this peer.
-    #[must_use]
-    pub fn new(peer: Peer, scheme: Scheme) -> Self {
-        let told = address_of(&peer).and_then(|address| HeaderValue::try_from(address.to_string()).ok());
-        Self { peer, scheme, told: told.unwrap_or(HeaderValue::from_static("unknown")) }
-    }
-
-    /// The peer's address; none where it came by a unix socket.
-    #[must_use]
-    pub fn address(&self) -> Option<IpAddr> {
-        address_of(&self.peer)
-    }
-
-    fn is_in(&self, networks: &Networks) -> bool {
-        self.address().map_or(networks.unix, |address| networks.contain(address))
-    }
-}
-
-impl Scheme {
-    /// `http` or `https`.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    fn of(word: &str) -> Option<Self> {
-        [Self::Http, Self::Https].into_iter().find(|scheme| scheme.word().eq_ignore_ascii_case(word))
-    }
-}
-
 impl Client {
     /// Finds out who asks.
     #[must_use]
@@ -138,79 +78,20 @@ impl Client {
                 request_id: RequestId::new(now),
             };
         }
-        let origin = Origin::told(headers, fields, forwarding);
+        let vouched = Vouched::by(headers, fields, forwarding);
         let is_known = if was_relayed(fields) {
-            origin.certain && origin.hop.address.is_some_and(|address| operators.networks.contain(address))
+            vouched.certain && vouched.hop.address.is_some_and(|address| operators.networks.contain(address))
         } else {
             arrival.is_in(&operators.networks)
         };
         Self {
-            address: origin.hop.address.or_else(|| arrival.address()),
+            address: vouched.hop.address.or_else(|| arrival.address()),
             standing: Standing::TrustedProxy,
             role: role(is_known || has_token(headers, fields, operators)),
-            scheme: origin.scheme(headers, fields).unwrap_or(arrival.scheme),
-            host: origin.host(headers, fields),
+            scheme: vouched.scheme(headers, fields).unwrap_or(arrival.scheme),
+            host: vouched.host(headers, fields),
             request_id: RequestId::given(headers).unwrap_or_else(|| RequestId::new(now)),
         }
-    }
-}
-
-/// The client as trusted proxies tell of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Origin<'a> {
-    /// The farthest hop that a trusted proxy vouches for.
-    hop: Hop<'a>,
-    /// Whether that hop is the client itself and not merely where the trace was lost.
-    certain: bool,
-}
-
-impl<'a> Origin<'a> {
-    /// Walks the fields that are there. A trusted proxy may write one of them and pass the other on as a stranger sent it, so
-    /// where both are there and differ, the one that this proxy writes itself is taken, and nothing is certain.
-    fn told(headers: &'a HeaderMap, fields: Fields, forwarding: &Forwarding) -> Self {
-        let trusted = &forwarding.trusted_proxies;
-        let listed = fields.has(Field::XForwardedFor).then(|| Self::walk(forwarded::addresses(headers), trusted));
-        let element = fields.has(Field::Forwarded).then(|| Self::walk(forwarded::elements(headers), trusted));
-        match (listed, element) {
-            (None, None) => Self { hop: Hop::default(), certain: false },
-            (Some(only), None) | (None, Some(only)) => only,
-            (Some(listed), Some(element)) => {
-                let taken = if forwarding.headers == ForwardingHeaders::Forwarded { element } else { listed };
-                Self { certain: taken.certain && listed.hop.address == element.hop.address, ..taken }
-            }
-        }
-    }
-
-    /// `X-Forwarded-Proto` as the nearest proxy has it, or what the client's own element says.
-    fn scheme(&self, headers: &HeaderMap, fields: Fields) -> Option<Scheme> {
-        let nearest = fields.has(Field::XForwardedProto).then(|| last_member(headers, &X_FORWARDED_PROTO)).flatten();
-        nearest.and_then(Scheme::of).or_else(|| self.hop.proto.and_then(Scheme::of))
-    }
-
-    /// `X-Forwarded-Host` as the nearest proxy has it, or what the client's own element says.
-    fn host(&self, headers: &HeaderMap, fields: Fields) -> Option<HeaderValue> {
-        let nearest = fields.has(Field::XForwardedHost).then(|| last_member(headers, &X_FORWARDED_HOST)).flatten();
-        nearest.and_then(valid_host).or_else(|| self.hop.host.and_then(valid_host))
-    }
-
-    /// From the nearest hop outwards: each trusted proxy vouches for the one before it. What cannot be read ends the trace.
-    fn walk(hops: impl Iterator<Item = Hop<'a>>, trusted: &Networks) -> Self {
-        let mut farthest = Hop::default();
-        for hop in hops {
-            let Some(address) = hop.address else { return Self { hop: farthest, certain: false } };
-            farthest = hop;
-            if !trusted.contain(address) {
-                break;
-            }
-        }
-        Self { hop: farthest, certain: farthest.address.is_some() }
-    }
-}
-
-fn address_of(peer: &Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Tcp(address) => Some(address.ip().to_canonical()),
-        Peer::Unix(_) => None,
     }
 }
 
@@ -230,12 +111,207 @@ fn has_token(headers: &HeaderMap, fields: Fields, operators: &Operators) -> bool
         && headers.get_all(X_WHY502_TOKEN).iter().any(|value| value.as_bytes().ct_eq(token.0.as_bytes()).into())
 }
 
-fn last_member<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let line = headers.get_all(name).iter().next_back()?;
-    line.to_str().ok()?.rsplit(',').next().map(str::trim)
-}
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::UNIX_EPOCH;
 
-fn valid_host(text: &str) -> Option<HeaderValue> {
-    let valid = !text.is_empty() && host::is_valid(text.as_bytes());
-    valid.then(|| HeaderValue::from_str(text).ok()).flatten()
+    use super::Client;
+    use super::Role;
+    use super::Standing;
+    use crate::config::Forwarding;
+    use crate::config::ForwardingHeaders;
+    use crate::config::Networks;
+    use crate::config::Operators;
+    use crate::config::Token;
+    use crate::fault::failure::Peer;
+    use crate::proxy::arrival::Arrival;
+    use crate::proxy::arrival::Scheme;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+
+    const PROXY: &str = "10.0.0.1";
+    const STRANGER: &str = "192.0.2.9";
+    const OPERATOR: &str = "172.16.0.5";
+
+    fn networks(words: &[&str]) -> Networks {
+        let unix = words.contains(&"unix");
+        Networks { networks: words.iter().filter_map(|word| word.parse().ok()).collect(), unix }
+    }
+
+    fn peer(address: &str) -> Peer {
+        address
+            .parse::<std::net::IpAddr>()
+            .map_or_else(|_| Peer::Unix(Arc::from(address)), |ip| Peer::Tcp((ip, 4711).into()))
+    }
+
+    /// Trusted: 10/8, `2001:db8::/32` and unix peers. Operators: 172.16/12 and 10.0.0.0/24, where a proxy lives too.
+    fn identify(from: &str, fields: &str, headers: ForwardingHeaders) -> Client {
+        let parts = heads::request(&format!("GET / HTTP/1.1\n{fields}"));
+        let forwarding = Forwarding { trusted_proxies: networks(&["10.0.0.0/8", "2001:db8::/32", "unix"]), headers };
+        let operators = Operators {
+            networks: networks(&["172.16.0.0/12", "10.0.0.0/24"]),
+            token: Some(Token(Arc::from("open sesame"))),
+        };
+        let arrival = Arrival::new(peer(from), Scheme::Http);
+        Client::identify(&parts, Fields::of(&parts.headers), &arrival, &forwarding, &operators, UNIX_EPOCH)
+    }
+
+    fn check(rows: &[(&str, &str, &str, Role)]) {
+        for (from, fields, address, role) in rows {
+            let client = identify(from, fields, ForwardingHeaders::XForwarded);
+            let found = client.address.map_or_else(|| "-".to_owned(), |address| address.to_string());
+            assert_eq!((&*found, client.role), (*address, *role), "{from} {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_stranger_is_who_it_is_whatever_it_says() {
+        check(&[
+            (STRANGER, "", STRANGER, Role::Visitor),
+            ("::ffff:192.0.2.9", "", STRANGER, Role::Visitor),
+            (STRANGER, "X-Forwarded-For: 172.16.0.5", STRANGER, Role::Visitor),
+            (STRANGER, "Forwarded: for=172.16.0.5", STRANGER, Role::Visitor),
+        ]);
+        let client = identify(
+            STRANGER,
+            "X-Forwarded-Proto: https\nX-Forwarded-Host: evil\nX-Request-Id: mine",
+            ForwardingHeaders::Both,
+        );
+        assert_eq!((client.standing, client.scheme, client.host), (Standing::Stranger, Scheme::Http, None));
+        assert_eq!(client.request_id.as_str().len(), 26);
+    }
+
+    #[test]
+    fn an_operator_by_address_has_come_by_no_stranger() {
+        check(&[
+            (OPERATOR, "", OPERATOR, Role::Operator),
+            ("::ffff:172.16.0.5", "", OPERATOR, Role::Operator),
+            (OPERATOR, "X-Forwarded-For: 1.1.1.1", OPERATOR, Role::Visitor),
+            (OPERATOR, "X-Forwarded-For:", OPERATOR, Role::Visitor),
+            (OPERATOR, "Forwarded: for=1.1.1.1", OPERATOR, Role::Visitor),
+            (OPERATOR, "Via: 1.1 other", OPERATOR, Role::Visitor),
+        ]);
+    }
+
+    #[test]
+    fn a_trusted_proxy_speaks_for_the_one_before_it() {
+        check(&[
+            (PROXY, "X-Forwarded-For: 192.0.2.9", STRANGER, Role::Visitor),
+            (PROXY, "X-Forwarded-For: 172.16.0.5\nVia: 1.1 edge", OPERATOR, Role::Operator),
+            (PROXY, "X-Forwarded-For: 172.16.0.5, 192.0.2.9", STRANGER, Role::Visitor),
+            (PROXY, "X-Forwarded-For: 6.6.6.6, 172.16.0.5, 10.9.9.9", OPERATOR, Role::Operator),
+            (PROXY, "X-Forwarded-For: 172.16.0.5\nX-Forwarded-For: 10.0.0.7, 10.0.0.8", OPERATOR, Role::Operator),
+            (PROXY, "Forwarded: for=6.6.6.6, for=172.16.0.5, for=\"[2001:db8::1]:80\"", OPERATOR, Role::Operator),
+            ("2001:db8::7", "X-Forwarded-For: 2001:db9::1", "2001:db9::1", Role::Visitor),
+            ("/run/a.sock", "X-Forwarded-For: 172.16.0.5", OPERATOR, Role::Operator),
+            ("/run/a.sock", "", "-", Role::Visitor),
+        ]);
+    }
+
+    #[test]
+    fn a_client_inside_the_trusted_networks_is_found_at_the_far_end() {
+        check(&[
+            (PROXY, "X-Forwarded-For: 10.0.0.9", "10.0.0.9", Role::Operator),
+            (PROXY, "X-Forwarded-For: 10.9.9.9, 10.0.0.9", "10.9.9.9", Role::Visitor),
+            (PROXY, "", PROXY, Role::Operator),
+        ]);
+    }
+
+    #[test]
+    fn a_trace_that_is_lost_makes_nobody_an_operator() {
+        check(&[
+            (PROXY, "X-Forwarded-For: unknown", PROXY, Role::Visitor),
+            (PROXY, "X-Forwarded-For:", PROXY, Role::Visitor),
+            (PROXY, "Via: 1.1 edge", PROXY, Role::Visitor),
+            (PROXY, "X-Forwarded-For: 172.16.0.5, garbage, 10.0.0.9", "10.0.0.9", Role::Visitor),
+            (PROXY, "Forwarded: for=_hidden, for=10.0.0.9", "10.0.0.9", Role::Visitor),
+            (PROXY, "Forwarded: for=172.16.0.5;for=6.6.6.6", PROXY, Role::Visitor),
+        ]);
+    }
+
+    #[test]
+    fn two_fields_that_differ_make_nobody_an_operator() {
+        let fields = "X-Forwarded-For: 172.16.0.5\nForwarded: for=192.0.2.9";
+        for (headers, address) in [
+            (ForwardingHeaders::XForwarded, OPERATOR),
+            (ForwardingHeaders::Both, OPERATOR),
+            (ForwardingHeaders::Forwarded, STRANGER),
+        ] {
+            let client = identify(PROXY, fields, headers);
+            assert_eq!((client.address, client.role), (Some(address.parse().unwrap()), Role::Visitor), "{headers:?}");
+        }
+        check(&[(PROXY, "X-Forwarded-For: 172.16.0.5\nForwarded: for=172.16.0.5", OPERATOR, Role::Operator)]);
+    }
+
+    #[test]
+    fn the_token_makes_an_operator_of_anybody_who_has_it() {
+        check(&[
+            (STRANGER, "X-Why502-Token: open sesame", STRANGER, Role::Operator),
+            (STRANGER, "X-Why502-Token: open sesame\nX-Forwarded-For: 1.1.1.1", STRANGER, Role::Operator),
+            (PROXY, "X-Why502-Token: open sesame\nX-Forwarded-For: 192.0.2.9", STRANGER, Role::Operator),
+            (STRANGER, "X-Why502-Token: Open sesame", STRANGER, Role::Visitor),
+            (STRANGER, "X-Why502-Token: open sesam", STRANGER, Role::Visitor),
+            (STRANGER, "X-Why502-Token:", STRANGER, Role::Visitor),
+        ]);
+    }
+
+    #[test]
+    fn an_empty_token_opens_nothing() {
+        let parts = heads::request("GET / HTTP/1.1\nX-Why502-Token:");
+        let forwarding = Forwarding { trusted_proxies: networks(&[]), headers: ForwardingHeaders::None };
+        let operators = Operators { networks: networks(&[]), token: Some(Token(Arc::from(""))) };
+        let arrival = Arrival::new(peer(STRANGER), Scheme::Https);
+        let client =
+            Client::identify(&parts, Fields::of(&parts.headers), &arrival, &forwarding, &operators, UNIX_EPOCH);
+        assert_eq!((client.role, client.scheme), (Role::Visitor, Scheme::Https));
+    }
+
+    #[test]
+    fn unix_peers_are_operators_where_they_are_listed() {
+        let parts = heads::request("GET / HTTP/1.1");
+        let forwarding = Forwarding { trusted_proxies: networks(&[]), headers: ForwardingHeaders::None };
+        let operators = Operators { networks: networks(&["unix"]), token: None };
+        let role = |from| {
+            let arrival = Arrival::new(peer(from), Scheme::Http);
+            Client::identify(&parts, Fields::of(&parts.headers), &arrival, &forwarding, &operators, UNIX_EPOCH).role
+        };
+        assert_eq!((role("/run/a.sock"), role(STRANGER)), (Role::Operator, Role::Visitor));
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_scheme_host_and_id() {
+        for (fields, scheme, host, id) in [
+            (
+                "X-Forwarded-Proto: HTTPS\nX-Forwarded-Host: a:8443\nX-Request-Id: abc",
+                Scheme::Https,
+                Some("a:8443"),
+                "abc",
+            ),
+            ("X-Forwarded-Proto: http, https\nX-Forwarded-Host: evil, b", Scheme::Https, Some("b"), ""),
+            ("X-Forwarded-Proto: gopher\nX-Forwarded-Host: a b\nX-Request-Id: <a>", Scheme::Http, None, ""),
+            (
+                "Forwarded: for=1.1.1.1;proto=https;host=\"a:80\", for=10.0.0.7;proto=http",
+                Scheme::Https,
+                Some("a:80"),
+                "",
+            ),
+            ("X-Forwarded-For: 1.1.1.1", Scheme::Http, None, ""),
+        ] {
+            let client = identify(PROXY, fields, ForwardingHeaders::XForwarded);
+            let told = client.host.as_ref().map(|host| host.to_str().unwrap());
+            assert_eq!((client.scheme, told), (scheme, host), "{fields:?}");
+            let own = client.request_id.as_str().len() == 26;
+            assert!(own == id.is_empty() && (own || client.request_id.as_str() == id), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_farther_end_is_told_by_its_address_or_not_at_all() {
+        let told = |from| Arrival::new(peer(from), Scheme::Http).told.to_str().unwrap().to_owned();
+        assert_eq!(
+            [told("::ffff:10.0.0.1"), told("2001:db8::1"), told("/run/a.sock")],
+            [PROXY, "2001:db8::1", "unknown"]
+        );
+    }
 }

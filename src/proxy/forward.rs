@@ -1,9 +1,7 @@
 //! Owns the head of a request as the origin gets it.
 //!
 //! It is the client's head, changed in place: what belonged to the client's connection goes, what this proxy has to say comes
-//! in. Only `Expect` and `Trailer` need the body's framing to be known; everything else is a field for itself.
-
-use std::net::IpAddr;
+//! in, and everything else stays as it came. What the origin is told of the client is left to `introduce`.
 
 use http::HeaderMap;
 use http::HeaderName;
@@ -15,24 +13,19 @@ use http::request::Parts;
 
 use super::admission::Admitted;
 use super::admission::Content;
-use super::client::Arrival;
+use super::arrival::Arrival;
 use super::client::Client;
-use super::client::Standing;
 use super::fields::Field;
 use super::fields::Fields;
-use super::fields::TRACEPARENT;
-use super::fields::TRACESTATE;
-use super::fields::X_FORWARDED;
-use super::fields::X_FORWARDED_FOR;
-use super::fields::X_FORWARDED_HOST;
-use super::fields::X_FORWARDED_PROTO;
 use super::fields::X_REQUEST_ID;
-use super::forwarded;
 use super::hop;
 use super::hop::Named;
+use super::introduce;
+use super::trace;
 use super::via::Pseudonym;
 use crate::config::ForwardingHeaders;
 use crate::config::HostHeader;
+use crate::config::ServerUrl;
 use crate::config::Upstream;
 use crate::fault::Fault;
 
@@ -55,7 +48,7 @@ enum Host {
 
 /// A head that is ready to be sent.
 #[derive(Debug)]
-pub struct Forwarded {
+pub struct Outbound {
     /// The head: origin-form, HTTP/1.1.
     pub parts: Parts,
     /// What the client's `Connection` named, for the trailers.
@@ -69,13 +62,25 @@ impl Onward {
     /// picks a server writes that server's own (`ServerUrl::authority`).
     #[must_use]
     pub fn new(upstream: &Upstream, headers: ForwardingHeaders, pseudonym: &Pseudonym) -> Self {
-        let authority = upstream.servers.first().map_or(EMPTY, |server| value(&server.authority()));
-        let host = match &upstream.host_header {
-            HostHeader::Client => Host::Client(authority),
-            HostHeader::Upstream => Host::Fixed(authority),
+        let authority = upstream.servers.first().map(ServerUrl::authority).unwrap_or_default();
+        Self::to(&upstream.host_header, &authority, headers, pseudonym)
+    }
+
+    fn to(host_header: &HostHeader, authority: &str, headers: ForwardingHeaders, pseudonym: &Pseudonym) -> Self {
+        let host = match host_header {
+            HostHeader::Client => Host::Client(value(authority)),
+            HostHeader::Upstream => Host::Fixed(value(authority)),
             HostHeader::Literal(name) => Host::Fixed(value(name)),
         };
         Self { host, headers, pseudonym: pseudonym.clone() }
+    }
+
+    fn host(&self, admitted: &Admitted) -> HeaderValue {
+        match &self.host {
+            Host::Client(authority) if admitted.host.is_empty() => authority.clone(),
+            Host::Client(_) => admitted.host.clone(),
+            Host::Fixed(host) => host.clone(),
+        }
     }
 }
 
@@ -91,37 +96,31 @@ pub fn request(
     arrival: &Arrival,
     client: &Client,
     how: &Onward,
-) -> Result<Forwarded, Fault> {
+) -> Result<Outbound, Fault> {
     if how.pseudonym.has_signed(&parts.headers, fields) {
         return Err(Fault::ProxyLoop);
     }
     let headers = &mut parts.headers;
     let takes_trailers = takes_trailers(headers, fields);
     let named = hop::strip(headers, fields);
-    connect(headers, admitted, takes_trailers);
+    if let Some(upgrade) = &admitted.upgrade {
+        ask(headers, header::UPGRADE, upgrade.value());
+    } else if takes_trailers {
+        ask(headers, header::TE, HeaderValue::from_static("trailers"));
+    }
     frame(headers, fields, admitted);
     how.pseudonym.sign(headers, parts.version);
     headers.insert(header::HOST, how.host(admitted));
     if let Some(left) = admitted.forwards_left {
         headers.insert(header::MAX_FORWARDS, HeaderValue::from(left));
     }
-    introduce(headers, fields, admitted, arrival, client, how.headers);
-    trace(headers, fields);
+    introduce::introduce(headers, fields, admitted, arrival, client, how.headers);
+    trace::keep_valid(headers, fields);
     headers.insert(X_REQUEST_ID, client.request_id.value());
 
     parts.uri = Uri::from(admitted.target.clone());
     parts.version = Version::HTTP_11;
-    Ok(Forwarded { parts, named })
-}
-
-impl Onward {
-    fn host(&self, admitted: &Admitted) -> HeaderValue {
-        match &self.host {
-            Host::Client(authority) if admitted.host.is_empty() => authority.clone(),
-            Host::Client(_) => admitted.host.clone(),
-            Host::Fixed(host) => host.clone(),
-        }
-    }
+    Ok(Outbound { parts, named })
 }
 
 /// Whether the origin may send trailers: the client has said so, of this connection (RFC 9110, section 10.1.4). A `TE` that
@@ -132,19 +131,14 @@ fn takes_trailers(headers: &HeaderMap, fields: Fields) -> bool {
         && hop::members(headers, &header::TE).any(|coding| coding.eq_ignore_ascii_case("trailers"))
 }
 
-/// What this proxy asks of its own connection to the origin.
-fn connect(headers: &mut HeaderMap, admitted: &Admitted, takes_trailers: bool) {
-    if takes_trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.append(header::CONNECTION, HeaderValue::from_static("te"));
-    }
-    if let Some(upgrade) = &admitted.upgrade {
-        headers.insert(header::UPGRADE, upgrade.value());
-        headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    }
+/// Writes a field that is for this proxy's own connection to the origin, and names it in `Connection`.
+fn ask(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    headers.insert(header::CONNECTION, HeaderValue::from(name.clone()));
+    headers.insert(name, value);
 }
 
-/// The framing of the body, in this proxy's own words. Without them hyper would send a GET that has chunks without its body.
+/// The framing of the body, in this proxy's own words: without them hyper would send a GET that has chunks without its body.
+/// An expectation is kept only where it holds, which it does not in HTTP/1.0 or without a body.
 fn frame(headers: &mut HeaderMap, fields: Fields, admitted: &Admitted) {
     if admitted.content == Content::Chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
@@ -154,136 +148,189 @@ fn frame(headers: &mut HeaderMap, fields: Fields, admitted: &Admitted) {
     }
 }
 
-/// Tells the origin of the client, in the fields that are configured. A stranger's word is replaced, a trusted proxy's gets
-/// ours added; fields of the kind that is not configured are dropped, so that the two kinds cannot contradict each other.
-/// With neither configured, a trusted proxy's own are passed on as they came.
-fn introduce(
-    headers: &mut HeaderMap,
-    fields: Fields,
-    admitted: &Admitted,
-    arrival: &Arrival,
-    client: &Client,
-    chosen: ForwardingHeaders,
-) {
-    if client.standing == Standing::Stranger {
-        forget(headers, fields);
-    }
-    match chosen {
-        ForwardingHeaders::None => {}
-        ForwardingHeaders::XForwarded => {
-            headers.remove(header::FORWARDED);
-            list(headers, admitted, arrival, client);
-        }
-        ForwardingHeaders::Forwarded => {
-            for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO] {
-                headers.remove(name);
-            }
-            describe(headers, admitted, arrival, client);
-        }
-        ForwardingHeaders::Both => {
-            list(headers, admitted, arrival, client);
-            describe(headers, admitted, arrival, client);
-        }
-    }
-}
-
-/// Takes out everything that a stranger says of where the request came from (RFC 7239, section 8.1).
-fn forget(headers: &mut HeaderMap, fields: Fields) {
-    for (field, name) in CLAIMS {
-        if fields.has(field) {
-            headers.remove(name);
-        }
-    }
-    if fields.has(Field::XForwardedOther) {
-        let others: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
-        for name in others {
-            headers.remove(name);
-        }
-    }
-}
-
-/// `X-Forwarded-For` with the peer added, `-Proto` and `-Host` as the client used them.
-fn list(headers: &mut HeaderMap, admitted: &Admitted, arrival: &Arrival, client: &Client) {
-    let chain = match client.standing {
-        Standing::Stranger => arrival.told.clone(),
-        Standing::TrustedProxy => {
-            let before = unlisted(client, arrival).map(|address| address.to_string());
-            chain(headers, &X_FORWARDED_FOR, before.as_deref(), arrival.told.as_bytes())
-        }
-    };
-    headers.insert(X_FORWARDED_FOR, chain);
-    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme.word()));
-    match client.host.as_ref().unwrap_or(&admitted.host) {
-        host if host.is_empty() => headers.remove(X_FORWARDED_HOST),
-        host => headers.insert(X_FORWARDED_HOST, host.clone()),
-    };
-}
-
-/// `Forwarded` with an element for the peer added.
-fn describe(headers: &mut HeaderMap, admitted: &Admitted, arrival: &Arrival, client: &Client) {
-    let own = forwarded::own_element(arrival.address(), admitted.host(), arrival.scheme.word());
-    let host = client.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let before =
-        unlisted(client, arrival).map(|address| forwarded::own_element(Some(address), host, client.scheme.word()));
-    let chain = chain(headers, &header::FORWARDED, before.as_deref(), own.as_bytes());
-    headers.insert(header::FORWARDED, chain);
-}
-
-/// The client, where somebody else than the peer: the chain begins with it if the trusted proxy told of it in another field.
-fn unlisted(client: &Client, arrival: &Arrival) -> Option<IpAddr> {
-    client.address.filter(|address| Some(*address) != arrival.address())
-}
-
-/// The lines of a list as one, with a member added. `before` stands in where there is no line yet.
-fn chain(headers: &HeaderMap, name: &HeaderName, before: Option<&str>, own: &[u8]) -> HeaderValue {
-    let mut lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    if lines.is_empty() {
-        lines.extend(before.map(str::as_bytes));
-    }
-    lines.push(own);
-    HeaderValue::try_from(lines.join(&b", "[..])).unwrap_or(EMPTY)
-}
-
-/// A `traceparent` that is valid goes on unchanged with its `tracestate`; one that is not takes it along, and a `tracestate`
-/// by itself means nothing (W3C Trace Context, section 3.3.1.2).
-fn trace(headers: &mut HeaderMap, fields: Fields) {
-    if !fields.has(Field::Traceparent) && !fields.has(Field::Tracestate) {
-        return;
-    }
-    let mut lines = headers.get_all(TRACEPARENT).iter();
-    let is_valid = matches!((lines.next(), lines.next()), (Some(line), None) if is_traceparent(line.as_bytes()));
-    if !is_valid {
-        headers.remove(TRACEPARENT);
-        headers.remove(TRACESTATE);
-    }
-}
-
-/// `version-traceid-parentid-flags` in lower-case hexadecimal digits, neither id all zeros. A later version may go on after a
-/// further dash.
-fn is_traceparent(value: &[u8]) -> bool {
-    let is_hex = |digits: &[u8]| digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_id = |id: &[u8], length| id.len() == length && is_hex(id) && id.iter().any(|byte| *byte != b'0');
-    let mut parts = value.splitn(5, |byte| *byte == b'-');
-    let (Some(version), Some(trace), Some(parent), Some(flags)) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return false;
-    };
-    let known = version.len() == 2 && is_hex(version) && version != b"ff";
-    let ends = version != b"00" || parts.next().is_none();
-    known && is_id(trace, 32) && is_id(parent, 16) && flags.len() == 2 && is_hex(flags) && ends
-}
-
 fn value(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).unwrap_or(EMPTY)
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
-/// What a client may say of where its request came from.
-const CLAIMS: [(Field, HeaderName); 4] = [
-    (Field::Forwarded, header::FORWARDED),
-    (Field::XForwardedFor, X_FORWARDED_FOR),
-    (Field::XForwardedHost, X_FORWARDED_HOST),
-    (Field::XForwardedProto, X_FORWARDED_PROTO),
-];
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
 
-const EMPTY: HeaderValue = HeaderValue::from_static("");
+    use super::Onward;
+    use super::request;
+    use crate::config::Forwarding;
+    use crate::config::ForwardingHeaders;
+    use crate::config::HostHeader;
+    use crate::config::Networks;
+    use crate::config::Operators;
+    use crate::fault::Fault;
+    use crate::fault::failure::Peer;
+    use crate::proxy::admission::admit;
+    use crate::proxy::arrival::Arrival;
+    use crate::proxy::arrival::Scheme;
+    use crate::proxy::client::Client;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+    use crate::proxy::via::Pseudonym;
+
+    fn onward(host_header: &HostHeader) -> Onward {
+        Onward::to(host_header, "app.internal:3000", ForwardingHeaders::None, &Pseudonym::of("a1"))
+    }
+
+    fn forwarded(head: &str, how: &Onward) -> Result<super::Outbound, Fault> {
+        let parts = heads::request(head);
+        let fields = Fields::of(&parts.headers);
+        let admitted = admit(&parts, fields, &heads::LIMITS).unwrap();
+        let arrival = Arrival::new(Peer::Tcp(([192, 0, 2, 9], 4711).into()), Scheme::Http);
+        let forwarding = Forwarding { trusted_proxies: Networks::default(), headers: ForwardingHeaders::None };
+        let client = Client::identify(&parts, fields, &arrival, &forwarding, &Operators::default(), UNIX_EPOCH);
+        request(parts, fields, &admitted, &arrival, &client, how)
+    }
+
+    /// The fields as the origin gets them, without those that every request gets: Host, Via and X-Request-Id.
+    fn sent(head: &str) -> Vec<String> {
+        let mut parts = forwarded(head, &onward(&HostHeader::Client)).unwrap().parts;
+        for always in ["host", "via", "x-request-id"] {
+            assert_eq!(parts.headers.get_all(always).iter().count(), 1, "{always} of {head:?}");
+            parts.headers.remove(always);
+        }
+        heads::lines(&parts.headers)
+    }
+
+    fn check(rows: &[(&str, &[&str])]) {
+        for (fields, expected) in rows {
+            assert_eq!(sent(&format!("POST / HTTP/1.1\nHost: a\n{fields}")), *expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_target_goes_on_byte_for_byte_in_origin_form() {
+        for (line, expected) in [
+            ("GET /a%2Fb/./c//d;v=1/%7Euser?x=%00&z=%zz&{} HTTP/1.1", "/a%2Fb/./c//d;v=1/%7Euser?x=%00&z=%zz&{}"),
+            ("GET //evil.example/a HTTP/1.1", "//evil.example/a"),
+            ("GET http://b/x?y HTTP/1.1", "/x?y"),
+            ("GET http://b HTTP/1.1", "/"),
+            ("GET http://b?y HTTP/1.1", "/?y"),
+            ("OPTIONS * HTTP/1.1", "*"),
+        ] {
+            let parts = forwarded(&format!("{line}\nHost: a"), &onward(&HostHeader::Client)).unwrap().parts;
+            assert_eq!(parts.uri.to_string(), expected, "{line}");
+            assert_eq!((parts.uri.authority(), parts.version), (None, http::Version::HTTP_11), "{line}");
+        }
+    }
+
+    #[test]
+    fn host_is_the_clients_the_upstreams_or_the_configured_one() {
+        let fixed = HostHeader::Literal("shop.example".into());
+        for (head, how, expected) in [
+            ("GET / HTTP/1.1\nHost: a:80", HostHeader::Client, "a:80"),
+            ("GET http://b/ HTTP/1.1\nHost: a", HostHeader::Client, "b"),
+            ("GET / HTTP/1.0", HostHeader::Client, "app.internal:3000"),
+            ("GET / HTTP/1.1\nHost: a", HostHeader::Upstream, "app.internal:3000"),
+            ("GET / HTTP/1.1\nHost: a", fixed, "shop.example"),
+        ] {
+            let parts = forwarded(head, &onward(&how)).unwrap().parts;
+            let hosts: Vec<_> = parts.headers.get_all("host").iter().collect();
+            assert_eq!(hosts, [expected], "{head:?} {how:?}");
+        }
+    }
+
+    #[test]
+    fn via_tells_the_version_that_was_received_and_a_loop_is_refused() {
+        let via = |head| {
+            let forwarded = forwarded(head, &onward(&HostHeader::Client))?;
+            Ok(heads::lines(&forwarded.parts.headers)
+                .into_iter()
+                .filter(|line| line.starts_with("via"))
+                .collect::<Vec<_>>())
+        };
+        assert_eq!(via("GET / HTTP/1.1\nHost: a\nVia: 1.0 fred").unwrap(), ["via: 1.0 fred", "via: 1.1 why502-a1"]);
+        assert_eq!(via("GET / HTTP/1.0").unwrap(), ["via: 1.0 why502-a1"]);
+        assert_eq!(via("GET / HTTP/1.1\nHost: a\nVia: 1.1 why502-b2").unwrap().len(), 2);
+        assert_eq!(via("GET / HTTP/1.1\nHost: a\nVia: 1.0 fred, 1.1 why502-a1"), Err(Fault::ProxyLoop));
+    }
+
+    #[test]
+    fn what_belongs_to_the_clients_connection_stays_here() {
+        check(&[
+            ("Connection: X-Hop, keep-alive\nX-Hop: 1\nX-Keep: 2", &["x-keep: 2"]),
+            ("Keep-Alive: timeout=5\nProxy-Connection: keep-alive\nProxy-Authorization: Basic eA==", &[]),
+            ("X-Why502-Token: secret", &[]),
+            ("Connection: Host, Via, X-Request-Id\nX-D: 2\nX-D: 1", &["x-d: 2", "x-d: 1"]),
+        ]);
+    }
+
+    #[test]
+    fn what_connection_named_is_no_trailer_either() {
+        let head = "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nConnection: X-Hop";
+        let named = forwarded(head, &onward(&HostHeader::Client)).unwrap().named;
+        assert_eq!(heads::lines(&named.trailers(heads::fields("x-hop: 1\nx-end: 2"))), ["x-end: 2"]);
+    }
+
+    #[test]
+    fn framing_is_kept_whatever_connection_says() {
+        check(&[
+            ("Connection: Content-Length\nContent-Length: 3", &["content-length: 3"]),
+            ("Connection: Transfer-Encoding\nTransfer-Encoding: Chunked", &["transfer-encoding: chunked"]),
+            ("Transfer-Encoding: chunked\nTrailer: X-T", &["trailer: X-T", "transfer-encoding: chunked"]),
+            ("Content-Length: 0", &["content-length: 0"]),
+        ]);
+    }
+
+    #[test]
+    fn trailers_are_asked_for_only_where_the_client_takes_them() {
+        check(&[
+            ("Connection: TE\nTE: gzip, Trailers", &["connection: te", "te: trailers"]),
+            ("Connection: TE\nTE: gzip", &[]),
+            ("TE: trailers", &[]),
+        ]);
+    }
+
+    #[test]
+    fn an_upgrade_is_asked_for_anew_and_never_to_h2c() {
+        check(&[
+            ("Connection: Upgrade, X\nUpgrade: tcp\nX: 1", &["connection: upgrade", "upgrade: tcp"]),
+            ("Connection: TE, Upgrade\nUpgrade: tcp\nTE: trailers", &["connection: upgrade", "upgrade: tcp"]),
+            ("Connection: Upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABk", &[]),
+            ("Connection: Upgrade\nUpgrade: h2c\nHTTP2-Settings: AAMAAABk", &[]),
+            ("Upgrade: tcp", &[]),
+        ]);
+        let websocket = "GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Key: k==";
+        assert_eq!(sent(websocket), ["connection: upgrade", "sec-websocket-key: k==", "upgrade: websocket"]);
+    }
+
+    #[test]
+    fn an_expectation_goes_on_where_a_body_follows() {
+        check(&[
+            ("Expect: 100-continue\nContent-Length: 5", &["content-length: 5", "expect: 100-continue"]),
+            ("Expect: 100-continue", &[]),
+        ]);
+        assert_eq!(sent("POST / HTTP/1.0\nExpect: x\nContent-Length: 5"), ["content-length: 5"]);
+    }
+
+    #[test]
+    fn max_forwards_is_one_less() {
+        assert_eq!(sent("OPTIONS / HTTP/1.1\nHost: a\nMax-Forwards: 5"), ["max-forwards: 4"]);
+        assert_eq!(sent("TRACE / HTTP/1.1\nHost: a\nMax-Forwards: x"), ["max-forwards: x"]);
+        check(&[("Max-Forwards: 5", &["max-forwards: 5"])]);
+    }
+
+    #[test]
+    fn a_trace_goes_on_whole_or_not_at_all() {
+        let valid = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        check(&[
+            (&format!("{valid}\ntracestate: a=1\ntracestate: b=2"), &[valid, "tracestate: a=1", "tracestate: b=2"]),
+            (&format!("{valid}\n{valid}\ntracestate: a=1"), &[]),
+            ("traceparent: <script>\ntracestate: a=1", &[]),
+            ("tracestate: a=1", &[]),
+        ]);
+    }
+
+    #[test]
+    fn a_strangers_request_id_is_replaced() {
+        let head = "GET / HTTP/1.1\nHost: a\nX-Request-Id: <script>\nX-Request-Id: b";
+        let parts = forwarded(head, &onward(&HostHeader::Client)).unwrap().parts;
+        let ids: Vec<_> = parts.headers.get_all("x-request-id").iter().map(|id| id.to_str().unwrap().len()).collect();
+        assert_eq!(ids, [26]);
+    }
+}

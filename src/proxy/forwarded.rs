@@ -30,12 +30,18 @@ pub fn addresses(headers: &HeaderMap) -> impl Iterator<Item = Hop<'_>> {
     members.map(|member| Hop { address: std::str::from_utf8(member).ok().and_then(address), ..Hop::default() })
 }
 
-/// The hops of `Forwarded`, nearest first.
+/// The hops of `Forwarded`, nearest first. Read from the right, so that nothing that a stranger has put in front, an open quote
+/// for example, can swallow what a proxy has added behind it.
 pub fn elements(headers: &HeaderMap) -> impl Iterator<Item = Hop<'_>> {
-    headers.get_all(FORWARDED).iter().rev().flat_map(|line| match line.to_str() {
-        Ok(line) if is_readable(line) => split_outside_quotes(line, ',').into_iter().rev().map(element).collect(),
-        _ => vec![Hop::default()],
-    })
+    let elements = headers.get_all(FORWARDED).iter().rev().flat_map(|line| {
+        let mut quoted = false;
+        line.as_bytes().rsplit(move |byte| {
+            quoted ^= *byte == b'"';
+            *byte == b',' && !quoted
+        })
+    });
+    let elements = elements.map(<[u8]>::trim_ascii).filter(|element| !element.is_empty());
+    elements.map(|text| std::str::from_utf8(text).ok().and_then(element).unwrap_or_default())
 }
 
 /// The element that this proxy adds: who connected, the host that was asked for and the protocol that was spoken.
@@ -63,25 +69,20 @@ pub fn node(from: Option<IpAddr>) -> String {
     }
 }
 
-/// A line whose quotes are closed and hide nothing: no escape is needed in an address, a host or a protocol.
-fn is_readable(line: &str) -> bool {
-    !line.contains('\\') && line.matches('"').count().is_multiple_of(2)
-}
-
-fn split_outside_quotes(text: &str, separator: char) -> Vec<&str> {
+/// One element. One that names a parameter twice or holds what is no pair says nothing (RFC 7239, section 4), and no escape is
+/// needed in an address, a host or a protocol.
+fn element(text: &str) -> Option<Hop<'_>> {
+    if text.contains('\\') || !text.matches('"').count().is_multiple_of(2) {
+        return None;
+    }
     let mut quoted = false;
-    let split = text.split(move |c| {
+    let pairs = text.split(move |c| {
         quoted ^= c == '"';
-        c == separator && !quoted
+        c == ';' && !quoted
     });
-    split.map(|part| part.trim_matches([' ', '\t'])).filter(|part| !part.is_empty()).collect()
-}
-
-/// One element. One that names a parameter twice or holds what is no pair says nothing (RFC 7239, section 4).
-fn element(text: &str) -> Hop<'_> {
     let (mut from, mut host, mut proto) = (None, None, None);
-    for pair in split_outside_quotes(text, ';') {
-        let Some((name, value)) = pair.split_once('=') else { return Hop::default() };
+    for pair in pairs.map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=')?;
         let value = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
         let place = match name.to_ascii_lowercase().as_str() {
             "for" => &mut from,
@@ -90,10 +91,10 @@ fn element(text: &str) -> Hop<'_> {
             _ => continue,
         };
         if place.replace(value).is_some() {
-            return Hop::default();
+            return None;
         }
     }
-    Hop { address: from.and_then(address), host, proto }
+    Some(Hop { address: from.and_then(address), host, proto })
 }
 
 /// An address with or without a port and brackets, as proxies write it. An IPv4 address in IPv6 form is an IPv4 address.
@@ -122,13 +123,15 @@ mod tests {
 
     fn for_hops(lines: &[&str]) -> Vec<String> {
         let headers = head(&X_FORWARDED_FOR, lines);
-        addresses(&headers).map(|hop| hop.address.map_or("?".to_owned(), |address| address.to_string())).collect()
+        addresses(&headers)
+            .map(|hop| hop.address.map_or_else(|| "?".to_owned(), |address| address.to_string()))
+            .collect()
     }
 
     fn element_hops(lines: &[&str]) -> Vec<String> {
         let headers = head(&FORWARDED, lines);
         let said = |hop: super::Hop<'_>| {
-            let address = hop.address.map_or("?".to_owned(), |address| address.to_string());
+            let address = hop.address.map_or_else(|| "?".to_owned(), |address| address.to_string());
             format!("{address} {} {}", hop.host.unwrap_or("-"), hop.proto.unwrap_or("-"))
         };
         elements(&headers).map(said).collect()
@@ -164,8 +167,9 @@ mod tests {
             (&["for=1.1.1.1;for=2.2.2.2"], &["? - -"]),
             (&["1.1.1.1"], &["? - -"]),
             (&["for=\"1.1.1.1"], &["? - -"]),
-            (&["for=\"1.1\\.1.1\", for=2.2.2.2"], &["? - -"]),
-            (&["for=1.1.1.1, caf\u{e9}"], &["? - -"]),
+            (&["for=\"1.1\\.1.1\", for=2.2.2.2"], &["2.2.2.2 - -", "? - -"]),
+            (&["for=\"6.6.6.6, for=\"[2001:db8::1]\""], &["2001:db8::1 - -", "? - -"]),
+            (&["caf\u{e9}, for=1.1.1.1"], &["1.1.1.1 - -", "? - -"]),
         ] {
             assert_eq!(element_hops(lines), expected, "{lines:?}");
         }

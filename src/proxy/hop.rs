@@ -19,6 +19,7 @@ use super::fields::TRACEPARENT;
 use super::fields::TRACESTATE;
 use super::fields::X_FORWARDED;
 use super::fields::X_REQUEST_ID;
+use super::fields::X_WHY502_TOKEN;
 
 /// The fields that a `Connection` field named; they are not passed on as trailers either.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,7 +31,7 @@ impl Named {
         if !fields.has(Field::Connection) {
             return Self::default();
         }
-        let options = members(headers, &header::CONNECTION).filter(|option| !KNOWN.contains_ignoring_case(option));
+        let options = members(headers, &header::CONNECTION).filter(|option| !is_known(option));
         let names = options.filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok());
         Self(names.filter(|name| !is_end_to_end(name)).collect())
     }
@@ -82,6 +83,10 @@ pub fn shown(value: &HeaderValue) -> String {
     value.as_bytes().iter().take(MOST_SHOWN).map(printable).collect()
 }
 
+fn is_known(option: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(option))
+}
+
 /// Whether a field is for every recipient, so that naming it in `Connection` has no effect.
 fn is_end_to_end(name: &HeaderName) -> bool {
     END_TO_END.contains(name) || name.as_str().starts_with(X_FORWARDED)
@@ -92,15 +97,7 @@ fn is_no_trailer(name: &HeaderName) -> bool {
 }
 
 /// Options of `Connection` that say something to this proxy and name no field that is not removed anyway.
-const KNOWN: Options = Options(&["keep-alive", "close", "upgrade", "te", "http2-settings"]);
-
-struct Options(&'static [&'static str]);
-
-impl Options {
-    fn contains_ignoring_case(&self, option: &str) -> bool {
-        self.0.iter().any(|known| known.eq_ignore_ascii_case(option))
-    }
-}
+const KNOWN: [&str; 5] = ["keep-alive", "close", "upgrade", "te", "http2-settings"];
 
 /// Removed even when `Connection` does not name them. What they ask for is applied first: `TE`, `Upgrade` and
 /// `Transfer-Encoding` are written again where this proxy asks for the same.
@@ -115,7 +112,7 @@ const HOP_BY_HOP: [(Field, HeaderName); 11] = [
     (Field::Te, header::TE),
     (Field::TransferEncoding, header::TRANSFER_ENCODING),
     (Field::Upgrade, header::UPGRADE),
-    (Field::Token, super::fields::X_WHY502_TOKEN),
+    (Field::Token, X_WHY502_TOKEN),
 ];
 
 /// What `Connection` cannot take away.
@@ -165,3 +162,95 @@ const NO_TRAILER: [HeaderName; 15] = [
 
 /// Bytes of a value that an operator is shown.
 const MOST_SHOWN: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::END_TO_END;
+    use super::HOP_BY_HOP;
+    use super::Named;
+    use super::shown;
+    use super::strip;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+
+    fn stripped(text: &str) -> (Vec<String>, Named) {
+        let mut headers = heads::fields(text);
+        let fields = Fields::of(&headers);
+        let named = strip(&mut headers, fields);
+        (heads::lines(&headers), named)
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_goes_and_the_rest_stays() {
+        for (text, expected) in [
+            ("accept: x", &["accept: x"][..]),
+            ("connection: keep-alive\naccept: x", &["accept: x"]),
+            ("connection: X-Hop, close\nx-hop: 1\nx-hop: 2\nx-keep: 3", &["x-keep: 3"]),
+            ("connection: a\nconnection: ,B ,\na: 1\nb: 2\nc: 3", &["c: 3"]),
+            ("connection: \u{e9}, a\na: 1", &[]),
+            ("connection: not a name\na: 1", &["a: 1"]),
+            ("keep-alive: timeout=5\nproxy-connection: x\nte: gzip\nupgrade: h2c\nhttp2-settings: AA", &[]),
+            ("proxy-authorization: x\nproxy-authenticate: y\nproxy-authentication-info: z", &[]),
+            ("x-why502-token: secret\ntransfer-encoding: chunked", &[]),
+            ("set-cookie: a\nset-cookie: b\nconnection: set-cookie", &["set-cookie: a", "set-cookie: b"]),
+            (
+                "connection: Host, Content-Length, Authorization, Via, X-Forwarded-For, X-Forwarded-Any\nhost: a\n\
+                 content-length: 3\nauthorization: b\nvia: 1.1 c\nx-forwarded-for: d\nx-forwarded-any: e",
+                &[
+                    "authorization: b",
+                    "content-length: 3",
+                    "host: a",
+                    "via: 1.1 c",
+                    "x-forwarded-any: e",
+                    "x-forwarded-for: d",
+                ],
+            ),
+        ] {
+            assert_eq!(stripped(text).0, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_are_rid_of_what_connection_named_and_of_what_is_none() {
+        let (_, named) = stripped("connection: X-Hop\nx-other: 1");
+        let trailers = heads::fields(
+            "x-hop: 1\nx-sum: 2\ncontent-length: 3\ntransfer-encoding: x\nhost: y\nauthorization: z\ntrailer: t\n\
+             x-forwarded-for: 1.1.1.1\ngrpc-status: 0\nx-sum: 4\nconnection: x-sum",
+        );
+        assert_eq!(heads::lines(&named.trailers(trailers)), ["grpc-status: 0", "x-sum: 2", "x-sum: 4"]);
+        assert_eq!(Named::default().trailers(HeaderMap::new()), HeaderMap::new());
+    }
+
+    #[test]
+    fn foreign_values_are_shown_short_and_printable() {
+        let value = |text: &str| heads::fields(&format!("a: {text}")).remove("a").unwrap();
+        assert_eq!(shown(&value("5\u{e9}\t~")), "5??~");
+        assert_eq!(shown(&value(&"x".repeat(500))).len(), 80);
+    }
+
+    /// Random heads against the rule itself: what stays is exactly what is neither named nor known to be for one connection,
+    /// in its order.
+    #[test]
+    fn any_head_keeps_exactly_what_is_end_to_end() {
+        let mut random = fastrand::Rng::with_seed(9110);
+        let names = ["a", "b", "x-c", "te", "keep-alive", "host", "via", "upgrade", "cookie", "x-forwarded-for", "d-e"];
+        for _ in 0..5_000 {
+            let mut pick = || names[random.usize(..names.len())];
+            let options: Vec<&str> = (0..3).map(|_| pick()).collect();
+            let lines: Vec<(&str, usize)> = (0..8).map(|number| (pick(), number)).collect();
+            let mut text =
+                format!("connection: {}, {}\nconnection: {}\n", options[0], options[1].to_uppercase(), options[2]);
+            text.extend(lines.iter().map(|(name, number)| format!("{name}: {number}\n")));
+
+            let hop = |name: &str| HOP_BY_HOP.iter().any(|(_, hop)| hop == name);
+            let kept = |name: &str| END_TO_END.iter().any(|end| end == name) || name.starts_with("x-forwarded-");
+            let mut expected: Vec<_> =
+                lines.iter().filter(|(name, _)| kept(name) || !hop(name) && !options.contains(name)).collect();
+            expected.sort_by_key(|(name, _)| *name);
+            let expected: Vec<_> = expected.iter().map(|(name, number)| format!("{name}: {number}")).collect();
+            assert_eq!(stripped(&text).0, expected, "{text}");
+        }
+    }
+}

@@ -1,11 +1,179 @@
-//! Owns the story of one request.
+//! Owns the story of one request: who asks, where it goes, what comes back.
 
 pub mod admission;
+pub mod arrival;
 pub mod client;
+mod explain;
 pub mod fields;
 pub mod forward;
 pub mod forwarded;
 pub mod hop;
+pub mod introduce;
+pub mod interim;
+mod refuse;
+pub mod relay;
 pub mod request_id;
 pub mod response;
+pub mod state;
+mod story;
+pub mod trace;
+pub mod upgrade;
 pub mod via;
+pub mod vouched;
+
+#[cfg(test)]
+mod heads;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::Request;
+use http::Response;
+use http::Version;
+use hyper::body::Incoming;
+
+use crate::proxy::admission::Admitted;
+use crate::proxy::admission::refusal::Refusal;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::client::Client;
+use crate::proxy::fields::Fields;
+use crate::proxy::interim::Interim;
+use crate::proxy::relay::ClientBody;
+use crate::proxy::state::State;
+use crate::proxy::story::Story;
+use crate::proxy::upgrade::Tunnel;
+use crate::route::Miss;
+use crate::telemetry;
+use crate::upstream::ClientFault;
+use crate::upstream::RequestBody;
+use crate::upstream::Unanswered;
+use crate::upstream::body::Gate;
+
+/// One core's proxy.
+pub struct Proxy {
+    state: RefCell<Rc<State>>,
+    telemetry: telemetry::Core,
+}
+
+/// What a request gets: a response, and behind a 101 the tunnel that the connection becomes.
+#[derive(Debug)]
+pub struct Reply {
+    /// The response.
+    pub response: Response<ClientBody>,
+    /// What the connection becomes when the response has gone out.
+    pub tunnel: Option<Box<Tunnel>>,
+}
+
+impl From<Response<ClientBody>> for Reply {
+    fn from(response: Response<ClientBody>) -> Self {
+        Self { response, tunnel: None }
+    }
+}
+
+impl Proxy {
+    /// A core's proxy, with a core's half of the telemetry.
+    #[must_use]
+    pub fn new(state: State, telemetry: telemetry::Core) -> Rc<Self> {
+        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry })
+    }
+
+    /// What requests see now. One that has begun keeps what it began with.
+    #[must_use]
+    pub fn state(&self) -> Rc<State> {
+        Rc::clone(&self.state.borrow())
+    }
+
+    /// A core's half of the telemetry.
+    #[must_use]
+    pub const fn telemetry(&self) -> &telemetry::Core {
+        &self.telemetry
+    }
+
+    /// Serves one request.
+    pub async fn handle(self: &Rc<Self>, request: Request<Incoming>, arrival: &Arrival, interim: &Arc<Interim>) -> Reply {
+        let state = self.state();
+        let config = &state.shared.config;
+        let (parts, body) = request.into_parts();
+        let fields = Fields::of(&parts.headers);
+        let client = Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, SystemTime::now());
+        let mut story = Story::begin(&parts, &client, arrival);
+
+        let admitted = match admission::admit(&parts, fields, &config.limits) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return self.refuse(refusal, &story),
+        };
+        story.admitted(&admitted);
+        let destination = match state.find(admitted.host(), admitted.path()) {
+            Ok((route, destination)) => {
+                story.route = Some(Arc::clone(route));
+                story.upstream = Some(Arc::clone(&destination.upstream.settings().name));
+                Rc::clone(destination)
+            }
+            Err(Miss::NoHost) => return self.refuse(Refusal::HostNotServed, &story),
+            Err(Miss::NoPath) => return self.refuse(Refusal::NoRoute, &story),
+        };
+        let version = parts.version;
+        let forwarded = match forward::request(parts, fields, &admitted, arrival, &client, &destination.onward) {
+            Ok(forwarded) => forwarded,
+            Err(fault) => return self.explain(&state, &destination, explain::alone(fault), &story),
+        };
+        let named = forwarded.named;
+        let most = most_bytes(config.limits.request_body_bytes);
+        let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
+        let request = prepare(Request::from_parts(forwarded.parts, body), &admitted, version, interim);
+        match destination.upstream.call(request).await {
+            Ok(answered) => self.relay(&state, &destination, answered, &admitted, story),
+            Err(Unanswered::Client(fault)) => self.refuse(of_client(fault), &story),
+            Err(Unanswered::Exhausted(exhausted)) => self.explain(&state, &destination, exhausted, &story),
+        }
+    }
+}
+
+/// Lets interim responses through to a client that can take them, and holds a body back that waits to be asked for.
+fn prepare(
+    mut request: Request<RequestBody>,
+    admitted: &Admitted,
+    version: Version,
+    interim: &Arc<Interim>,
+) -> Request<RequestBody> {
+    if version < Version::HTTP_11 {
+        return request;
+    }
+    let gate = admitted.expects_continue.then(Arc::<Gate>::default);
+    if let Some(gate) = &gate {
+        let (parts, body) = request.into_parts();
+        request = Request::from_parts(parts, body.behind(Arc::clone(gate)));
+    }
+    interim.open();
+    let interim = Arc::clone(interim);
+    hyper::ext::on_informational(&mut request, move |response| {
+        if response.status() == http::StatusCode::CONTINUE {
+            gate.iter().for_each(|gate| gate.open());
+        } else if let Some(head) = response::interim(response.status(), response.headers().clone()) {
+            interim.put(&head);
+        }
+    });
+    request
+}
+
+/// The limit, where 0 is none.
+const fn most_bytes(limit: u64) -> u64 {
+    if limit == 0 { u64::MAX } else { limit }
+}
+
+const fn of_client(fault: ClientFault) -> Refusal {
+    match fault {
+        ClientFault::Malformed => Refusal::BodyBroken,
+        ClientFault::TooLarge => Refusal::BodyTooLarge,
+        ClientFault::TimedOut => Refusal::TooSlow,
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxy").field("telemetry", &self.telemetry).finish_non_exhaustive()
+    }
+}

@@ -10,8 +10,8 @@ use http::Version;
 use http::header;
 use http::response::Parts;
 
-use super::admission;
 use super::admission::Upgrade;
+use super::admission::content;
 use super::fields::Field;
 use super::fields::Fields;
 use super::hop;
@@ -112,7 +112,7 @@ fn frame(parts: &mut Parts, fields: Fields) -> Result<Framing, Malformed> {
     }
     if fields.has(Field::TransferEncoding) {
         let obeyed = parts.status != StatusCode::NOT_MODIFIED;
-        if obeyed && (parts.version == Version::HTTP_10 || !admission::is_chunked_once(&parts.headers)) {
+        if obeyed && (parts.version == Version::HTTP_10 || !content::is_chunked_once(&parts.headers)) {
             let codings = parts.headers.get_all(header::TRANSFER_ENCODING).iter().map(hop::shown);
             return Err(Malformed::TransferCoding(codings.collect::<Vec<_>>().join(", ")));
         }
@@ -129,7 +129,7 @@ fn frame(parts: &mut Parts, fields: Fields) -> Result<Framing, Malformed> {
 fn one_length(headers: &mut HeaderMap) -> Result<(), Malformed> {
     let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
     if let (Some(line), None) = (lines.next(), lines.next())
-        && admission::length(line).is_some()
+        && content::length(line).is_some()
     {
         return Ok(());
     }
@@ -138,7 +138,7 @@ fn one_length(headers: &mut HeaderMap) -> Result<(), Malformed> {
         .get_all(header::CONTENT_LENGTH)
         .iter()
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
-        .map(|member| HeaderValue::from_bytes(member.trim_ascii()).ok().as_ref().and_then(admission::length));
+        .map(|member| HeaderValue::from_bytes(member.trim_ascii()).ok().as_ref().and_then(content::length));
     let first = lengths.next().flatten().ok_or_else(wrong)?;
     if lengths.any(|length| length != Some(first)) {
         return Err(wrong());
@@ -157,4 +157,140 @@ fn clean(parts: &mut Parts, fields: Fields, pseudonym: &Pseudonym) -> Named {
 
 fn first_shown(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     headers.get(name).map(hop::shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::Framing;
+    use super::interim;
+    use super::response;
+    use super::switching;
+    use crate::fault::failure::Malformed;
+    use crate::proxy::admission::Content;
+    use crate::proxy::admission::Upgrade;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+    use crate::proxy::via::Pseudonym;
+
+    fn relayed(head: &str) -> Result<(Vec<String>, Framing), Malformed> {
+        let relayed = response(heads::response(head), &Pseudonym::of("a1"))?;
+        assert_eq!(relayed.parts.version, http::Version::HTTP_11);
+        Ok((heads::lines(&relayed.parts.headers), relayed.framing))
+    }
+
+    fn check(rows: &[(&str, &[&str])]) {
+        for (head, expected) in rows {
+            let expected = expected.iter().map(|line| (*line).to_owned()).collect();
+            assert_eq!(relayed(head), Ok((expected, Framing::Certain)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_sound_head_is_signed_and_otherwise_as_it_came() {
+        check(&[
+            ("HTTP/1.1 200", &["via: 1.1 why502-a1"]),
+            ("HTTP/1.0 599\nserver: x", &["server: x", "via: 1.0 why502-a1"]),
+            (
+                "HTTP/1.1 200\nvia: 1.0 fred\nset-cookie: b\nset-cookie: a",
+                &["set-cookie: b", "set-cookie: a", "via: 1.0 fred", "via: 1.1 why502-a1"],
+            ),
+            (
+                "HTTP/1.1 502\nproxy-status: inner; error=dns_timeout",
+                &["proxy-status: inner; error=dns_timeout", "via: 1.1 why502-a1"],
+            ),
+            (
+                "HTTP/1.1 200\nconnection: x-hop, close\nx-hop: 1\nkeep-alive: timeout=9\nupgrade: h2c\nx-end: 2",
+                &["via: 1.1 why502-a1", "x-end: 2"],
+            ),
+            (
+                "HTTP/1.1 200\nconnection: content-length\ncontent-length: 5",
+                &["content-length: 5", "via: 1.1 why502-a1"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn framing_is_left_without_a_doubt() {
+        check(&[
+            ("HTTP/1.1 200\ncontent-length: 5", &["content-length: 5", "via: 1.1 why502-a1"]),
+            ("HTTP/1.1 200\ncontent-length: 5\ncontent-length: 5", &["content-length: 5", "via: 1.1 why502-a1"]),
+            ("HTTP/1.1 200\ncontent-length: 5, 05 ,5", &["content-length: 5", "via: 1.1 why502-a1"]),
+            ("HTTP/1.1 304\ncontent-length: 99", &["content-length: 99", "via: 1.1 why502-a1"]),
+            ("HTTP/1.1 200\ntransfer-encoding: CHUNKED", &["via: 1.1 why502-a1"]),
+            ("HTTP/1.1 304\ntransfer-encoding: gzip", &["via: 1.1 why502-a1"]),
+            ("HTTP/1.1 204\ncontent-length: 5", &["via: 1.1 why502-a1"]),
+            ("HTTP/1.1 204\ntransfer-encoding: chunked\ncontent-length: x", &["via: 1.1 why502-a1"]),
+        ]);
+        let both = relayed("HTTP/1.1 200\ncontent-length: 3\ntransfer-encoding: chunked");
+        assert_eq!(both, Ok((vec!["via: 1.1 why502-a1".to_owned()], Framing::Doubtful)));
+    }
+
+    #[test]
+    fn a_head_that_hyper_lets_through_is_refused_where_nobody_should_see_it() {
+        let lengths = |shown: &[&str]| Malformed::ContentLength(shown.iter().map(|line| (*line).to_owned()).collect());
+        let coding = |shown: &str| Malformed::TransferCoding(shown.to_owned());
+        for (head, expected) in [
+            ("HTTP/1.1 600", Malformed::Status(600)),
+            ("HTTP/1.1 999", Malformed::Status(999)),
+            ("HTTP/1.1 100", Malformed::Status(100)),
+            ("HTTP/1.1 101\nconnection: upgrade\nupgrade: x", Malformed::Upgrade(Some("x".to_owned()))),
+            ("HTTP/1.1 200\ncontent-length: 5\ncontent-length: 3", lengths(&["5", "3"])),
+            ("HTTP/1.1 200\ncontent-length: 5, 3", lengths(&["5, 3"])),
+            ("HTTP/1.1 200\ncontent-length: +5", lengths(&["+5"])),
+            ("HTTP/1.1 200\ncontent-length: 0x5", lengths(&["0x5"])),
+            ("HTTP/1.1 200\ncontent-length:", lengths(&[""])),
+            ("HTTP/1.1 200\ncontent-length: 5,", lengths(&["5,"])),
+            ("HTTP/1.1 200\ncontent-length: \u{e9}", lengths(&["?"])),
+            ("HTTP/1.1 200\ncontent-length: 9223372036854775808", lengths(&["9223372036854775808"])),
+            ("HTTP/1.1 304\ncontent-length: abc", lengths(&["abc"])),
+            ("HTTP/1.1 200\ntransfer-encoding: bogus", coding("bogus")),
+            ("HTTP/1.1 200\ntransfer-encoding: gzip, chunked", coding("gzip, chunked")),
+            ("HTTP/1.1 200\ntransfer-encoding: chunked\ntransfer-encoding: chunked", coding("chunked, chunked")),
+            ("HTTP/1.0 200\ntransfer-encoding: chunked", coding("chunked")),
+        ] {
+            assert_eq!(relayed(head), Err(expected), "{head:?}");
+        }
+    }
+
+    fn switched(asked: &str, head: &str) -> Result<Vec<String>, Malformed> {
+        let request = heads::request(&format!("GET / HTTP/1.1\nConnection: upgrade\nUpgrade: {asked}"));
+        let asked = Upgrade::asked(&request, Fields::of(&request.headers), Content::None).unwrap();
+        let parts = switching(heads::response(head), asked.as_ref(), &Pseudonym::of("a1"))?;
+        Ok(heads::lines(&parts.headers))
+    }
+
+    #[test]
+    fn a_101_that_was_asked_for_keeps_what_the_handshake_needs() {
+        let head = "HTTP/1.1 101\nconnection: Upgrade, x-hop\nx-hop: 1\nupgrade: WebSocket\nsec-websocket-accept: s=\n\
+                    content-length: 5\ntransfer-encoding: chunked";
+        let expected = ["connection: upgrade", "sec-websocket-accept: s=", "upgrade: WebSocket", "via: 1.1 why502-a1"];
+        assert_eq!(switched("x/1, websocket", head).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_101_that_was_not_asked_for_is_refused() {
+        let no = |said: Option<&str>| Err(Malformed::Upgrade(said.map(str::to_owned)));
+        assert_eq!(switched("websocket", "HTTP/1.1 101\nupgrade: other"), no(Some("other")));
+        assert_eq!(switched("websocket", "HTTP/1.1 101\nupgrade: websocket, h2c"), no(Some("websocket, h2c")));
+        assert_eq!(switched("websocket", "HTTP/1.1 101\nconnection: upgrade"), no(None));
+        assert_eq!(switched("h2c", "HTTP/1.1 101\nupgrade: h2c"), no(Some("h2c")));
+    }
+
+    #[test]
+    fn interim_heads_are_cleaned_and_written_for_http_1_1() {
+        let hints =
+            heads::fields("link: </a>; rel=preload\nconnection: x-hop\nx-hop: 1\ncontent-length: 5\nx-a: \u{e9}");
+        let head = interim(StatusCode::EARLY_HINTS, hints).unwrap();
+        let text: String = head.iter().map(|byte| char::from(*byte)).collect();
+        let (line, fields) = text.split_once("\r\n").unwrap();
+        let mut fields: Vec<&str> = fields.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
+        fields.sort_unstable();
+        assert_eq!((line, &fields[..]), ("HTTP/1.1 103 Early Hints", &["link: </a>; rel=preload", "x-a: \u{e9}"][..]));
+
+        let of = |status: u16| interim(StatusCode::from_u16(status).unwrap(), http::HeaderMap::new());
+        assert_eq!(of(199).unwrap(), b"HTTP/1.1 199 \r\n\r\n");
+        assert_eq!([of(100), of(101), of(200)], [None, None, None]);
+    }
 }

@@ -27,7 +27,7 @@ impl Pseudonym {
     }
 
     #[expect(clippy::expect_used, reason = "an id is made of letters and digits")]
-    fn of(id: &str) -> Self {
+    pub(crate) fn of(id: &str) -> Self {
         let line = |version| HeaderValue::try_from(format!("{version} why502-{id}")).expect("a pseudonym is a token");
         Self { name: format!("why502-{id}").into(), over_http_10: line("1.0"), over_http_11: line("1.1") }
     }

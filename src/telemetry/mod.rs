@@ -4,7 +4,7 @@
 //! go whole to the one thread that writes the log (`log`). What a line says is in `event`; how it looks in `json` and `pretty`.
 
 mod count;
-mod event;
+pub mod event;
 mod json;
 mod log;
 mod pretty;

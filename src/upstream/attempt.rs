@@ -333,7 +333,7 @@ impl Exchange {
         }
         let ahead = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
         let declared = stream.size_hint().exact().map(|rest| rest + ahead);
-        let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false };
+        let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false, reusable: true };
         Ok(Response::from_parts(parts, ResponseBody::new(stream, first, Box::new(lease))))
     }
 }
@@ -361,15 +361,16 @@ pub(super) struct Lease {
     declared: Option<u64>,
     passed: u64,
     failed: bool,
+    reusable: bool,
 }
 
 impl Lease {
     /// The body was read to its end: the connection can take another request, unless one side wants it closed.
     pub(super) fn give_back(self) {
         self.settle();
-        let Self { exchange, in_flight, .. } = self;
+        let Self { exchange, in_flight, reusable, .. } = self;
         drop(in_flight);
-        if exchange.request_complete() {
+        if exchange.request_complete() && reusable {
             exchange.lane.pool.give(exchange.connection);
         }
     }
@@ -377,6 +378,11 @@ impl Lease {
     /// The response stops here, though nothing was wrong with it.
     pub(super) fn abandon(self) {
         self.settle();
+    }
+
+    /// The connection is not to be used again.
+    pub(super) fn use_up(&mut self) {
+        self.reusable = false;
     }
 
     fn settle(&self) {
@@ -415,14 +421,14 @@ impl Lease {
     }
 
     /// The head that hyper let through is none that may be passed on.
-    pub(super) fn reject(&mut self, malformed: Malformed, parts: &http::response::Parts) -> Box<Failure> {
+    pub(super) fn reject(&mut self, malformed: Malformed, status: u16) -> Box<Failure> {
         let fault = match malformed {
             Malformed::Upgrade(_) => Fault::UpgradeFailed,
             _ => Fault::ResponseMalformed,
         };
         let mut failure = self.failure(fault);
         failure.malformed = Some(malformed);
-        failure.response = Some(ResponseEvidence::of(parts));
+        failure.response = Some(ResponseEvidence { status, ..ResponseEvidence::default() });
         self.report(failure)
     }
 

@@ -51,7 +51,7 @@ pub struct RequestBody {
     stream: Option<Incoming>,
     watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
-    trailers: fn(HeaderMap) -> HeaderMap,
+    trailers: Option<Box<dyn Fn(HeaderMap) -> HeaderMap>>,
 }
 
 /// What can be seen of a request's body while it is sent.
@@ -69,12 +69,12 @@ impl RequestBody {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self { stream: None, watch: None, gate: None, trailers: |trailers| trailers }
+        Self { stream: None, watch: None, gate: None, trailers: None }
     }
 
     /// The client's body, of at most `most` bytes, whose trailers pass through `trailers`.
     #[must_use]
-    pub fn new(stream: Incoming, most: u64, trailers: fn(HeaderMap) -> HeaderMap) -> Self {
+    pub fn new(stream: Incoming, most: u64, trailers: impl Fn(HeaderMap) -> HeaderMap + 'static) -> Self {
         if stream.is_end_stream() {
             return Self::empty();
         }
@@ -86,7 +86,7 @@ impl RequestBody {
             bytes: Cell::new(0),
             most,
         };
-        Self { stream: Some(stream), watch: Some(Rc::new(watch)), gate: None, trailers }
+        Self { stream: Some(stream), watch: Some(Rc::new(watch)), gate: None, trailers: Some(Box::new(trailers)) }
     }
 
     /// Holds the body back until the gate opens (`Expect: 100-continue`, RFC 9110, section 10.1.1).
@@ -187,9 +187,10 @@ impl Body for RequestBody {
             watch.take(data.len())?;
         }
         watch.ended.set(stream.is_end_stream());
-        Poll::Ready(Some(Ok(match frame.into_trailers() {
-            Ok(trailers) => Frame::trailers((this.trailers)(trailers)),
-            Err(frame) => frame,
+        Poll::Ready(Some(Ok(match (frame.into_trailers(), &this.trailers) {
+            (Ok(trailers), Some(filter)) => Frame::trailers(filter(trailers)),
+            (Ok(trailers), None) => Frame::trailers(trailers),
+            (Err(frame), _) => frame,
         })))
     }
 
@@ -263,8 +264,13 @@ impl ResponseBody {
 
     /// The head that came before this body is none that may be passed on: the exchange ends as a failure.
     #[must_use]
-    pub fn reject(mut self, malformed: Malformed, parts: &http::response::Parts) -> Option<Box<Failure>> {
-        self.lease.take().map(|mut lease| lease.reject(malformed, parts))
+    pub fn reject(mut self, malformed: Malformed, status: u16) -> Option<Box<Failure>> {
+        self.lease.take().map(|mut lease| lease.reject(malformed, status))
+    }
+
+    /// The connection is not to be used again: the framing of this response is in doubt.
+    pub fn use_up(&mut self) {
+        self.lease.iter_mut().for_each(|lease| lease.use_up());
     }
 
     /// Where the stream arrives after a 101.

@@ -1,4 +1,4 @@
-//! Owns the rules over opening a connection: addresses, ports, hosts, routes, unix sockets, and what this host has left.
+//! Owns the rules over opening a connection: addresses, ports, hosts, routes, unix sockets, this host's own limits.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -18,11 +18,13 @@ use crate::fault::failure::Target;
 pub(super) fn port_closed_host_alive(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::ConnectionRefused])?;
     let (address, waited) = (failure.address()?, duration(failure.waited()));
-    Some(format!(
-        "connecting to {address} was refused after {waited}: the host is up, since it answered, but nothing listens on \
-         port {}",
-        address.port()
-    ))
+    let (ip, port) = (address.ip(), address.port());
+    let refused = format!("connecting to {address} was refused after {waited}");
+    if !case.here.owns(ip) {
+        return Some(format!("{refused}: the host is up, since it answered, but nothing listens on port {port}"));
+    }
+    let foreign = case.here.in_container && is_here(ip);
+    (!foreign).then(|| format!("{refused}: nothing listens on port {port} of this host itself"))
 }
 
 pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
@@ -53,7 +55,10 @@ pub(super) fn own_address_refused(case: &Case) -> Option<String> {
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
     (case.here.owns(address.ip()) && !is_here(address.ip())).then(|| {
         let (ip, port) = (address.ip(), address.port());
-        format!("{ip} is this host's own address: a program that listens on 127.0.0.1:{port} (loopback) only is refused there")
+        format!(
+            "{ip} is this host's own address: a program that listens on 127.0.0.1:{port} (loopback) only \
+             is refused there"
+        )
     })
 }
 
@@ -95,11 +100,14 @@ pub(super) fn rejected_at_once(case: &Case) -> Option<String> {
     (failure.waited() < REJECTED).then(|| {
         let (there, waited) = (place(failure), duration(failure.waited()));
         let number = errno(failure.os_error.unwrap_or(libc::EHOSTUNREACH));
-        format!("connecting to {there} was rejected after {waited} ({number}): a firewall's filter answers so fast (administratively prohibited), an absent host takes a second or more")
+        format!(
+            "connecting to {there} was rejected after {waited} ({number}): a firewall's filter answers so \
+             fast (administratively prohibited), an absent host takes a second or more"
+        )
     })
 }
 
-/// Linux asks three times, a second apart, who has an address before it gives up (RFC 1122, section 2.3.2).
+/// Linux asks three times, a second apart, who has an address on its network before it gives up.
 pub(super) fn host_silent_on_its_network(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::HostUnreachable])?;
     (failure.waited() >= ASKED_FOR).then(|| {
@@ -116,7 +124,10 @@ pub(super) fn host_present_port_silent(case: &Case) -> Option<String> {
     let address = failure.address()?;
     (case.here.is_near(address.ip()) && failure.waited() > GIVEN_UP).then(|| {
         let waited = duration(failure.waited());
-        format!("{address} is on this host's own network, where an absent host is reported after 3 s, yet nothing came in {waited}: the host is there and its port is silent")
+        format!(
+            "{address} is on this host's own network, where an absent host is reported after 3 s, yet \
+             nothing came in {waited}: the host is there and its port is silent"
+        )
     })
 }
 
@@ -133,21 +144,35 @@ pub(super) fn all_addresses_silent(case: &Case) -> Option<String> {
 pub(super) fn container_network_foreign(case: &Case) -> Option<String> {
     let address = foreign_private_address(case)?;
     case.here.in_container.then(|| {
-        let own: Vec<String> = case.here.own_networks.iter().map(ToString::to_string).collect();
-        format!("{address} is on no network of this container, which has {}: the two are probably on different container networks", list(&own))
+        let own = case.here.own_networks.iter().filter(|network| !network.addr().is_loopback());
+        let own: Vec<String> = own.map(ToString::to_string).collect();
+        format!(
+            "{address} is on no network of this container, which has {}: the two are probably on \
+             different container networks",
+            list(&own)
+        )
     })
 }
 
 pub(super) fn private_network_foreign(case: &Case) -> Option<String> {
     let address = foreign_private_address(case)?;
-    (!case.here.in_container).then(|| format!("{address} is a private address outside this host's own networks, so that it depends on a route, a tunnel or a security group"))
+    (!case.here.in_container).then(|| {
+        format!(
+            "{address} is a private address outside this host's own networks, so that it depends on a \
+             route, a tunnel or a security group"
+        )
+    })
 }
 
 /// A packet that opens a connection and is lost goes out again after a second (RFC 6298, section 2).
 pub(super) fn connect_limit_below_repeat(case: &Case) -> Option<String> {
     let limit = case.failed_with(&[Fault::ConnectionTimedOut])?.limit?;
     (limit < SYN_REPEAT).then(|| {
-        format!("the limit of {} for connecting is below the 1 s after which a lost packet is sent again, so that one lost packet is enough to fail", duration(limit))
+        format!(
+            "the limit of {} for connecting is below the 1 s after which a lost packet is sent again, so \
+             that one lost packet is enough to fail",
+            duration(limit)
+        )
     })
 }
 
@@ -178,7 +203,8 @@ pub(super) fn own_firewall_forbids(case: &Case) -> Option<String> {
 pub(super) fn own_policy_forbids(case: &Case) -> Option<String> {
     let failure = forbidden(case, libc::EACCES)?;
     Some(format!(
-        "connecting to {} failed here with EACCES 13, which never comes from the network: SELinux, AppArmor or a 'prohibit' route on this host forbids it",
+        "connecting to {} failed here with EACCES 13, which never comes from the network: SELinux, \
+         AppArmor or a 'prohibit' route on this host forbids it",
         place(failure)
     ))
 }
@@ -236,10 +262,12 @@ fn socket(case: &Case, fault: Fault) -> Option<&str> {
     case.failed_with(&[fault])?.target.as_ref()?.socket.as_deref()
 }
 
-/// The addresses tried, where there were several and all met this fault.
+/// The addresses tried, where several of one family were and all met this fault. One of each may be the same host.
 fn all_alike(failure: &Failure, fault: Fault) -> Option<Vec<String>> {
-    let several = failure.addresses.len() > 1 && failure.addresses.iter().all(|tried| tried.fault == fault);
-    several.then(|| failure.addresses.iter().map(|tried| tried.address.to_string()).collect())
+    let of_v4 = failure.addresses.iter().filter(|tried| tried.address.is_ipv4()).count();
+    let several = of_v4 > 1 || failure.addresses.len() - of_v4 > 1;
+    (several && failure.addresses.iter().all(|tried| tried.fault == fault))
+        .then(|| failure.addresses.iter().map(|tried| tried.address.to_string()).collect())
 }
 
 fn forbidden(case: &Case, number: i32) -> Option<&Failure> {

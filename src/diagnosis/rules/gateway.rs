@@ -2,7 +2,6 @@
 
 use crate::diagnosis::Case;
 use crate::diagnosis::detail::detail;
-use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::place;
 use crate::fault::Fault;
 use crate::fault::Stage;
@@ -39,7 +38,8 @@ pub(super) fn leads_to_itself(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ProxyLoop])?;
     let (host, upstream) = (&case.request.host, &case.settings.upstream);
     Some(format!(
-        "the request for {host} carries this proxy's own Via, so the upstream {upstream} leads back to this proxy itself: a loop"
+        "the request for {host} carries this proxy's own Via, so the upstream {upstream} leads back \
+         to this proxy itself: a loop"
     ))
 }
 
@@ -47,8 +47,6 @@ pub(super) fn leads_to_itself(case: &Case) -> Option<String> {
 fn first_failure(case: &Case, wanted: fn(Fault) -> bool) -> Option<String> {
     case.failed_with(&[Fault::NoHealthyServer])?;
     let first = case.attempts.iter().find(|failure| failure.fault != Fault::NoHealthyServer)?;
-    let servers = counted(case.settings.servers, "server");
-    wanted(first.fault).then(|| {
-        format!("all of {servers} are out of service since this failure: {}", detail(first).trim_end_matches('.'))
-    })
+    let told = detail(first);
+    wanted(first.fault).then(|| format!("no server is in service since this failure: {}", told.trim_end_matches('.')))
 }

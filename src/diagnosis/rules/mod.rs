@@ -1,12 +1,14 @@
 //! Owns the list of rules and what each weighs: one row a rule.
 //!
-//! A rule looks at a case for one thing and says it in a sentence with this incident's own numbers, or is silent. Adding
-//! one means a function beside its like, a row here, and a story in `stories` that it is told by.
+//! A rule looks at a case for one thing and says it in a sentence with this incident's own numbers, or is silent. To
+//! add one, write a function beside its like, a row here, and a story in `stories` that asks for it. What probes
+//! measured and what happened before will be further fields of `Case`, and further rows.
 
 mod connect;
 mod exchange;
 mod gateway;
 mod resolve;
+mod response;
 mod reuse;
 mod tls;
 
@@ -23,7 +25,9 @@ use super::Cause::OriginDown;
 use super::Cause::Overload;
 use super::Cause::Tls;
 use super::Evidence;
+use super::wording::counted;
 use crate::fault::Failure;
+use crate::fault::failure::TransportEvidence;
 
 /// One thing to look for in a case.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +86,7 @@ pub const RULES: &[Rule] = &[
     rule("host_silent_on_its_network", OriginDown, 1.2, connect::host_silent_on_its_network),
     rule("host_present_port_silent", Firewall, 1.0, connect::host_present_port_silent),
     rule("all_addresses_silent", Firewall, 0.5, connect::all_addresses_silent),
-    rule("container_network_foreign", FaultyProxy, 1.9, connect::container_network_foreign),
+    rule("container_network_foreign", FaultyProxy, 2.2, connect::container_network_foreign),
     rule("private_network_foreign", Network, 0.5, connect::private_network_foreign),
     rule("connect_limit_below_repeat", FaultyProxy, 1.0, connect::connect_limit_below_repeat),
     rule("no_route_here", Network, 0.8, connect::no_route_here),
@@ -111,7 +115,7 @@ pub const RULES: &[Rule] = &[
     rule("server_name_missing", FaultyProxy, 1.4, tls::server_name_missing),
     rule("tls_version_refused", Tls, 1.5, tls::tls_version_refused),
     rule("nothing_in_common", Tls, 0.8, tls::nothing_in_common),
-    rule("alpn_refused", FaultyProxy, 1.6, tls::alpn_refused),
+    rule("alpn_refused", FaultyProxy, 2.4, tls::alpn_refused),
     rule("alert_internal_error", Application, 1.5, tls::alert_internal_error),
     rule("plain_on_tls", FaultyProxy, 1.8, tls::plain_on_tls),
     rule("foreign_protocol_on_tls", FaultyProxy, 1.8, tls::foreign_protocol_on_tls),
@@ -123,9 +127,9 @@ pub const RULES: &[Rule] = &[
     rule("idle_at_announced_limit", FaultyProxy, 2.4, reuse::idle_at_announced_limit),
     rule("idle_far_below_announced_limit", Application, 2.2, reuse::idle_far_below_announced_limit),
     rule("idle_at_usual_limit", FaultyProxy, 1.0, reuse::idle_at_usual_limit),
-    rule("idle_connection_forgotten", Firewall, 3.2, reuse::idle_connection_forgotten),
+    rule("idle_connection_forgotten", Firewall, 3.8, reuse::idle_connection_forgotten),
     rule("failed_on_fresh_connection_too", Application, 1.6, reuse::failed_on_fresh_connection_too),
-    rule("crashed_on_request", Application, 3.2, reuse::crashed_on_request),
+    rule("crashed_on_request", Application, 4.2, reuse::crashed_on_request),
     rule("ended_between_attempts", OriginDown, 1.2, reuse::ended_between_attempts),
     rule("worker_timeout", Application, 1.4, exchange::worker_timeout),
     rule("closed_while_working", Application, 0.9, exchange::closed_while_working),
@@ -136,32 +140,32 @@ pub const RULES: &[Rule] = &[
     rule("upgrade_hung_up", FaultyProxy, 0.7, exchange::upgrade_hung_up),
     rule("upload_cut_short", Application, 0.9, exchange::upload_cut_short),
     rule("program_not_reading", Application, 1.0, exchange::program_not_reading),
-    rule("large_packets_lost", Network, 3.4, exchange::large_packets_lost),
-    rule("request_unacknowledged", Network, 2.6, exchange::request_unacknowledged),
+    rule("large_packets_lost", Network, 5.0, exchange::large_packets_lost),
+    rule("request_unacknowledged", Network, 4.5, exchange::request_unacknowledged),
     rule("request_arrived", Application, 0.5, exchange::request_arrived),
     rule("connecting_was_slow", Overload, 1.2, exchange::connecting_was_slow),
     rule("every_server_slow", Overload, 0.9, exchange::every_server_slow),
-    rule("tls_on_plain", FaultyProxy, 2.2, exchange::tls_on_plain),
-    rule("h2_only", FaultyProxy, 2.2, exchange::h2_only),
-    rule("speaks_other_protocol", FaultyProxy, 2.2, exchange::speaks_other_protocol),
-    rule("answer_without_head", Application, 1.6, exchange::answer_without_head),
-    rule("answer_almost_http", Application, 2.2, exchange::answer_almost_http),
-    rule("conflicting_framing", Application, 1.0, exchange::conflicting_framing),
-    rule("malformed_head", Application, 0.6, exchange::malformed_head),
-    rule("cookies_fill_head", Application, 1.2, exchange::cookies_fill_head),
-    rule("head_over_limit", Application, 0.4, exchange::head_over_limit),
-    rule("header_limit_small", FaultyProxy, 2.0, exchange::header_limit_small),
-    rule("switched_to_other_protocol", Application, 0.8, exchange::switched_to_other_protocol),
-    rule("body_cut_short", Application, 0.7, exchange::body_cut_short),
-    rule("body_cut_at_buffer", FaultyProxy, 1.6, exchange::body_cut_at_buffer),
-    rule("body_reset", Network, 0.8, exchange::body_reset),
-    rule("body_stopped", Application, 0.5, exchange::body_stopped),
-    rule("chunk_broken", Application, 0.8, exchange::chunk_broken),
+    rule("tls_on_plain", FaultyProxy, 2.2, response::tls_on_plain),
+    rule("h2_only", FaultyProxy, 2.2, response::h2_only),
+    rule("speaks_other_protocol", FaultyProxy, 2.2, response::speaks_other_protocol),
+    rule("answer_without_head", Application, 1.6, response::answer_without_head),
+    rule("answer_almost_http", Application, 2.2, response::answer_almost_http),
+    rule("conflicting_framing", Application, 1.0, response::conflicting_framing),
+    rule("malformed_head", Application, 0.6, response::malformed_head),
+    rule("cookies_fill_head", Application, 1.2, response::cookies_fill_head),
+    rule("head_over_limit", Application, 0.4, response::head_over_limit),
+    rule("header_limit_small", FaultyProxy, 2.0, response::header_limit_small),
+    rule("switched_to_other_protocol", Application, 0.8, response::switched_to_other_protocol),
+    rule("body_cut_short", Application, 0.7, response::body_cut_short),
+    rule("body_cut_at_buffer", FaultyProxy, 1.6, response::body_cut_at_buffer),
+    rule("body_reset", Network, 0.8, response::body_reset),
+    rule("body_stopped", Application, 0.5, response::body_stopped),
+    rule("chunk_broken", Application, 0.8, response::chunk_broken),
     rule("first_failure_refused", OriginDown, 1.0, gateway::first_failure_refused),
-    rule("first_failure_silent", Firewall, 1.8, gateway::first_failure_silent),
-    rule("first_failure_lookup", Dns, 4.0, gateway::first_failure_lookup),
-    rule("first_failure_tls", Tls, 5.0, gateway::first_failure_tls),
-    rule("first_failure_broken", Application, 2.2, gateway::first_failure_broken),
+    rule("first_failure_silent", Firewall, 3.0, gateway::first_failure_silent),
+    rule("first_failure_lookup", Dns, 5.6, gateway::first_failure_lookup),
+    rule("first_failure_tls", Tls, 6.0, gateway::first_failure_tls),
+    rule("first_failure_broken", Application, 2.8, gateway::first_failure_broken),
     rule("limit_reached", Overload, 0.8, gateway::limit_reached),
     rule("leads_to_itself", FaultyProxy, 1.0, gateway::leads_to_itself),
 ];
@@ -177,8 +181,18 @@ fn targets<'a>(attempts: impl Iterator<Item = &'a Failure>) -> Vec<&'a str> {
     servers
 }
 
+/// What the kernel still waits for, in the words of a sentence.
+fn unacknowledged_still(known: TransportEvidence) -> String {
+    let count = |number: u32, noun| counted(usize::try_from(number).unwrap_or(usize::MAX), noun);
+    let (packets, repeats) = (known.unacknowledged, known.retransmits);
+    format!("{} stayed unacknowledged after {}", count(packets, "packet"), count(repeats, "retransmission"))
+}
+
 /// What ends a fresh connection within this time has hardly looked at what was sent.
 const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// A connection idle for so long may have been forgotten on the way, where nothing more is acknowledged on it.
+const FORGETFUL: Duration = Duration::from_secs(20);
 
 const fn rule(id: &'static str, points_to: Cause, weight: f64, look: fn(&Case) -> Option<String>) -> Rule {
     Rule { id, points_to, weight, look }

@@ -106,15 +106,17 @@ pub(super) fn private_name_asked_in_public(case: &Case) -> Option<String> {
 }
 
 pub(super) fn name_server_not_listening(case: &Case) -> Option<String> {
-    let answer = lookup(case)?.answers.iter().find(|answer| answer.os_error == Some(libc::ECONNREFUSED))?;
+    let refused =
+        |answer: &&DnsAnswer| answer.os_error == Some(libc::ECONNREFUSED) && !answer.server.ip().is_loopback();
+    let answer = lookup(case)?.answers.iter().find(refused)?;
     Some(format!("{} turned the question away: its host is up, but no name server listens there", answer.server))
 }
 
 pub(super) fn own_name_server_not_listening(case: &Case) -> Option<String> {
     let refused = |answer: &&DnsAnswer| answer.os_error == Some(libc::ECONNREFUSED) && answer.server.ip().is_loopback();
     let answer = lookup(case)?.answers.iter().find(refused)?;
-    let inside = if case.here.in_container { ", which is this container and not its host" } else { "" };
-    Some(format!("the name server {} is on this host itself{inside}, and nothing listens there", answer.server))
+    let where_it_is = if case.here.in_container { "this container itself, not its host" } else { "this host itself" };
+    Some(format!("the name server {} is {where_it_is}, and nothing listens there", answer.server))
 }
 
 pub(super) fn name_server_unroutable(case: &Case) -> Option<String> {

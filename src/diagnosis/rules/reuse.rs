@@ -1,7 +1,8 @@
-//! Owns the rules over a connection's past and over several attempts of one request: what had died before, and what died of it.
+//! Owns the rules over a connection's past and over several attempts: what had died before, what died of this.
 
 use std::time::Duration;
 
+use super::FORGETFUL;
 use crate::diagnosis::Case;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::place;
@@ -23,7 +24,7 @@ pub(super) fn keepalive_race_late(case: &Case) -> Option<String> {
 
 pub(super) fn idle_at_announced_limit(case: &Case) -> Option<String> {
     let (failure, idle, announced) = announced(case)?;
-    (idle + MARGIN >= announced).then(|| {
+    (idle + MARGIN >= announced && failure.waited() <= RACE_ENDS).then(|| {
         format!(
             "the connection to {} had been idle for {}, and the server had announced to keep it for {} (Keep-Alive: \
              timeout): it closed just when it was used again",
@@ -38,8 +39,8 @@ pub(super) fn idle_far_below_announced_limit(case: &Case) -> Option<String> {
     let (failure, idle, announced) = announced(case)?;
     (idle < announced / 2).then(|| {
         format!(
-            "the connection to {} had been idle for {} only, and the server had announced to keep it for {}: it was not \
-             closed for being idle",
+            "the connection to {} had been idle for {} only, and the server had announced to keep it for {}: it was \
+             not closed for being idle",
             place(failure),
             duration(idle),
             duration(announced)
@@ -48,14 +49,14 @@ pub(super) fn idle_far_below_announced_limit(case: &Case) -> Option<String> {
 }
 
 pub(super) fn idle_at_usual_limit(case: &Case) -> Option<String> {
-    let failure = died_reused(case)?;
+    let failure = died_reused(case).filter(|failure| failure.waited() <= RACE_ENDS)?;
     let idle = failure.connection.idle?;
     let near = |limit: &&(u64, &str)| {
         let limit = Duration::from_secs(limit.0);
         idle + BEFORE >= limit && idle <= limit + AFTER
     };
     let (limit, servers) = USUAL_LIMITS.iter().find(near)?;
-    Some(format!("the connection had been idle for {}, and {limit} s is how long {servers} keep one", duration(idle)))
+    Some(format!("the connection had been idle for {}, and {limit} s is the usual limit of {servers}", duration(idle)))
 }
 
 /// Translators of addresses and load balancers forget a connection that is idle for minutes, and drop what comes later.
@@ -65,8 +66,13 @@ pub(super) fn idle_connection_forgotten(case: &Case) -> Option<String> {
     let failure =
         case.failed_with(&faults).filter(|failure| failure.connection.reused && failure.nothing_received())?;
     let idle = failure.connection.idle?;
-    let unacknowledged = failure.transport.is_some_and(|known| known.unacknowledged > 0);
-    let forgotten = idle >= FORGOTTEN || idle >= FORGETFUL && unacknowledged;
+    let unacknowledged = failure.transport.map(|known| known.unacknowledged > 0);
+    let reset = failure.fault == Fault::ResetBeforeResponse || failure.fault == Fault::ResetWhileSending;
+    let forgotten = match unacknowledged {
+        Some(true) => idle >= FORGETFUL,
+        Some(false) => idle >= FORGOTTEN && reset,
+        None => idle >= FORGOTTEN,
+    };
     forgotten.then(|| {
         format!(
             "the connection to {} had been idle for {} and was dead when it was used again: a firewall, an address \
@@ -93,7 +99,8 @@ pub(super) fn crashed_on_request(case: &Case) -> Option<String> {
     let (ended, refused) = ended_then_refused(case)?;
     (!ended.connection.reused).then(|| {
         format!(
-            "{} hung up on this request after {} and refused the next connection: the request seems to have ended the program",
+            "{} hung up on this request after {} and refused the next connection: the request seems to have ended the \
+             program",
             place(refused),
             duration(ended.waited())
         )
@@ -135,8 +142,8 @@ fn announced(case: &Case) -> Option<(&Failure, Duration, Duration)> {
 fn race(failure: &Failure, how: &str) -> String {
     let idle = failure.connection.idle.map(|idle| format!(" after {} idle", duration(idle))).unwrap_or_default();
     format!(
-        "{} ended a reused connection{idle}, {} after the request and {how}: servers close idle connections (keep-alive) \
-         just as they are used again",
+        "{} ended a reused connection{idle}, {} after the request and {how}: servers close idle connections \
+         (keep-alive) just as they are used again",
         place(failure),
         duration(failure.waited())
     )
@@ -167,15 +174,12 @@ const AFTER: Duration = Duration::from_millis(1_100);
 /// load balancer after 350 s, Docker's after 15 minutes.
 const FORGOTTEN: Duration = Duration::from_secs(230);
 
-/// The same where the kernel also says that nothing was acknowledged any more.
-const FORGETFUL: Duration = Duration::from_secs(20);
-
 /// How many seconds servers keep an idle connection unless told otherwise.
 const USUAL_LIMITS: &[(u64, &str)] = &[
     (2, "gunicorn's threaded workers"),
     (5, "Node.js, uvicorn and Apache"),
     (20, "Tomcat and Puma"),
-    (30, "Jetty and IIS-like servers"),
-    (60, "Java servers and AWS load balancers"),
-    (75, "nginx servers"),
+    (30, "Jetty"),
+    (60, "AWS's load balancers"),
+    (75, "nginx"),
 ];

@@ -4,8 +4,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::AT_ONCE;
+use super::unacknowledged_still;
 use crate::diagnosis::Case;
 use crate::diagnosis::wording::between;
+use crate::diagnosis::wording::bytes;
 use crate::diagnosis::wording::date;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
@@ -92,10 +94,10 @@ pub(super) fn issuer_unknown(case: &Case) -> Option<String> {
     (!shown.self_signed).then(|| format!("{} is not among the issuers that this proxy trusts", shown.issuer))
 }
 
-/// 116 says so; before TLS 1.3 a server that misses a certificate says 40 or 42 (RFC 8446, section 6.2).
+/// 116 says so; before TLS 1.3 a server that misses a certificate says 42 at best (RFC 8446, section 6.2).
 pub(super) fn client_certificate_required(case: &Case) -> Option<String> {
     let (tls, number, name) = alert(case)?;
-    let missed = number == 116 || number == 42 && !tls.client_certificate;
+    let missed = !tls.client_certificate && matches!(number, 42 | 116);
     missed.then(|| {
         format!("alert {number} ({name}): the server demands a client certificate (mutual TLS), and none was sent")
     })
@@ -103,7 +105,7 @@ pub(super) fn client_certificate_required(case: &Case) -> Option<String> {
 
 pub(super) fn client_certificate_refused(case: &Case) -> Option<String> {
     let (tls, number, name) = alert(case)?;
-    let refused = tls.client_certificate && matches!(number, 42..=49);
+    let refused = tls.client_certificate && matches!(number, 42..=49 | 116);
     refused.then(|| format!("alert {number} ({name}): the server does not accept this proxy's client certificate"))
 }
 
@@ -179,16 +181,24 @@ pub(super) fn hello_cut_at_once(case: &Case) -> Option<String> {
 /// A client's hello is among the first packets that fill a whole segment, so that a path with a smaller one shows here.
 pub(super) fn hello_unacknowledged(case: &Case) -> Option<String> {
     let (failure, known) = silent_handshake(case)?;
-    (known.unacknowledged > 0 && known.total_retransmits > 0).then(|| {
-        let (sent, size) = (known.total_retransmits, known.segment_size);
-        format!("the connection to {} stands, but the hello was never acknowledged and {sent} packets were sent again: packets of up to {size} bytes are lost on the way (MTU)", place(failure))
+    (known.unacknowledged > 0 && known.retransmits > 0).then(|| {
+        let (there, still) = (place(failure), unacknowledged_still(known));
+        let size = bytes(u64::from(known.segment_size));
+        format!(
+            "the connection to {there} stands, but of the hello {still}: packets of up to {size} are lost on the way, \
+             which a tunnel with a smaller MTU does"
+        )
     })
 }
 
 pub(super) fn hello_unanswered(case: &Case) -> Option<String> {
     let (failure, known) = silent_handshake(case)?;
     (known.unacknowledged == 0).then(|| {
-        format!("{} acknowledged the hello and said nothing: a port without TLS that waits for more does that, and so does a program that hangs", place(failure))
+        format!(
+            "{} acknowledged the hello and said nothing: a port without TLS that waits for more does \
+             that, and so does a program that hangs",
+            place(failure)
+        )
     })
 }
 

@@ -4,13 +4,16 @@
 //! `chunked`, and any in HTTP/1.0. It drops a `Content-Length` beside `Transfer-Encoding` and closes afterwards. It does not
 //! look at the host, and it lets through what is tested below.
 
+pub mod content;
 pub mod host;
 pub mod refusal;
+pub mod upgrade;
 
+pub use self::content::Content;
 pub use self::refusal::Ending;
 pub use self::refusal::Refusal;
+pub use self::upgrade::Upgrade;
 
-use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Uri;
@@ -21,7 +24,6 @@ use http::uri::PathAndQuery;
 
 use super::fields::Field;
 use super::fields::Fields;
-use super::hop;
 use crate::config::Limits;
 
 /// A request that may be forwarded: what its head says, read once and for good.
@@ -41,21 +43,6 @@ pub struct Admitted {
     pub forwards_left: Option<u64>,
 }
 
-/// How a request's body is framed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Content {
-    /// There is none.
-    None,
-    /// As many bytes as declared; more than none.
-    Length(u64),
-    /// In chunks, until the last one.
-    Chunked,
-}
-
-/// The protocols that a client would change to, in its order, as a value of `Upgrade`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade(HeaderValue);
-
 impl Admitted {
     /// The host as text, with its port where it has one.
     #[must_use]
@@ -67,26 +54,6 @@ impl Admitted {
     #[must_use]
     pub fn path(&self) -> &str {
         self.target.path()
-    }
-}
-
-impl Upgrade {
-    /// The value to forward.
-    #[must_use]
-    pub fn value(&self) -> HeaderValue {
-        self.0.clone()
-    }
-
-    /// The protocols as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
-    }
-
-    /// Whether this protocol is among those asked for. Names are compared without case.
-    #[must_use]
-    pub fn asks_for(&self, protocol: &str) -> bool {
-        self.as_str().split(", ").any(|asked| asked.eq_ignore_ascii_case(protocol))
     }
 }
 
@@ -104,11 +71,11 @@ pub fn admit(parts: &Parts, fields: Fields, limits: &Limits) -> Result<Admitted,
     }
     let target = target(&parts.method, &parts.uri)?;
     let host = requested_host(parts)?;
-    let content = content(&parts.headers, fields, limits)?;
+    let content = Content::declared(&parts.headers, fields, limits)?;
     if parts.method == Method::TRACE && content != Content::None {
         return Err(Refusal::TraceWithContent);
     }
-    let upgrade = upgrade(parts, fields, content)?;
+    let upgrade = Upgrade::asked(parts, fields, content)?;
     let expects_continue = expects_continue(parts, fields)? && content != Content::None;
     let forwards_left = forwards_left(parts, fields)?;
     Ok(Admitted { host, target, content, upgrade, expects_continue, forwards_left })
@@ -161,75 +128,6 @@ fn requested_host(parts: &Parts) -> Result<HeaderValue, Refusal> {
     }
 }
 
-/// How the body is framed (RFC 9112, section 6.3), and whether it may be that large.
-fn content(headers: &HeaderMap, fields: Fields, limits: &Limits) -> Result<Content, Refusal> {
-    if fields.has(Field::TransferEncoding) {
-        return if is_chunked_once(headers) { Ok(Content::Chunked) } else { Err(Refusal::CodingUnknown) };
-    }
-    if !fields.has(Field::ContentLength) {
-        return Ok(Content::None);
-    }
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    let (Some(line), None) = (lines.next(), lines.next()) else { return Err(Refusal::LengthInvalid) };
-    match length(line).ok_or(Refusal::LengthInvalid)? {
-        0 => Ok(Content::None),
-        length if limits.request_body_bytes != 0 && length > limits.request_body_bytes => Err(Refusal::BodyTooLarge),
-        length => Ok(Content::Length(length)),
-    }
-}
-
-/// Whether `Transfer-Encoding` is `chunked` and nothing else, over all of its lines.
-#[must_use]
-pub fn is_chunked_once(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (lines.next(), lines.next()) {
-        (Some(line), None) => line.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"),
-        _ => false,
-    }
-}
-
-/// The number in a value of `Content-Length`: digits only (RFC 9110, section 8.6), and none that a signed reader downstream
-/// would take for a negative one.
-#[must_use]
-pub fn length(value: &HeaderValue) -> Option<u64> {
-    let text = value.to_str().ok()?;
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|length| digits && *length <= LARGEST_LENGTH)
-}
-
-/// The upgrade that counts: asked for in HTTP/1.1, named in `Connection`, and to something else than HTTP itself (RFC 9110,
-/// section 7.8). An upgrade to h2c would carry requests past this proxy unseen, so it is ignored, as a server may.
-fn upgrade(parts: &Parts, fields: Fields, content: Content) -> Result<Option<Upgrade>, Refusal> {
-    let asked = fields.has(Field::Upgrade) && parts.version == Version::HTTP_11;
-    if !asked || !hop::has_option(&parts.headers, fields, "upgrade") {
-        return Ok(None);
-    }
-    let protocols: Vec<&str> =
-        hop::members(&parts.headers, &header::UPGRADE).filter(|name| is_passed_on(name)).collect();
-    if protocols.is_empty() {
-        return Ok(None);
-    }
-    if content != Content::None {
-        return Err(Refusal::UpgradeWithContent);
-    }
-    if parts.method != Method::GET && protocols.iter().any(|name| name.eq_ignore_ascii_case("websocket")) {
-        return Err(Refusal::UpgradeMethod);
-    }
-    Ok(HeaderValue::try_from(protocols.join(", ")).ok().map(Upgrade))
-}
-
-/// Whether an upgrade to this protocol is passed on: a name with or without a version, and not HTTP or TLS below it.
-fn is_passed_on(protocol: &str) -> bool {
-    let (name, version) = protocol.split_once('/').unwrap_or((protocol, "1"));
-    let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
-    let own = ["h2c", "h2", "http", "tls"].iter().any(|own| name.eq_ignore_ascii_case(own));
-    is_token(name) && is_token(version) && !own
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
 /// Whether the client waits for a 100 (RFC 9110, section 10.1.1). HTTP/1.0 knows no expectations.
 fn expects_continue(parts: &Parts, fields: Fields) -> Result<bool, Refusal> {
     if !fields.has(Field::Expect) || parts.version == Version::HTTP_10 {
@@ -249,7 +147,7 @@ fn forwards_left(parts: &Parts, fields: Fields) -> Result<Option<u64>, Refusal> 
     }
     let mut lines = parts.headers.get_all(header::MAX_FORWARDS).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Ok(None) };
-    match length(line) {
+    match content::length(line) {
         Some(0) if parts.method == Method::TRACE => Err(Refusal::TraceEndsHere),
         Some(0) => Err(Refusal::OptionsEndsHere),
         left => Ok(left.map(|left| left - 1)),
@@ -259,5 +157,154 @@ fn forwards_left(parts: &Parts, fields: Fields) -> Result<Option<u64>, Refusal> 
 /// Bytes of a method; the longest one registered has 17.
 const LONGEST_METHOD: usize = 128;
 
-/// The largest `Content-Length` that a signed reader holds: 2^63 - 1.
-const LARGEST_LENGTH: u64 = i64::MAX as u64;
+#[cfg(test)]
+mod tests {
+    use super::Content;
+    use super::Refusal;
+    use super::admit;
+    use crate::config::Limits;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+
+    fn admitted(head: &str) -> Result<super::Admitted, Refusal> {
+        let parts = heads::request(head);
+        admit(&parts, Fields::of(&parts.headers), &heads::LIMITS)
+    }
+
+    /// Host, target, framing, upgrade, expectation and what is left of Max-Forwards, on one line.
+    fn said(head: &str) -> String {
+        match admitted(head) {
+            Err(refusal) => refusal.word().to_owned(),
+            Ok(request) => {
+                let upgrade = request.upgrade.as_ref().map_or("-", |upgrade| upgrade.as_str());
+                let (waits, left) = (if request.expects_continue { "waits" } else { "-" }, request.forwards_left);
+                let left = left.map_or_else(|| "-".to_owned(), |left| left.to_string());
+                format!("{} {} {:?} {upgrade} {waits} {left}", request.host(), request.target, request.content)
+            }
+        }
+    }
+
+    fn check(rows: &[(&str, &str)]) {
+        for (head, expected) in rows {
+            assert_eq!(said(head), *expected, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_plain_request_is_admitted_as_it_is() {
+        check(&[
+            ("GET / HTTP/1.1\nHost: a", "a / None - - -"),
+            ("GET / HTTP/1.0", " / None - - -"),
+            ("FROB /x?y=%zz&%3C HTTP/1.1\nHost: A:80", "A:80 /x?y=%zz&%3C None - - -"),
+            ("GET //b/../c%2F;d HTTP/1.1\nHost: a", "a //b/../c%2F;d None - - -"),
+        ]);
+    }
+
+    #[test]
+    fn a_host_is_needed_once_and_valid() {
+        check(&[
+            ("GET / HTTP/1.1", "host_missing"),
+            ("GET http://a/ HTTP/1.1", "host_missing"),
+            ("GET / HTTP/1.1\nHost: a\nHost: a", "host_repeated"),
+            ("GET / HTTP/1.0\nHost: a\nHost: b", "host_repeated"),
+            ("GET / HTTP/1.1\nHost: a b", "host_invalid"),
+            ("GET / HTTP/1.1\nHost: u@a", "host_invalid"),
+            ("GET http://a/ HTTP/1.1\nHost: a/b", "host_invalid"),
+            ("GET / HTTP/1.1\nHost:", " / None - - -"),
+        ]);
+    }
+
+    #[test]
+    fn an_absolute_target_replaces_the_host() {
+        check(&[
+            ("GET http://shop.example:81/x?y HTTP/1.1\nHost: evil", "shop.example:81 /x?y None - - -"),
+            ("GET HTTPS://a HTTP/1.1\nHost: evil", "a / None - - -"),
+            ("GET http://a?q HTTP/1.1\nHost: a", "a /?q None - - -"),
+            ("GET http://u:p@a/ HTTP/1.1\nHost: a", "target_has_credentials"),
+            ("GET ftp://a/ HTTP/1.1\nHost: a", "scheme_unknown"),
+            ("GET http://a:99999/ HTTP/1.1\nHost: a", "host_invalid"),
+        ]);
+    }
+
+    #[test]
+    fn a_target_has_the_form_of_its_method() {
+        check(&[
+            ("OPTIONS * HTTP/1.1\nHost: a", "a * None - - -"),
+            ("GET * HTTP/1.1\nHost: a", "target_invalid"),
+            ("GET a HTTP/1.1\nHost: a", "target_invalid"),
+            ("GET victim.example:80 HTTP/1.1\nHost: a", "target_invalid"),
+            ("CONNECT a:443 HTTP/1.1\nHost: a", "connect_refused"),
+            ("CONNECT a HTTP/1.1\nHost: a", "target_invalid"),
+            ("CONNECT a: HTTP/1.1\nHost: a", "target_invalid"),
+            ("CONNECT / HTTP/1.1\nHost: a", "target_invalid"),
+        ]);
+    }
+
+    #[test]
+    fn a_method_of_any_name_but_not_of_any_length_is_admitted() {
+        let of = |length| format!("{} / HTTP/1.1\nHost: a", "A".repeat(length));
+        check(&[(&of(128), "a / None - - -"), (&of(129), "method_too_long")]);
+    }
+
+    #[test]
+    fn a_version_that_is_not_spoken_is_refused() {
+        check(&[("GET / HTTP/2.0\nHost: a", "version_unknown")]);
+    }
+
+    #[test]
+    fn a_body_has_one_length_or_one_coding() {
+        check(&[
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 0", "a / None - - -"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 1000", "a / Length(1000) - - -"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 1001", "body_too_large"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 9223372036854775808", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 18446744073709551621", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: +5", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 5, 5", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length:", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nContent-Length: 5\nContent-Length: 5", "length_invalid"),
+            ("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: ChunkeD", "a / Chunked - - -"),
+            ("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked, chunked", "coding_unknown"),
+            ("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: gzip, chunked", "coding_unknown"),
+            ("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: ,chunked", "coding_unknown"),
+            ("POST / HTTP/1.1\nHost: a\nTransfer-Encoding: x\nTransfer-Encoding: chunked", "coding_unknown"),
+            ("TRACE / HTTP/1.1\nHost: a\nContent-Length: 1", "trace_with_content"),
+            ("TRACE / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked", "trace_with_content"),
+        ]);
+    }
+
+    #[test]
+    fn no_limit_on_the_body_is_written_as_zero() {
+        let parts = heads::request("POST / HTTP/1.1\nHost: a\nContent-Length: 9223372036854775807");
+        let limits = Limits { request_body_bytes: 0, ..heads::LIMITS };
+        let content = admit(&parts, Fields::of(&parts.headers), &limits).map(|request| request.content);
+        assert_eq!(content, Ok(Content::Length(9_223_372_036_854_775_807)));
+    }
+
+    #[test]
+    fn an_expectation_is_100_continue_or_refused() {
+        check(&[
+            ("PUT / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: 100-Continue", "a / Length(5) - waits -"),
+            ("PUT / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\nExpect: 100-continue", "a / Chunked - waits -"),
+            ("PUT / HTTP/1.1\nHost: a\nExpect: 100-continue", "a / None - - -"),
+            ("PUT / HTTP/1.0\nHost: a\nContent-Length: 5\nExpect: 100-continue", "a / Length(5) - - -"),
+            ("PUT / HTTP/1.0\nHost: a\nContent-Length: 5\nExpect: 200-ok", "a / Length(5) - - -"),
+            ("PUT / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: 200-ok", "expectation_unknown"),
+            ("PUT / HTTP/1.1\nHost: a\nContent-Length: 5\nExpect: y 100-continue", "expectation_unknown"),
+        ]);
+    }
+
+    #[test]
+    fn max_forwards_counts_for_trace_and_options_only() {
+        check(&[
+            ("TRACE / HTTP/1.1\nHost: a\nMax-Forwards: 0", "trace_ends_here"),
+            ("OPTIONS * HTTP/1.1\nHost: a\nMax-Forwards: 0", "options_ends_here"),
+            ("OPTIONS / HTTP/1.1\nHost: a\nMax-Forwards: 5", "a / None - - 4"),
+            ("TRACE / HTTP/1.1\nHost: a\nMax-Forwards: 1", "a / None - - 0"),
+            ("TRACE / HTTP/1.1\nHost: a", "a / None - - -"),
+            ("TRACE / HTTP/1.1\nHost: a\nMax-Forwards: -1", "a / None - - -"),
+            ("TRACE / HTTP/1.1\nHost: a\nMax-Forwards: 0\nMax-Forwards: 1", "a / None - - -"),
+            ("GET / HTTP/1.1\nHost: a\nMax-Forwards: 0", "a / None - - -"),
+        ]);
+    }
+}

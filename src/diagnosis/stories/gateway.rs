@@ -1,0 +1,44 @@
+//! Owns the stories that this proxy tells of itself: no server, no place, a loop.
+
+use super::Row;
+use super::teller::Story;
+use crate::diagnosis::Cause;
+use crate::fault::Fault;
+
+pub(super) fn rows() -> Vec<Row> {
+    let empty = |first: Story| Story::of(Fault::NoHealthyServer).after(first);
+    vec![
+        Story::of(Fault::NoHealthyServer).ends("every server is out of service", Cause::OriginDown, 0.55, &[]),
+        empty(Story::of(Fault::ConnectionRefused).errno(libc::ECONNREFUSED).took(0.3))
+            .ends("the pool was stopped at once", Cause::OriginDown, 0.75, &["first_failure_refused"])
+            .says(&["10.0.0.5:3000 refused the connection"]),
+        empty(Story::of(Fault::ConnectionTimedOut).limit(3_000)).ends(
+            "the pool fell silent",
+            Cause::Firewall,
+            0.4,
+            &["first_failure_silent"],
+        ),
+        empty(Story::of(Fault::DnsNameNotFound).name("app.internal")).ends(
+            "the pool's name is gone",
+            Cause::Dns,
+            0.8,
+            &["first_failure_lookup"],
+        ),
+        empty(Story::of(Fault::TlsAlert).asked_for("app.internal").alert(112, "unrecognized_name"))
+            .ends("the pool was ejected for a missing server name", Cause::Tls, 0.75, &["first_failure_tls"])
+            .says(&["112 unrecognized_name"]),
+        empty(Story::of(Fault::ClosedBeforeResponse).took(20.0)).ends(
+            "the pool crashes on every request",
+            Cause::Application,
+            0.5,
+            &["first_failure_broken"],
+        ),
+        Story::of(Fault::ServerAtCapacity)
+            .ends("the operator's own limit", Cause::Overload, 0.8, &["limit_reached"])
+            .says(&["limits of the upstream app"]),
+        Story::of(Fault::ProxyLoop)
+            .at("http://10.0.0.2:8080")
+            .ends("the upstream is this proxy", Cause::FaultyProxy, 0.9, &["leads_to_itself"])
+            .says(&["loop", "itself"]),
+    ]
+}

@@ -1,0 +1,333 @@
+//! Owns one client connection: hyper's server on it, its time limits, and how it ends.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http::Response;
+use http::Version;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::AsyncReadExt;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::fault::Failure;
+use crate::listener::door::Door;
+use crate::listener::door::Phase;
+use crate::listener::door::Watch;
+use crate::listener::gatekeeper::Place;
+use crate::listener::stopped;
+use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
+use crate::net::stream::Transport;
+use crate::proxy::Proxy;
+use crate::proxy::Reply;
+use crate::proxy::admission::refusal::Refusal;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::interim::Interim;
+use crate::proxy::relay::ClientBody;
+use crate::proxy::upgrade::Tunnel;
+
+/// Serves one client until it leaves, is refused, or the program drains.
+pub(super) async fn serve(
+    transport: Transport,
+    arrival: Arrival,
+    proxy: Rc<Proxy>,
+    drain: watch::Receiver<bool>,
+    place: Place,
+) {
+    let desk = Rc::new(Desk::new(arrival, proxy));
+    let ended = converse(&desk, transport, drain).await;
+    match ended {
+        Ended::Tunnel(tunnel, transport, read) => tunnel.run(transport, read).await,
+        Ended::Refused(refusal, transport) => desk.refuse(refusal, transport).await,
+        Ended::Done(transport) => desk.close(transport).await,
+        Ended::Cut(transport) => transport.reset_on_close(),
+    }
+    drop(place);
+}
+
+/// How a conversation in HTTP ended.
+enum Ended {
+    /// Nothing is left to say.
+    Done(Transport),
+    /// The client is to see that a message was cut, or has not taken what it was sent.
+    Cut(Transport),
+    /// A head could not be read, or did not come.
+    Refused(Refusal, Transport),
+    /// It goes on in another protocol.
+    Tunnel(Box<Tunnel>, Transport, Bytes),
+}
+
+/// Speaks HTTP with the client.
+async fn converse(desk: &Rc<Desk>, transport: Transport, mut drain: watch::Receiver<bool>) -> Ended {
+    let limits = desk.proxy.state().limits();
+    let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
+    let service = TowerToHyperService::new(Service(Rc::clone(desk)));
+    let header_limit = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
+    let mut connection = http1::Builder::new().max_header_size(header_limit).serve_connection(door, service);
+
+    let mut deadline = Deadline::after(limits.header_timeout.min(limits.idle_timeout));
+    let mut draining = false;
+    let mut stop = Box::pin(async move { stopped(&mut drain).await });
+    let outcome = poll_fn(|cx| {
+        if !draining && stop.as_mut().poll(cx).is_ready() {
+            draining = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
+            return Poll::Ready(Ok(outcome));
+        }
+        while Pin::new(&mut deadline).poll(cx).is_ready() {
+            match desk.due(&limits) {
+                Due::At(at) => deadline.reset(at),
+                Due::Late(late) => return Poll::Ready(Err(late)),
+            }
+        }
+        Poll::Pending
+    })
+    .await;
+    let parts = connection.into_parts();
+    let transport = parts.io.into_inner().into_stream();
+    match outcome {
+        Err(Late::Idle) => Ended::Done(transport),
+        Err(Late::Head) => Ended::Refused(Refusal::TooSlow, transport),
+        Err(Late::Reader) => Ended::Cut(transport),
+        Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
+    }
+}
+
+/// What a connection's requests share.
+struct Desk {
+    arrival: Arrival,
+    proxy: Rc<Proxy>,
+    interim: Arc<Interim>,
+    watch: Rc<Watch>,
+    tunnel: RefCell<Option<Box<Tunnel>>>,
+    version: Cell<Version>,
+    had_body: Cell<bool>,
+}
+
+/// When a limit has to be looked at again, or that one has run out.
+enum Due {
+    At(Instant),
+    Late(Late),
+}
+
+/// What a client has not done in time.
+enum Late {
+    /// Sent another request: it may go without a word.
+    Idle,
+    /// Sent the rest of a head.
+    Head,
+    /// Taken more of its response.
+    Reader,
+}
+
+impl Desk {
+    fn new(arrival: Arrival, proxy: Rc<Proxy>) -> Self {
+        let interim = Arc::<Interim>::default();
+        let watch = Watch::new(Arc::clone(&interim));
+        Self {
+            arrival,
+            proxy,
+            interim,
+            watch,
+            tunnel: RefCell::new(None),
+            version: Cell::new(Version::HTTP_11),
+            had_body: Cell::new(false),
+        }
+    }
+
+    fn due(&self, limits: &crate::config::Limits) -> Due {
+        let now = Instant::now();
+        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at) };
+        if let Some(since) = self.watch.blocked_since() {
+            return due(since + limits.body_timeout, Late::Reader);
+        }
+        match self.watch.phase() {
+            Phase::Idle(since) => due(since + limits.idle_timeout, Late::Idle),
+            Phase::Head(since) => due(since + limits.header_timeout, Late::Head),
+            // The limits of the exchange hold now; a look now and then is for the next phase and for a reader that stalls.
+            Phase::Serving => Due::At(now + limits.body_timeout.min(limits.header_timeout).min(LOOK)),
+        }
+    }
+
+    async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Response<Counted> {
+        self.watch.serving();
+        self.version.set(request.version());
+        self.had_body.set(!request.body().is_end_stream());
+        let handled = self.proxy.handle(request, &self.arrival, &self.interim);
+        let reply = caught(handled).await.unwrap_or_else(|| self.proxy.confess(&self.arrival).into());
+        let Reply { response, tunnel } = reply;
+        *self.tunnel.borrow_mut() = tunnel;
+        self.watch.owe();
+        response.map(|body| Counted { body, watch: Rc::clone(&self.watch) })
+    }
+
+    /// hyper has nothing more to say.
+    fn ended(&self, outcome: hyper::Result<()>, transport: Transport, read: Bytes) -> Ended {
+        if let Some(tunnel) = self.tunnel.take() {
+            return Ended::Tunnel(tunnel, transport, read);
+        }
+        if let Some(status) = self.watch.swallowed_status() {
+            return Ended::Refused(refusal_of(status), transport);
+        }
+        match outcome {
+            Ok(()) => Ended::Done(transport),
+            Err(error) if error.is_parse() => Ended::Refused(refusal_of_parse(&error), transport),
+            // A body that broke off. Where its end would have been the connection's, only a reset tells the client.
+            Err(error) if error.is_user() && self.version.get() < Version::HTTP_11 => Ended::Cut(transport),
+            Err(_) => Ended::Done(transport),
+        }
+    }
+
+    /// Answers a head that hyper could not read, in the format that it seems to ask for.
+    async fn refuse(&self, refusal: Refusal, mut transport: Transport) {
+        let answer = self.proxy.refuse_unread(refusal, &self.watch.take_head(), &self.arrival);
+        let sent = within(LINGER, transport.write_all(&on_the_wire(&answer))).await;
+        if matches!(sent, Ok(Ok(()))) {
+            linger(transport).await;
+        }
+    }
+
+    /// Closes a connection in order. What the client may still be sending is read away first: closing over unread bytes is
+    /// a reset, which can take the answer with it (RFC 9112, section 9.6).
+    async fn close(&self, mut transport: Transport) {
+        if self.had_body.get() && !self.watch.has_left() {
+            linger(transport).await;
+        } else {
+            within(LINGER, transport.shutdown()).await.ok();
+        }
+    }
+}
+
+/// The refusal that stands for an answer which hyper made up.
+fn refusal_of(status: u16) -> Refusal {
+    match status {
+        414 => Refusal::TargetTooLong,
+        431 => Refusal::HeadTooLarge,
+        _ => Refusal::HeadInvalid,
+    }
+}
+
+fn refusal_of_parse(error: &hyper::Error) -> Refusal {
+    if error.is_parse_too_large() {
+        Refusal::HeadTooLarge
+    } else if error.is_parse_version_h2() {
+        Refusal::VersionUnknown
+    } else {
+        Refusal::HeadInvalid
+    }
+}
+
+/// An answer as bytes, for a connection that hyper has given up.
+fn on_the_wire(answer: &Answer) -> Vec<u8> {
+    let reason = answer.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", answer.status.as_str()).into_bytes();
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
+    let fields = answer.headers.iter().filter(|(name, _)| *name != http::header::CONNECTION);
+    let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in fields.chain([("connection", &b"close"[..]), ("date", date.as_bytes())]) {
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value);
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes.extend_from_slice(&answer.body);
+    bytes
+}
+
+/// Says that nothing more will come, and reads away what the client sends, for a while.
+async fn linger(mut transport: Transport) {
+    let read_away = async {
+        transport.shutdown().await?;
+        let mut scratch = [0; 4096];
+        while transport.read(&mut scratch).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    within(LINGER, read_away).await.ok();
+}
+
+/// The work's output; none where it panicked. A bug costs the request that met it, and no other.
+async fn caught<F: Future>(work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+/// The service boundary: what tower's layers would go around.
+#[derive(Clone)]
+struct Service(Rc<Desk>);
+
+impl tower::Service<Request<Incoming>> for Service {
+    type Response = Response<Counted>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Counted>, Infallible>>>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let desk = Rc::clone(&self.0);
+        Box::pin(async move { Ok(desk.handle(request).await) })
+    }
+}
+
+/// A body that tells the door when hyper has taken all of it.
+struct Counted {
+    body: ClientBody,
+    watch: Rc<Watch>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.watch.served();
+    }
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Box<Failure>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How long a connection that is closed may take to be read away.
+const LINGER: Duration = Duration::from_secs(2);
+/// How often a connection that is being served is looked at.
+const LOOK: Duration = Duration::from_secs(5);

@@ -1,0 +1,120 @@
+//! Owns the doors through which clients come in: accepting, how many at once, and closing without losing one.
+
+mod connection;
+mod door;
+pub mod gatekeeper;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::fault::failure::Peer;
+use crate::listener::gatekeeper::Gatekeeper;
+use crate::listener::gatekeeper::Place;
+use crate::net::deadline::Deadline;
+use crate::net::stream::Transport;
+use crate::proxy::Proxy;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::arrival::Scheme;
+use crate::telemetry::Event;
+use crate::telemetry::Notice;
+
+/// A socket that clients connect to.
+#[derive(Debug)]
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<(Transport, Peer)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Ok((Transport::Tcp(stream), Peer::Tcp(address)))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Transport::Unix(stream), Peer::Unix(Arc::from(""))))
+            }
+        }
+    }
+}
+
+/// Accepts clients on one socket until `drain` says to stop, and then waits for those that are in to finish.
+pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>, mut drain: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let admitted = tokio::select! {
+            biased;
+            admitted = admit(&socket, &gatekeeper) => admitted,
+            () = stopped(&mut drain) => break,
+            Some(_) = connections.join_next() => continue,
+        };
+        match admitted {
+            Ok((transport, peer, place)) => {
+                let arrival = Arrival::new(peer, Scheme::Http);
+                let connection = connection::serve(transport, arrival, Rc::clone(&proxy), drain.clone(), place);
+                connections.spawn_local(connection);
+            }
+            Err(error) => pause(&error, &proxy).await,
+        }
+    }
+    drain_queue(&socket, &proxy, &gatekeeper, &drain, &mut connections).await;
+    drop(socket);
+    while connections.join_next().await.is_some() {}
+}
+
+/// The next client that may come in. While there is no place, clients wait in the kernel's queue.
+async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Transport, Peer, Place)> {
+    loop {
+        gatekeeper.wait_for_place().await;
+        let (transport, peer) = socket.accept().await?;
+        if let Some(place) = gatekeeper.admit(&peer) {
+            return Ok((transport, peer, place));
+        }
+    }
+}
+
+/// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first.
+async fn drain_queue(
+    socket: &Socket,
+    proxy: &Rc<Proxy>,
+    gatekeeper: &Arc<Gatekeeper>,
+    drain: &watch::Receiver<bool>,
+    connections: &mut JoinSet<()>,
+) {
+    while let Ok(Ok((transport, peer))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await {
+        if let Some(place) = gatekeeper.admit(&peer) {
+            let arrival = Arrival::new(peer, Scheme::Http);
+            connections.spawn_local(connection::serve(transport, arrival, Rc::clone(proxy), drain.clone(), place));
+        }
+    }
+}
+
+/// Waits until the program is to stop; also where nobody can say so any more.
+pub async fn stopped(drain: &mut watch::Receiver<bool>) {
+    drain.wait_for(|stop| *stop).await.ok();
+}
+
+/// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file
+/// descriptors, and trying again at once would only burn the processor.
+async fn pause(error: &io::Error, proxy: &Proxy) {
+    if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
+        return;
+    }
+    let message = format!("this host cannot accept connections at the moment, clients wait: {error}");
+    proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
+    Deadline::after(SHORTAGE_PAUSE).await;
+}
+
+/// How long accepting rests when this host has run out of something.
+const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);

@@ -1,0 +1,137 @@
+//! Owns the change of protocol that a client asks for (RFC 9110, section 7.8).
+
+use http::HeaderValue;
+use http::Method;
+use http::Version;
+use http::header;
+use http::request::Parts;
+
+use super::Content;
+use super::Refusal;
+use crate::proxy::fields::Field;
+use crate::proxy::fields::Fields;
+use crate::proxy::hop;
+
+/// The protocols that a client would change to, in its order, as a value of `Upgrade`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade(HeaderValue);
+
+impl Upgrade {
+    /// The upgrade that counts: asked for in HTTP/1.1, named in `Connection`, and to something else than HTTP itself (RFC 9110,
+    /// section 7.8). An upgrade to h2c would carry requests past this proxy unseen, so it is ignored, as a server may.
+    ///
+    /// # Errors
+    ///
+    /// An upgrade that brings a body along, or one to WebSocket by another method than GET.
+    pub fn asked(parts: &Parts, fields: Fields, content: Content) -> Result<Option<Self>, Refusal> {
+        let asked = fields.has(Field::Upgrade) && parts.version == Version::HTTP_11;
+        if !asked || !hop::has_option(&parts.headers, fields, "upgrade") {
+            return Ok(None);
+        }
+        let protocols: Vec<&str> =
+            hop::members(&parts.headers, &header::UPGRADE).filter(|name| is_passed_on(name)).collect();
+        if protocols.is_empty() {
+            return Ok(None);
+        }
+        if content != Content::None {
+            return Err(Refusal::UpgradeWithContent);
+        }
+        if parts.method != Method::GET && protocols.iter().any(|name| name.eq_ignore_ascii_case("websocket")) {
+            return Err(Refusal::UpgradeMethod);
+        }
+        Ok(HeaderValue::try_from(protocols.join(", ")).ok().map(Self))
+    }
+
+    /// The value to forward.
+    #[must_use]
+    pub fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    /// The protocols as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// Whether this protocol is among those asked for. Names are compared without case.
+    #[must_use]
+    pub fn asks_for(&self, protocol: &str) -> bool {
+        self.as_str().split(", ").any(|asked| asked.eq_ignore_ascii_case(protocol))
+    }
+}
+
+/// Whether an upgrade to this protocol is passed on: a name with or without a version, and not HTTP or TLS below it.
+fn is_passed_on(protocol: &str) -> bool {
+    let (name, version) = protocol.split_once('/').unwrap_or((protocol, "1"));
+    let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
+    let own = ["h2c", "h2", "http", "tls"].iter().any(|own| name.eq_ignore_ascii_case(own));
+    is_token(name) && is_token(version) && !own
+}
+
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Content;
+    use super::Refusal;
+    use super::Upgrade;
+    use crate::proxy::fields::Fields;
+    use crate::proxy::heads;
+
+    fn asked(head: &str, content: Content) -> Result<Option<String>, Refusal> {
+        let parts = heads::request(head);
+        let upgrade = Upgrade::asked(&parts, Fields::of(&parts.headers), content)?;
+        Ok(upgrade.map(|upgrade| upgrade.as_str().to_owned()))
+    }
+
+    #[test]
+    fn an_upgrade_counts_where_connection_names_it_in_http_1_1() {
+        for (head, expected) in [
+            ("GET / HTTP/1.1\nConnection: keep-alive, UPGRADE\nUpgrade: websocket", Some("websocket")),
+            ("GET / HTTP/1.1\nConnection: a\nConnection: upgrade\nUpgrade: a/1, b\nUpgrade: c", Some("a/1, b, c")),
+            ("POST / HTTP/1.1\nConnection: upgrade\nUpgrade: tcp", Some("tcp")),
+            ("GET / HTTP/1.1\nUpgrade: websocket", None),
+            ("GET / HTTP/1.1\nConnection: upgrades\nUpgrade: websocket", None),
+            ("GET / HTTP/1.1\nConnection: upgrade", None),
+            ("GET / HTTP/1.1\nConnection: upgrade\nUpgrade: ,", None),
+            ("GET / HTTP/1.0\nConnection: upgrade\nUpgrade: websocket", None),
+        ] {
+            assert_eq!(asked(head, Content::None), Ok(expected.map(str::to_owned)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_to_http_itself_is_never_passed_on() {
+        for (protocols, expected) in [
+            ("h2c", None),
+            ("H2C, h2", None),
+            ("HTTP/2.0", None),
+            ("TLS/1.0, HTTP/1.1", None),
+            ("h2c, websocket", Some("websocket")),
+            ("we bsocket, caf\u{e9}, /1, a/", None),
+        ] {
+            let head = format!("GET / HTTP/1.1\nConnection: upgrade, HTTP2-Settings\nUpgrade: {protocols}");
+            assert_eq!(asked(&head, Content::None), Ok(expected.map(str::to_owned)), "{protocols:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_brings_no_content_and_a_websocket_begins_with_get() {
+        let head = |method, protocol| format!("{method} / HTTP/1.1\nConnection: upgrade\nUpgrade: {protocol}");
+        assert_eq!(asked(&head("GET", "websocket"), Content::Length(1)), Err(Refusal::UpgradeWithContent));
+        assert_eq!(asked(&head("GET", "x"), Content::Chunked), Err(Refusal::UpgradeWithContent));
+        assert_eq!(asked(&head("POST", "WebSocket"), Content::None), Err(Refusal::UpgradeMethod));
+        assert_eq!(asked(&head("POST", "h2c"), Content::Length(9)), Ok(None));
+    }
+
+    #[test]
+    fn protocols_are_recognised_without_case() {
+        let parts = heads::request("GET / HTTP/1.1\nConnection: upgrade\nUpgrade: WebSocket, x/2");
+        let upgrade = Upgrade::asked(&parts, Fields::of(&parts.headers), Content::None).unwrap().unwrap();
+        let asked: Vec<bool> = ["websocket", "X/2", "x", "y"].iter().map(|name| upgrade.asks_for(name)).collect();
+        assert_eq!(asked, [true, true, false, false]);
+    }
+}

@@ -1,0 +1,136 @@
+//! Owns the answers to what is the client's doing, and to what is this proxy's own.
+
+use std::time::SystemTime;
+
+use http::HeaderValue;
+use http::Response;
+use http::StatusCode;
+use http::header;
+
+use crate::answer::Answer;
+use crate::answer::Format;
+use crate::answer::Moment;
+use crate::answer::Occurrence;
+use crate::answer::RefusalReport;
+use crate::proxy::Proxy;
+use crate::proxy::Reply;
+use crate::proxy::admission::refusal::Ending;
+use crate::proxy::admission::refusal::Refusal;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::relay::ClientBody;
+use crate::proxy::request_id::RequestId;
+use crate::proxy::story::Story;
+use crate::telemetry::Event;
+use crate::telemetry::event;
+
+impl Proxy {
+    /// The answer to a request that is not forwarded.
+    pub(super) fn refuse(&self, refusal: Refusal, story: &Story) -> Reply {
+        let answer = answer(refusal, story.request_id.as_str(), story.format, story.is_repeatable());
+        let response = self.own(answer, story);
+        response.into()
+    }
+
+    /// A response of this proxy's own, and its access line.
+    pub(super) fn own(&self, answer: Answer, story: &Story) -> Response<ClientBody> {
+        let is_head = story.method == http::Method::HEAD;
+        let sent = if is_head { 0 } else { answer.body.len() as u64 };
+        self.telemetry.record(Event::Request(story.request(answer.status.as_u16(), sent, false)));
+        let mut response = Response::new(if is_head { ClientBody::empty() } else { ClientBody::whole(answer.body) });
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        response
+    }
+
+    /// The answer to a head that could not be read, or did not arrive in time: there is no request to tell of.
+    pub fn refuse_unread(&self, refusal: Refusal, head: &[u8], arrival: &Arrival) -> Answer {
+        let request_id = RequestId::new(SystemTime::now());
+        let answer = answer(refusal, request_id.as_str(), accepted(head), false);
+        self.telemetry.record(Event::Request(event::Request {
+            request_id: request_id.as_str(),
+            client: arrival.told.to_str().unwrap_or_default(),
+            method: "-",
+            host: b"",
+            path: b"",
+            protocol: "-",
+            status: answer.status.as_u16(),
+            bytes_sent: answer.body.len() as u64,
+            elapsed: std::time::Duration::ZERO,
+            route: None,
+            upstream: None,
+            server: None,
+            aborted: false,
+        }));
+        answer
+    }
+
+    /// The answer when this proxy itself has failed at a request.
+    pub fn confess(&self, arrival: &Arrival) -> Response<ClientBody> {
+        let request_id = RequestId::new(SystemTime::now());
+        let told = RefusalReport {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            detail: "This proxy made a mistake of its own; nothing is wrong with your request.",
+            hint: Some("Please try again in a moment."),
+            occurrence: occurrence(request_id.as_str(), false),
+        };
+        let answer = Answer::refusal(&told, Format::Text);
+        let message = format!("a request of {} ended in a bug of this proxy", arrival.told.to_str().unwrap_or_default());
+        self.telemetry.record(Event::Notice(event::Notice { message: &message, dropped: None }));
+        let mut response = Response::new(ClientBody::whole(answer.body));
+        *response.status_mut() = answer.status;
+        *response.headers_mut() = answer.headers;
+        response
+    }
+}
+
+fn answer(refusal: Refusal, request_id: &str, format: Format, repeatable: bool) -> Answer {
+    let told = RefusalReport {
+        status: refusal.status(),
+        detail: refusal.detail(),
+        hint: None,
+        occurrence: occurrence(request_id, repeatable),
+    };
+    let mut answer = Answer::refusal(&told, format);
+    if let Some(methods) = refusal.allow() {
+        answer.headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    if refusal.ending() == Ending::Close {
+        answer.headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+pub(super) fn occurrence(request_id: &str, repeatable: bool) -> Occurrence<'_> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let at = Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+    Occurrence { request_id, at, incident: None, retry_after: None, repeatable }
+}
+
+/// The format that a head asks for which is none: its `Accept` line, if one can be made out.
+fn accepted(head: &[u8]) -> Format {
+    let mut headers = http::HeaderMap::new();
+    let lines = head.split(|byte| *byte == b'\n');
+    for line in lines {
+        let Some((name, value)) = line.split_at_checked(ACCEPT.len()) else { continue };
+        if name.eq_ignore_ascii_case(ACCEPT) {
+            headers.extend(HeaderValue::from_bytes(value.trim_ascii()).ok().map(|value| (header::ACCEPT, value)));
+        }
+    }
+    Format::of(&headers)
+}
+
+const ACCEPT: &[u8] = b"accept:";
+
+#[cfg(test)]
+mod tests {
+    use super::accepted;
+    use crate::answer::Format;
+
+    #[test]
+    fn a_broken_head_still_says_what_it_accepts() {
+        assert_eq!(accepted(b"GET / HTTP/1.1\r\nHost : x\r\nAccept: text/html\r\n\r\n"), Format::Html);
+        assert_eq!(accepted(b"GET / HTTP/1.1\r\naccept:application/problem+json\r\n"), Format::Problem);
+        assert_eq!(accepted(b"\x16\x03\x01"), Format::Text);
+        assert_eq!(accepted(b""), Format::Text);
+    }
+}

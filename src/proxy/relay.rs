@@ -1,0 +1,199 @@
+//! Owns the response on its way to the client, and the body that the client's side of hyper reads.
+
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http::Response;
+use http::StatusCode;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+
+use crate::fault::Failure;
+use crate::proxy::Proxy;
+use crate::proxy::Reply;
+use crate::proxy::admission::Admitted;
+use crate::proxy::explain;
+use crate::proxy::hop::Named;
+use crate::proxy::response;
+use crate::proxy::response::Framing;
+use crate::proxy::state::Destination;
+use crate::proxy::state::State;
+use crate::proxy::story::Story;
+use crate::proxy::upgrade::Tunnel;
+use crate::telemetry::Event;
+use crate::upstream::Answered;
+use crate::upstream::ResponseBody;
+use crate::upstream::Switched;
+
+impl Proxy {
+    /// Passes a response on. A head that hyper let through and nobody should see becomes a failure here.
+    pub(super) fn relay(
+        self: &Rc<Self>,
+        state: &Rc<State>,
+        destination: &Rc<Destination>,
+        answered: Answered,
+        admitted: &Admitted,
+        mut story: Story,
+    ) -> Reply {
+        story.server = Some(Arc::clone(&answered.server.url.text));
+        for failure in answered.hidden {
+            self.explain_hidden(state, destination, failure, &story);
+        }
+        let (parts, body) = answered.response.into_parts();
+        let pseudonym = &state.shared.pseudonym;
+        if parts.extensions.get::<Switched>().is_some() {
+            return match response::switching(parts, admitted.upgrade.as_ref(), pseudonym) {
+                Ok(parts) => self.switch(parts, body, destination, story),
+                Err(malformed) => self.explain(state, destination, explain::rejected(body, malformed, 101), &story),
+            };
+        }
+        let status = parts.status.as_u16();
+        match response::response(parts, pseudonym) {
+            Ok(relayed) => {
+                let status = relayed.parts.status;
+                let mut body = body;
+                if relayed.framing == Framing::Doubtful {
+                    body.use_up();
+                }
+                let relay = Relay {
+                    proxy: Rc::clone(self),
+                    state: Rc::clone(state),
+                    destination: Rc::clone(destination),
+                    body,
+                    named: relayed.named,
+                    story,
+                    status,
+                    sent: 0,
+                    aborted: true,
+                };
+                Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
+            }
+            Err(malformed) => self.explain(state, destination, explain::rejected(body, malformed, status), &story),
+        }
+    }
+
+    fn switch(
+        self: &Rc<Self>,
+        parts: http::response::Parts,
+        body: ResponseBody,
+        destination: &Destination,
+        story: Story,
+    ) -> Reply {
+        let limit = destination.upstream.settings().timeouts.tunnel;
+        let tunnel = Tunnel::new(Rc::clone(self), body, limit, story);
+        Reply { response: Response::from_parts(parts, ClientBody::empty()), tunnel: Some(Box::new(tunnel)) }
+    }
+}
+
+/// A body on its way to a client.
+pub struct ClientBody(Kind);
+
+enum Kind {
+    Empty,
+    Whole(Bytes),
+    Relayed(Box<Relay>),
+}
+
+/// A server's body, counted; its end is the request's end.
+struct Relay {
+    proxy: Rc<Proxy>,
+    state: Rc<State>,
+    destination: Rc<Destination>,
+    body: ResponseBody,
+    named: Named,
+    story: Story,
+    status: StatusCode,
+    sent: u64,
+    /// Until the end is reached.
+    aborted: bool,
+}
+
+impl ClientBody {
+    /// No body.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Kind::Empty)
+    }
+
+    /// A body that is there as a whole.
+    #[must_use]
+    pub const fn whole(bytes: Bytes) -> Self {
+        Self(Kind::Whole(bytes))
+    }
+}
+
+impl Relay {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+        let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            None => {
+                self.aborted = false;
+                return Poll::Ready(None);
+            }
+            Some(Err(failure)) => {
+                let failure = self.proxy.explain_cut(&self.state, &self.destination, failure, &self.story, self.sent);
+                return Poll::Ready(Some(Err(failure)));
+            }
+            Some(Ok(frame)) => frame,
+        };
+        if let Some(data) = frame.data_ref() {
+            self.sent += data.len() as u64;
+        }
+        self.aborted = !self.body.is_end_stream();
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Ok(trailers) => Frame::trailers(self.named.trailers(trailers)),
+            Err(frame) => frame,
+        })))
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let aborted = self.aborted && !self.body.is_end_stream();
+        self.proxy.telemetry.record(Event::Request(self.story.request(self.status.as_u16(), self.sent, aborted)));
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = Box<Failure>;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+        match &mut self.0 {
+            Kind::Empty => Poll::Ready(None),
+            Kind::Whole(bytes) => {
+                let bytes = std::mem::take(bytes);
+                self.0 = Kind::Empty;
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Kind::Relayed(relay) => relay.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Empty => true,
+            Kind::Whole(bytes) => bytes.is_empty(),
+            Kind::Relayed(relay) => relay.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Empty => SizeHint::with_exact(0),
+            Kind::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Relayed(relay) => relay.body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for ClientBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}

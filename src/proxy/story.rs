@@ -1,0 +1,161 @@
+//! Owns what the log tells of one request, gathered while it passes.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::Method;
+use http::Version;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use tokio::time::Instant;
+
+use crate::answer::Format;
+use crate::diagnosis::case::RequestFacts;
+use crate::proxy::admission::Admitted;
+use crate::proxy::admission::Content;
+use crate::proxy::arrival::Arrival;
+use crate::proxy::client::Client;
+use crate::proxy::client::Role;
+use crate::proxy::request_id::RequestId;
+use crate::telemetry::event;
+
+/// One request, as the log tells it. Everything in it is shared or small, for it is made for each request.
+#[derive(Debug, Clone)]
+pub(super) struct Story {
+    pub(super) begin: Instant,
+    pub(super) request_id: RequestId,
+    pub(super) client: HeaderValue,
+    pub(super) role: Role,
+    pub(super) method: Method,
+    pub(super) version: Version,
+    pub(super) host: Option<HeaderValue>,
+    pub(super) target: Option<PathAndQuery>,
+    pub(super) format: Format,
+    pub(super) upgrade: Option<HeaderValue>,
+    pub(super) personal: bool,
+    pub(super) has_body: bool,
+    pub(super) route: Option<Arc<str>>,
+    pub(super) upstream: Option<Arc<str>>,
+    pub(super) server: Option<Arc<str>>,
+}
+
+impl Story {
+    /// The story as it begins: who asks for what.
+    pub(super) fn begin(parts: &Parts, client: &Client, arrival: &Arrival) -> Self {
+        Self {
+            begin: Instant::now(),
+            request_id: client.request_id.clone(),
+            client: told(client, arrival),
+            role: client.role,
+            method: parts.method.clone(),
+            version: parts.version,
+            host: parts.headers.get(http::header::HOST).cloned(),
+            target: parts.uri.path_and_query().cloned(),
+            format: Format::of(&parts.headers),
+            upgrade: None,
+            personal: parts.headers.contains_key(http::header::COOKIE)
+                || parts.headers.contains_key(http::header::AUTHORIZATION),
+            has_body: false,
+            route: None,
+            upstream: None,
+            server: None,
+        }
+    }
+
+    /// What the request asked for, now that it is known to be one.
+    pub(super) fn admitted(&mut self, admitted: &Admitted) {
+        self.host = Some(admitted.host.clone());
+        self.target = Some(admitted.target.clone());
+        self.upgrade = admitted.upgrade.as_ref().map(super::admission::Upgrade::value);
+        self.has_body = admitted.content != Content::None;
+    }
+
+    pub(super) fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+
+    fn host(&self) -> &[u8] {
+        self.host.as_ref().map_or(&[], HeaderValue::as_bytes)
+    }
+
+    fn client(&self) -> &str {
+        self.client.to_str().unwrap_or_default()
+    }
+
+    fn protocol(&self) -> &'static str {
+        if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+    }
+
+    /// Whether a link to the same address repeats the request.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
+    }
+
+    /// What a diagnosis needs of it.
+    pub(super) fn facts(&self) -> RequestFacts {
+        RequestFacts {
+            method: self.method.to_string(),
+            host: String::from_utf8_lossy(self.host()).into_owned(),
+            path: self.path().to_owned(),
+            upgrade: self.upgrade.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned),
+            has_body: self.has_body,
+            personal: self.personal,
+        }
+    }
+
+    /// The access line.
+    pub(super) fn request(&self, status: u16, bytes_sent: u64, aborted: bool) -> event::Request<'_> {
+        event::Request {
+            request_id: self.request_id.as_str(),
+            client: self.client(),
+            method: self.method.as_str(),
+            host: self.host(),
+            path: self.path().as_bytes(),
+            protocol: self.protocol(),
+            status,
+            bytes_sent,
+            elapsed: self.begin.elapsed(),
+            route: self.route.as_deref(),
+            upstream: self.upstream.as_deref(),
+            server: self.server.as_deref(),
+            aborted,
+        }
+    }
+
+    /// The line of a failure that this report tells of.
+    pub(super) fn failure<'a>(&'a self, told: &'a Told<'a>) -> event::UpstreamFailure<'a> {
+        event::UpstreamFailure {
+            client: self.client(),
+            method: self.method.as_str(),
+            host: self.host(),
+            path: self.path().as_bytes(),
+            route: self.route.as_deref(),
+            bytes_sent: told.bytes_sent,
+            retried: told.retried,
+            report: told.report,
+            fault: told.diagnosis.fault,
+            cause: told.diagnosis.cause,
+            confidence: told.diagnosis.confidence,
+            upstream: self.upstream.as_deref().unwrap_or_default(),
+            detail: &told.diagnosis.detail,
+        }
+    }
+}
+
+/// A diagnosis on its way into the log.
+pub(super) struct Told<'a> {
+    pub(super) diagnosis: &'a crate::diagnosis::Diagnosis,
+    pub(super) report: &'a [u8],
+    pub(super) bytes_sent: u64,
+    pub(super) retried: bool,
+}
+
+/// The client as the log names it: its address, as far as it is known.
+fn told(client: &Client, arrival: &Arrival) -> HeaderValue {
+    match client.address {
+        Some(address) if Some(address) != arrival.address() => {
+            HeaderValue::try_from(address.to_string()).unwrap_or_else(|_| arrival.told.clone())
+        }
+        _ => arrival.told.clone(),
+    }
+}

@@ -1,0 +1,134 @@
+//! Owns what a connection becomes after a 101: a two-way copy between the client and the server.
+
+use std::cell::Cell;
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
+use tokio::io::ReadBuf;
+use tokio::time::Instant;
+
+use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
+use crate::net::stream::Transport;
+use crate::proxy::Proxy;
+use crate::proxy::story::Story;
+use crate::telemetry::Event;
+use crate::upstream::ResponseBody;
+
+/// A tunnel that waits for its two ends.
+pub struct Tunnel {
+    proxy: Rc<Proxy>,
+    /// Holds the exchange open, and hands over the server's stream.
+    body: ResponseBody,
+    idle_limit: Duration,
+    story: Story,
+}
+
+impl Tunnel {
+    pub(super) const fn new(proxy: Rc<Proxy>, body: ResponseBody, idle_limit: Duration, story: Story) -> Self {
+        Self { proxy, body, idle_limit, story }
+    }
+
+    /// Copies both ways until both sides have ended, one breaks off, or no byte has passed for the limit. `read` is what the
+    /// client has sent behind its request already.
+    pub async fn run(mut self, client: Transport, read: Bytes) {
+        let activity = Rc::new(Activity { last: Cell::new(Instant::now()), to_client: Cell::new(0) });
+        let outcome = self.copy(client, read, &activity).await;
+        let aborted = outcome.is_err();
+        let sent = activity.to_client.get();
+        self.proxy.telemetry().record(Event::Request(self.story.request(101, sent, aborted)));
+    }
+
+    async fn copy(&mut self, client: Transport, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
+        let Some(upgraded) = self.body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
+        // hyper's task hands the stream over as soon as it has seen the 101 itself.
+        let upgraded = within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
+        let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
+        let mut server = Active { stream: upgraded.stream, activity: Rc::clone(activity), counts: false };
+        client.write_all(&upgraded.read).await?;
+        server.write_all(&read).await?;
+        let outcome = {
+            let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut server));
+            let mut deadline = Deadline::after(self.idle_limit);
+            poll_fn(|cx| {
+                if let Poll::Ready(outcome) = copying.as_mut().poll(cx) {
+                    return Poll::Ready(outcome.map(|_| ()));
+                }
+                while Pin::new(&mut deadline).poll(cx).is_ready() {
+                    let due = activity.last.get() + self.idle_limit;
+                    if Instant::now() >= due {
+                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                    }
+                    deadline.reset(due);
+                }
+                Poll::Pending
+            })
+            .await
+        };
+        if outcome.is_err() {
+            // What broke off on one side breaks off on the other.
+            client.stream.reset_on_close();
+        }
+        outcome
+    }
+}
+
+impl fmt::Debug for Tunnel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tunnel").field("story", &self.story).finish_non_exhaustive()
+    }
+}
+
+/// When a byte last passed, and how many went to the client.
+struct Activity {
+    last: Cell<Instant>,
+    to_client: Cell<u64>,
+}
+
+/// A stream whose writes are noted.
+struct Active<S> {
+    stream: S,
+    activity: Rc<Activity>,
+    counts: bool,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Active<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Active<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, buf);
+        if let Poll::Ready(Ok(count)) = &result {
+            self.activity.last.set(Instant::now());
+            if self.counts {
+                self.activity.to_client.set(self.activity.to_client.get() + *count as u64);
+            }
+        }
+        result
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// How long hyper's own task may take to let go of the server's stream.
+const HAND_OVER: Duration = Duration::from_secs(5);

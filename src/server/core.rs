@@ -1,0 +1,103 @@
+//! Owns one core: its thread, its runtime, and everything that lives in it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::task::LocalSet;
+
+use crate::listener;
+use crate::listener::gatekeeper::Gatekeeper;
+use crate::proxy::Proxy;
+use crate::proxy::state::Shared;
+use crate::proxy::state::State;
+use crate::server::ejections;
+use crate::telemetry;
+use crate::upstream::Change;
+
+/// A listening socket that belongs to no runtime yet.
+#[derive(Debug)]
+pub(super) enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    fn into_socket(self) -> std::io::Result<listener::Socket> {
+        Ok(match self {
+            Self::Tcp(bound) => listener::Socket::Tcp(TcpListener::from_std(bound)?),
+            Self::Unix(bound) => listener::Socket::Unix(UnixListener::from_std(bound)?),
+        })
+    }
+}
+
+/// What a core is started with.
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) sockets: Vec<Bound>,
+    pub(super) telemetry: telemetry::Core,
+    pub(super) gatekeeper: Arc<Gatekeeper>,
+    pub(super) drain: watch::Receiver<bool>,
+    pub(super) shutdown_timeout: Duration,
+    /// What changes about servers; one of the cores tells it.
+    pub(super) changes: Option<mpsc::UnboundedReceiver<(Arc<str>, Change)>>,
+}
+
+impl Core {
+    /// Serves until it is to stop and has drained.
+    pub(super) fn run(self) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = match runtime {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "a core has no runtime");
+                return;
+            }
+        };
+        LocalSet::new().block_on(&runtime, self.serve());
+    }
+
+    async fn serve(self) {
+        let Self { shared, sockets, telemetry, gatekeeper, mut drain, shutdown_timeout, changes } = self;
+        let proxy = Proxy::new(State::new(&shared), telemetry);
+        let mut doors = JoinSet::new();
+        for socket in sockets {
+            match socket.into_socket() {
+                Ok(socket) => {
+                    doors.spawn_local(listener::serve(socket, Rc::clone(&proxy), Arc::clone(&gatekeeper), drain.clone()));
+                }
+                Err(error) => tracing::error!(%error, "a listener cannot be served"),
+            }
+        }
+        let mut housekeeping = JoinSet::new();
+        housekeeping.spawn_local(keep_house(Rc::clone(&proxy)));
+        if let Some(changes) = changes {
+            housekeeping.spawn_local(ejections::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
+        }
+        listener::stopped(&mut drain).await;
+        let finished = async { while doors.join_next().await.is_some() {} };
+        tokio::time::timeout(shutdown_timeout, finished).await.ok();
+        proxy.telemetry().flush();
+    }
+}
+
+/// Hands the log over, and closes connections that nobody needs any more.
+async fn keep_house(proxy: Rc<Proxy>) {
+    let mut tick = tokio::time::interval(TICK);
+    for count in 1_u32.. {
+        tick.tick().await;
+        proxy.telemetry().flush();
+        if count % TICKS_A_SWEEP == 0 {
+            proxy.state().sweep();
+        }
+    }
+}
+
+/// How long an access line may wait.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_A_SWEEP: u32 = 10;
