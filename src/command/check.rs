@@ -62,30 +62,18 @@ Example:
 
 #[cfg(test)]
 mod tests {
-    use std::env;
     use std::fs;
     use std::path::Path;
 
     use super::*;
+    use crate::demo::origin::PrivateDirectory;
 
-    /// A directory of its own, which ends with the test.
-    struct Directory(PathBuf);
-
-    impl Directory {
-        fn with(name: &str, files: &[(&str, &str)]) -> Self {
-            let directory = Self(env::temp_dir().join(format!("why502-check-{name}-{}", std::process::id())));
-            fs::create_dir_all(&directory.0).expect("a directory can be made");
-            for (name, text) in files {
-                fs::write(directory.0.join(name), text).expect("a file can be written");
-            }
-            directory
+    fn directory_with(files: &[(&str, &str)]) -> PrivateDirectory {
+        let directory = PrivateDirectory::new().unwrap();
+        for (name, text) in files {
+            fs::write(directory.file(name), text).unwrap();
         }
-    }
-
-    impl Drop for Directory {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).ok();
-        }
+        directory
     }
 
     /// What `check` ends with and writes, with `/` in the place of the directory.
@@ -99,24 +87,24 @@ mod tests {
 
     #[test]
     fn every_problem_of_both_files_is_a_line_and_then_they_are_counted() {
-        let directory = Directory::with("wrong", &[("why502.toml", WRONG), ("runbook.toml", WRONG_RUNBOOK)]);
-        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Wrong, String::new(), PROBLEMS.to_owned()));
+        let directory = directory_with(&[("why502.toml", WRONG), ("runbook.toml", WRONG_RUNBOOK)]);
+        assert_eq!(checked(directory.path(), "why502.toml"), (Exit::Wrong, String::new(), PROBLEMS.to_owned()));
         let one = "/absent.toml: no such file; write one, or name another with --config\n1 problem\n";
-        assert_eq!(checked(&directory.0, "absent.toml"), (Exit::Wrong, String::new(), one.to_owned()));
+        assert_eq!(checked(directory.path(), "absent.toml"), (Exit::Wrong, String::new(), one.to_owned()));
     }
 
     #[test]
     fn a_mistake_in_the_runbook_alone_is_a_problem_too() {
         let named = format!("{RIGHT}\nchecklists = \"runbook.toml\"\n");
-        let directory = Directory::with("runbook", &[("why502.toml", &named), ("runbook.toml", "remove = 1\n")]);
+        let directory = directory_with(&[("why502.toml", &named), ("runbook.toml", "remove = 1\n")]);
         let says = "/runbook.toml:1:10: `remove` is a list; write it in brackets: [ … ]\n1 problem\n";
-        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Wrong, String::new(), says.to_owned()));
+        assert_eq!(checked(directory.path(), "why502.toml"), (Exit::Wrong, String::new(), says.to_owned()));
     }
 
     #[test]
     fn a_right_file_is_summed_up() {
-        let directory = Directory::with("right", &[("why502.toml", RIGHT)]);
-        assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Done, SUMMARY.to_owned(), String::new()));
+        let directory = directory_with(&[("why502.toml", RIGHT)]);
+        assert_eq!(checked(directory.path(), "why502.toml"), (Exit::Done, SUMMARY.to_owned(), String::new()));
     }
 
     const RIGHT: &str = r#"

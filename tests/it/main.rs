@@ -1,0 +1,9 @@
+//! The integration tests: the real program on real sockets, on loopback, without root.
+//!
+//! `support` starts it and is its client; the origins are the demo's (`why502::demo::origin`), so that neither can rot.
+//! Where a test needs a program or a right that this machine does not give it, it says so in a line and passes.
+
+#[cfg(test)]
+mod cli;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,173 @@
+//! Owns the program under test: started as a person starts it, watched by what it writes, ended with the test.
+
+use std::fs;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Child;
+use std::process::Command;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::sync::mpsc::Receiver;
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+
+use serde_json::Value;
+
+use why502::demo::origin::PrivateDirectory;
+
+use super::PATIENCE;
+
+/// A why502 that serves. It ends with the test at the latest.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    program: Program,
+    /// Where it listens, as its `started` line says.
+    listeners: Vec<String>,
+    /// Every line of the log that was read so far.
+    log: Vec<Value>,
+    directory: PrivateDirectory,
+}
+
+impl Proxy {
+    /// Runs with this configuration, and serves when this returns. Its listeners had best be on port 0; the log has to go
+    /// to standard output, as JSON.
+    pub(crate) fn run(configuration: &str) -> Self {
+        Self::run_in(PrivateDirectory::new().expect("a directory can be made"), configuration)
+    }
+
+    /// The same in a directory with files that the configuration names.
+    pub(crate) fn run_in(directory: PrivateDirectory, configuration: &str) -> Self {
+        let file = directory.file("why502.toml");
+        fs::write(&file, configuration).expect("a file can be written");
+        let program = Program::start(&["run", "--config", &file.to_string_lossy()], directory.path());
+        let mut proxy = Self { program, listeners: Vec::new(), log: Vec::new(), directory };
+        let started = proxy.line("started");
+        let listeners = started["listeners"].as_array().expect("a started line names its listeners");
+        proxy.listeners = listeners.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        proxy
+    }
+
+    /// Where its first listener listens, which has to be on TCP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.listeners[0].parse().expect("the first listener is on TCP")
+    }
+
+    /// Its directory, with its configuration in `why502.toml`.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The next line of the log that is this event. Others are passed over.
+    pub(crate) fn line(&mut self, event: &str) -> Value {
+        loop {
+            let Ok(line) = self.program.out.recv_timeout(PATIENCE) else {
+                panic!("no `{event}` line came; it said:\n{}", self.program.complaints());
+            };
+            let line: Value = serde_json::from_str(&line).expect("a line of the log is JSON");
+            self.log.push(line.clone());
+            if line["event"] == event {
+                return line;
+            }
+        }
+    }
+
+    /// Sends it a signal: `TERM`, `INT`, `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        self.program.signal(name);
+    }
+
+    /// Ends it by SIGTERM; answers how it ended and every line of its log.
+    pub(crate) fn stop(self) -> (Ended, Vec<Value>) {
+        let Self { program, mut log, .. } = self;
+        program.signal("TERM");
+        let ended = program.ended();
+        log.extend(
+            ended.out.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of the log is JSON")),
+        );
+        (ended, log)
+    }
+}
+
+/// How the program ended, and what it wrote that had not been read yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// The exit status; none where a signal ended it.
+    pub(crate) status: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+/// Runs the program with these arguments until it ends.
+pub(crate) fn why502(arguments: &[&str], directory: &Path) -> Ended {
+    Program::start(arguments, directory).ended()
+}
+
+/// A started program, both of whose outputs are read line by line.
+#[derive(Debug)]
+struct Program {
+    child: Child,
+    out: Receiver<String>,
+    err: Receiver<String>,
+}
+
+impl Program {
+    fn start(arguments: &[&str], directory: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_why502"));
+        command.args(arguments).current_dir(directory).env_remove("RUST_LOG");
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program can be started");
+        let out = lines(child.stdout.take().expect("it was piped"));
+        let err = lines(child.stderr.take().expect("it was piped"));
+        Self { child, out, err }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
+    }
+
+    /// Waits until it ends.
+    fn ended(mut self) -> Ended {
+        let (out, err) = (rest(&self.out), rest(&self.err));
+        let status = self.child.wait().expect("it has not been waited for").code();
+        Ended { status, out, err }
+    }
+
+    /// Ends it at once; answers what it wrote to standard error.
+    fn complaints(&mut self) -> String {
+        self.child.kill().ok();
+        rest(&self.err)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let lines = BufReader::new(output).lines().map_while(Result::ok);
+        lines.map(|line| sender.send(line)).take_while(Result::is_ok).for_each(drop);
+    });
+    receiver
+}
+
+/// Every line until the output is closed.
+fn rest(output: &Receiver<String>) -> String {
+    let mut text = String::new();
+    loop {
+        match output.recv_timeout(PATIENCE) {
+            Ok(line) => text.extend([&*line, "\n"]),
+            Err(RecvTimeoutError::Disconnected) => return text,
+            Err(RecvTimeoutError::Timeout) => panic!("it has not ended after {PATIENCE:?}; it wrote:\n{text}"),
+        }
+    }
+}
