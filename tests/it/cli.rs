@@ -75,7 +75,7 @@ fn a_file_that_may_not_be_read_is_told_so() {
     }
     let directory = PrivateDirectory::new().unwrap();
     fs::write(directory.file("why502.toml"), CONFIGURATION).unwrap();
-    fs::set_permissions(directory.file("why502.toml"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(directory.file("why502.toml"), fs::Permissions::from_mode(0o000)).unwrap();
     let run = why502(&["run"], directory.path());
     assert_eq!(run.status, Some(2));
     assert!(run.err.contains("may not be read by this user"), "{}", run.err);
