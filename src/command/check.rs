@@ -90,7 +90,8 @@ mod tests {
     /// What `check` ends with and writes, with `/` in the place of the directory.
     fn checked(directory: &Path, name: &str) -> (Exit, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let exit = check(Some(directory.join(name)), &mut Console::new(&mut out, &mut err)).expect("a vector takes all");
+        let exit =
+            check(Some(directory.join(name)), &mut Console::new(&mut out, &mut err)).expect("a vector takes all");
         let text = |bytes| String::from_utf8(bytes).unwrap().replace(&format!("{}/", directory.display()), "/");
         (exit, text(out), text(err))
     }
