@@ -13,20 +13,21 @@ use crate::config::HostPattern;
 pub(super) fn check(named: Option<PathBuf>, console: &mut Console<'_>) -> io::Result<Exit> {
     match Sources::open(named) {
         Ok(Sources { file, config, .. }) => {
-            console.say(&format!("{}: fine\n{}", file.display(), summary(&config)))?;
+            console.say([format!("{}: fine", file.display())])?;
+            console.say(summary(&config))?;
             Ok(Exit::Done)
         }
         Err(problems) => {
-            console.complain_of(&problems)?;
-            let number = problems.len();
-            console.complain(&format!("{number} {}\n", if number == 1 { "problem" } else { "problems" }))?;
+            console.complain(&problems)?;
+            let noun = if problems.len() == 1 { "problem" } else { "problems" };
+            console.complain([format!("{} {noun}", problems.len())])?;
             Ok(Exit::Wrong)
         }
     }
 }
 
 /// What a configuration means, a line for each thing in it.
-fn summary(config: &Config) -> String {
+fn summary(config: &Config) -> Vec<String> {
     let listeners = config.listeners.iter().map(|listener| ("listener", listener.address.to_string()));
     let routes = config.routes.iter().map(|route| {
         let host = host_in_words(&route.host);
@@ -39,7 +40,7 @@ fn summary(config: &Config) -> String {
     let runbook = config.diagnosis.checklists.iter().map(|file| ("runbook", file.display().to_string()));
     let notices = config.notices().into_iter().map(|notice| ("notice", notice));
     let rows = listeners.chain(routes).chain(upstreams).chain(runbook).chain(notices);
-    rows.map(|(what, says)| format!("  {what:<8}  {says}\n")).collect()
+    rows.map(|(what, says)| format!("  {what:<8}  {says}")).collect()
 }
 
 fn host_in_words(host: &HostPattern) -> String {
@@ -106,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_mistake_in_the_runbook_alone_is_a_problem_too() {
-        let named = format!("{RIGHT}\n[diagnosis]\nchecklists = \"runbook.toml\"\n");
+        let named = format!("{RIGHT}\nchecklists = \"runbook.toml\"\n");
         let directory = Directory::with("runbook", &[("why502.toml", &named), ("runbook.toml", "remove = 1\n")]);
-        let says = "";
+        let says = "/runbook.toml:1:10: `remove` is a list; write it in brackets: [ … ]\n1 problem\n";
         assert_eq!(checked(&directory.0, "why502.toml"), (Exit::Wrong, String::new(), says.to_owned()));
     }
 
@@ -140,9 +141,21 @@ servers = ["http://127.0.0.1:3000", "https://app-2.internal"]
 [[upstream]]
 name = "spare"
 servers = ["unix:/run/spare.sock"]
+
+[diagnosis]
+probes = false
 "#;
 
-    const SUMMARY: &str = "";
+    const SUMMARY: &str = "\
+/why502.toml: fine
+  listener  127.0.0.1:8080
+  listener  unix:/run/why502.sock
+  route     *.shop.example /api to app
+  route     every host / to app
+  upstream  app: http://127.0.0.1:3000, https://app-2.internal
+  upstream  spare: unix:/run/spare.sock
+  notice    upstream \"spare\": no route leads to it, so it gets no request
+";
 
     const WRONG: &str = r#"
 [[listener]]
@@ -173,5 +186,11 @@ id = "call"
 audience = "owner"
 "#;
 
-    const PROBLEMS: &str = "";
+    const PROBLEMS: &str = r#"/why502.toml:3:1: unknown key `adress` in [[listener]]; did you mean `address`?
+/why502.toml:6:12: there is no upstream "ap"; did you mean "app"?
+/why502.toml:13:11: 3 is not a duration; write "3s", "250ms" or "2m"
+/runbook.toml:4:12: "boss" is not an audience; write "visitor" or "owner"
+/runbook.toml:7:1: [[step]] has no `text`; add text = "What to do."
+5 problems
+"#;
 }

@@ -17,14 +17,14 @@ pub(super) fn demo(listen: &str, console: &mut Console<'_>) -> io::Result<Exit> 
     let listen = match address(listen) {
         Ok(address) => address,
         Err(wrong) => {
-            console.complain_of([&Problem { file: "--listen".to_owned(), place: None, wrong }])?;
+            console.complain([Problem { file: "--listen".to_owned(), place: None, wrong }])?;
             return Ok(Exit::Wrong);
         }
     };
     match demo::run(listen) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
-            console.complain_of_chain(&error)?;
+            console.complain_of(&error)?;
             Ok(Exit::Wrong)
         }
     }

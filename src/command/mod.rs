@@ -32,7 +32,7 @@ pub struct CommandLine {
 #[derive(Debug, Subcommand, PartialEq, Eq)]
 enum Command {
     /// Run the proxy
-    #[command(after_help = run::HELP)]
+    #[command(override_usage = run::USAGE, after_help = run::HELP)]
     Run(RunArguments),
     /// Say everything that is wrong in a configuration file, and start nothing
     #[command(after_help = check::HELP)]
@@ -89,7 +89,7 @@ impl CommandLine {
         let (mut out, mut err) = (io::stdout(), io::stderr());
         let mut console = Console::new(&mut out, &mut err);
         let exit = self.command.run(&mut console).unwrap_or_else(|error| {
-            console.complain(&format!("why502: cannot write what it has to say: {error}\n")).ok();
+            console.complain([format!("why502: cannot write its output: {error}")]).ok();
             Exit::Failed
         });
         exit.into()
@@ -129,10 +129,10 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
 
 const EXAMPLES: &str = "\
 Examples:
-  why502 demo                               a tour of all failures, in a browser
-  why502 run --to http://127.0.0.1:3000     in front of one origin, without a file
-  why502 check --config why502.toml         is the file right?
-  why502 run --config why502.toml           run it
+  why502 demo                             a tour of all failures, in a browser
+  why502 run --to http://127.0.0.1:3000   in front of one origin, without a file
+  why502 check --config why502.toml       is this file right?
+  why502 run --config why502.toml         run with it
 
 Exit status: 0 done, 1 failed while running, 2 wrong usage or configuration.";
 

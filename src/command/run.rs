@@ -15,7 +15,7 @@ pub(super) fn by_file(named: Option<PathBuf>, console: &mut Console<'_>) -> io::
     match Sources::open(named) {
         Ok(Sources { config, checklist, .. }) => serve(config, checklist, console),
         Err(problems) => {
-            console.complain_of(&problems)?;
+            console.complain(&problems)?;
             Ok(Exit::Wrong)
         }
     }
@@ -26,7 +26,7 @@ pub(super) fn in_front_of(url: &str, listen: &str, console: &mut Console<'_>) ->
     match Config::for_origin(url, listen) {
         Ok(config) => serve(config, Checklist::built_in(), console),
         Err(problems) => {
-            console.complain_of(&problems)?;
+            console.complain(&problems)?;
             Ok(Exit::Wrong)
         }
     }
@@ -36,11 +36,13 @@ fn serve(config: Config, checklist: Checklist, console: &mut Console<'_>) -> io:
     match Server::start(config, checklist).map(Server::until_stopped) {
         Ok(()) => Ok(Exit::Done),
         Err(error) => {
-            console.complain_of_chain(&error)?;
+            console.complain_of(&error)?;
             Ok(Exit::Wrong)
         }
     }
 }
+
+pub(super) const USAGE: &str = "why502 run [--config <FILE> | --to <URL> [--listen <ADDR>]]";
 
 pub(super) const HELP: &str = "\
 Without --config and --to it looks for ./why502.toml, then for

@@ -1,0 +1,96 @@
+"""Holds what the fault lab and the batteries measured against tests/floors.toml.
+
+Exit status: 0 where every figure is within its limits, 1 where one is not, 2 for wrong usage. Needs Python 3.11, nothing else.
+"""
+
+import argparse
+import json
+import pathlib
+import sys
+import tomllib
+
+DELIVERED = ("passed-through", "normalised")
+
+
+def lab_figures(results):
+    """Of the scenarios that could be played. Where it never came to the failure ("avoided"), nothing was said wrongly."""
+    played = [r for r in results if not r["trouble"]]
+    faults = [r for r in played if r["kind"] == "fault"]
+    healthy = [r for r in played if r["kind"] == "control"]
+
+    def right(key, rows):
+        return sum(bool(r.get("avoided") or r["score"].get(key)) for r in rows)
+
+    return {
+        "fault": right("fault", faults),
+        "cause": right("cause", faults),
+        "said": right("said", [r for r in faults if r["expected"]["must_say"]]),
+        "client": right("client", faults),
+        "log": right("log", faults),
+        "healthy": sum(bool(r.get("ok")) for r in healthy),
+        # A visitor was shown what is the operators'.
+        "leaks": sum(bool(r.get("leaked")) for r in faults),
+        # Something that worked was not left as it was.
+        "disturbed": sum(not r.get("ok") for r in healthy),
+    }
+
+
+def battery_figures(results, output):
+    """Of one battery, from its cases and from what the proxy wrote meanwhile."""
+    verdicts = [r["detail"].get("verdict") for r in results]
+    return {
+        "passed": sum(r["passed"] for r in results),
+        "strict": sum(r["strict"] for r in results),
+        # Bytes went to the upstream that two parsers could read in two ways.
+        "dangerous": verdicts.count("DANGEROUS"),
+        # A broken response reached the client as if it were whole.
+        "garbage": sum(not r["passed"] and v in DELIVERED for r, v in zip(results, verdicts)),
+        "panics": output.count("panicked at"),
+    }
+
+
+def compare(floors, figures):
+    """What to say, and whether all is well. A figure that is not there was not reached."""
+    lines, well = [], True
+    for suite, limits in floors.items():
+        if suite not in figures:
+            lines.append(f"{suite:10} was not measured")
+            continue
+        for word, is_within in (("least", lambda figure, limit: figure >= limit), ("most", lambda figure, limit: figure <= limit)):
+            for name, limit in limits.get(word, {}).items():
+                figure = figures[suite].get(name)
+                within = figure is not None and is_within(figure, limit)
+                well = well and within
+                if not within:
+                    note = "NO"
+                elif figure == limit:
+                    note = "ok"
+                else:
+                    note = f"ok, and tests/floors.toml could say {figure}"
+                lines.append(f"{suite:10} {name:10} {figure if figure is not None else 'none':>5}  at {word} {limit:>3}  {note}")
+    return lines, well
+
+
+def main(argv):
+    parser = argparse.ArgumentParser(prog="floors.py", description="Hold what was measured against its floors.")
+    parser.add_argument("--floors", type=pathlib.Path, required=True, metavar="FILE", help="tests/floors.toml")
+    parser.add_argument("--lab", type=pathlib.Path, metavar="FILE", help="what `lab run --json` wrote")
+    parser.add_argument("--battery", type=pathlib.Path, metavar="FILE", action="append", default=[],
+                        help="what a battery's `run --json` wrote, with its log beside it; may be repeated")
+    args = parser.parse_args(argv)
+    figures = {}
+    if args.lab:
+        figures["lab"] = lab_figures(json.loads(args.lab.read_text("utf-8"))["results"])
+    for results in args.battery:
+        # Nothing is written where the proxy did not start or ended in the middle.
+        figures[results.stem] = {}
+        if results.exists():
+            output = results.with_suffix(".log").read_text("utf-8", "replace")
+            figures[results.stem] = battery_figures(json.loads(results.read_text("utf-8")), output)
+    lines, well = compare(tomllib.loads(args.floors.read_text("utf-8")), figures)
+    print("\n".join(lines))
+    return 0 if well else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
