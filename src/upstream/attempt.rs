@@ -189,7 +189,7 @@ impl Exchange {
         &self,
         mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
     ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, Trouble> {
-        let mut deadline = Deadline::at(self.limit().at());
+        let mut deadline = Deadline::at(self.next_look(Instant::now()));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(Ok(outcome));
@@ -205,7 +205,7 @@ impl Exchange {
             let limit = self.limit();
             let now = Instant::now();
             if now < limit.at() {
-                deadline.reset(limit.at());
+                deadline.reset(self.next_look(now));
                 continue;
             }
             let timeouts = &self.lane.settings.timeouts;
@@ -215,11 +215,17 @@ impl Exchange {
                 Limit::Client(_) => return Poll::Ready(Trouble::Client(ClientFault::TimedOut)),
                 Limit::Gate(_) => {
                     self.gate.iter().for_each(|gate| gate.open());
-                    deadline.reset(now + EXPECT_PATIENCE);
+                    deadline.reset(self.next_look(now));
                 }
             }
         }
         Poll::Pending
+    }
+
+    /// When to look again. Another limit may have come into force by then, and it may be a shorter one.
+    fn next_look(&self, now: Instant) -> Instant {
+        let Timeouts { send, response, .. } = self.lane.settings.timeouts;
+        self.limit().at().min(now + send.min(response))
     }
 
     /// Which limit is next, as things stand.
