@@ -135,7 +135,7 @@ impl<'a> VisitorReport<'a> {
             cause: diagnosis.cause,
             confidence: diagnosis.confidence,
             causes: &diagnosis.causes,
-            summary: &diagnosis.summary,
+            summary: diagnosis.summary,
             steps: public.map(|step| PublicStep { audience: step.audience, text: &step.text }).collect(),
             parameters: Parameter::of(case.failure()),
             may_have_arrived: case.attempts.iter().any(|attempt| !attempt.nothing_sent()),

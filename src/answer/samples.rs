@@ -63,8 +63,7 @@ impl Story {
                     evidence("refused_at_once", "the refusal came back within 0.4 ms, so nothing on the way held it up", Cause::OriginDown, 0.8),
                     evidence("worked_a_minute_ago", "the same server answered 51 seconds ago", Cause::Firewall, -0.6),
                 ],
-                summary: "The site's server is not accepting connections right now. It may be restarting, or it may have stopped."
-                    .to_owned(),
+                summary: "The site's server is not accepting connections right now. It may be restarting, or it may have stopped.",
                 detail: "app-1.internal (10.0.0.5) refused the connection on port 3000 after 0.4 ms: the host is alive and nothing listens there."
                     .to_owned(),
                 steps: vec![

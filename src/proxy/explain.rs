@@ -28,18 +28,31 @@ use crate::upstream::ResponseBody;
 
 impl Proxy {
     /// The answer to a request that no server answered.
-    pub(super) fn explain(&self, state: &State, destination: &Destination, exhausted: Exhausted, story: &Story) -> Reply {
+    pub(super) fn explain(
+        &self,
+        state: &State,
+        destination: &Destination,
+        exhausted: Exhausted,
+        story: &Story,
+    ) -> Reply {
         let retry_after = exhausted.retry_after.map(|wait| wait.as_secs().max(1));
         let case = case(state, destination, exhausted, story);
         let diagnosis = conclude(state, &case);
-        let occurrence = Occurrence { retry_after, ..refuse::occurrence(story.request_id.as_str(), story.is_repeatable()) };
+        let occurrence =
+            Occurrence { retry_after, ..refuse::occurrence(story.request_id.as_str(), story.is_repeatable()) };
         let policy = state.shared.config.diagnosis.status;
         let report = match story.role {
             Role::Visitor => Report::Visitor(VisitorReport::new(&case, &diagnosis, occurrence)),
             Role::Operator => Report::Operator(OperatorReport::new(&case, &diagnosis, occurrence)),
         };
         let answer = Answer::failure(&report, story.format, policy);
-        self.tell(&case, &diagnosis, occurrence, story, Outcome::Answered(answer.status.as_u16(), answer.body.len() as u64));
+        self.tell(
+            &case,
+            &diagnosis,
+            occurrence,
+            story,
+            Outcome::Answered(answer.status.as_u16(), answer.body.len() as u64),
+        );
         self.own(answer, story).into()
     }
 
@@ -70,7 +83,9 @@ impl Proxy {
     fn tell(&self, case: &Case, diagnosis: &Diagnosis, occurrence: Occurrence<'_>, story: &Story, outcome: Outcome) {
         let status = match outcome {
             Outcome::Answered(status, _) => status,
-            Outcome::Hidden | Outcome::Cut(_) => head::status(diagnosis.fault, crate::config::StatusPolicy::BadGateway).as_u16(),
+            Outcome::Hidden | Outcome::Cut(_) => {
+                head::status(diagnosis.fault, crate::config::StatusPolicy::BadGateway).as_u16()
+            }
         };
         let report = Report::Operator(OperatorReport::new(case, diagnosis, occurrence));
         let report = serde_json::to_vec(&Problem::new(&report, status)).unwrap_or_else(|_| b"{}".to_vec());

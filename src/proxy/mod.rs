@@ -8,8 +8,8 @@ pub mod fields;
 pub mod forward;
 pub mod forwarded;
 pub mod hop;
-pub mod introduce;
 pub mod interim;
+pub mod introduce;
 mod refuse;
 pub mod relay;
 pub mod request_id;
@@ -93,12 +93,18 @@ impl Proxy {
     }
 
     /// Serves one request.
-    pub async fn handle(self: &Rc<Self>, request: Request<Incoming>, arrival: &Arrival, interim: &Arc<Interim>) -> Reply {
+    pub async fn handle(
+        self: &Rc<Self>,
+        request: Request<Incoming>,
+        arrival: &Arrival,
+        interim: &Arc<Interim>,
+    ) -> Reply {
         let state = self.state();
         let config = &state.shared.config;
         let (parts, body) = request.into_parts();
         let fields = Fields::of(&parts.headers);
-        let client = Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, SystemTime::now());
+        let client =
+            Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, SystemTime::now());
         let mut story = Story::begin(&parts, &client, arrival);
 
         let admitted = match admission::admit(&parts, fields, &config.limits) {
@@ -151,7 +157,9 @@ fn prepare(
     let interim = Arc::clone(interim);
     hyper::ext::on_informational(&mut request, move |response| {
         if response.status() == http::StatusCode::CONTINUE {
-            gate.iter().for_each(|gate| gate.open());
+            if let Some(gate) = &gate {
+                gate.open();
+            }
         } else if let Some(head) = response::interim(response.status(), response.headers().clone()) {
             interim.put(&head);
         }

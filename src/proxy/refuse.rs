@@ -74,7 +74,8 @@ impl Proxy {
             occurrence: occurrence(request_id.as_str(), false),
         };
         let answer = Answer::refusal(&told, Format::Text);
-        let message = format!("a request of {} ended in a bug of this proxy", arrival.told.to_str().unwrap_or_default());
+        let message =
+            format!("a request of {} ended in a bug of this proxy", arrival.told.to_str().unwrap_or_default());
         self.telemetry.record(Event::Notice(event::Notice { message: &message, dropped: None }));
         let mut response = Response::new(ClientBody::whole(answer.body));
         *response.status_mut() = answer.status;

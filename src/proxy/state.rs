@@ -53,7 +53,8 @@ impl State {
     /// A core's view of what is shared.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let destinations = shared.upstreams.iter().map(|upstream| Rc::new(Destination::new(upstream, shared))).collect();
+        let destinations =
+            shared.upstreams.iter().map(|upstream| Rc::new(Destination::new(upstream, shared))).collect();
         let index = |route: &config::Route| {
             shared.upstreams.iter().position(|upstream| upstream.settings.name == route.upstream).unwrap_or(usize::MAX)
         };

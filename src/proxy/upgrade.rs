@@ -53,7 +53,8 @@ impl Tunnel {
     async fn copy(&mut self, client: Transport, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
         let Some(upgraded) = self.body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
         // hyper's task hands the stream over as soon as it has seen the 101 itself.
-        let upgraded = within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
+        let upgraded =
+            within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
         let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
         let mut server = Active { stream: upgraded.stream, activity: Rc::clone(activity), counts: false };
         client.write_all(&upgraded.read).await?;

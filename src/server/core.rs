@@ -69,7 +69,12 @@ impl Core {
         for socket in sockets {
             match socket.into_socket() {
                 Ok(socket) => {
-                    doors.spawn_local(listener::serve(socket, Rc::clone(&proxy), Arc::clone(&gatekeeper), drain.clone()));
+                    doors.spawn_local(listener::serve(
+                        socket,
+                        Rc::clone(&proxy),
+                        Arc::clone(&gatekeeper),
+                        drain.clone(),
+                    ));
                 }
                 Err(error) => tracing::error!(%error, "a listener cannot be served"),
             }

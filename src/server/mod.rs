@@ -43,7 +43,9 @@ pub enum StartError {
         source: io::Error,
     },
     /// The log cannot be written to.
-    #[error("the log {output} cannot be opened; name a file in `[log] output` that this user may write to, or \"stdout\"")]
+    #[error(
+        "the log {output} cannot be opened; name a file in `[log] output` that this user may write to, or \"stdout\""
+    )]
     Log {
         /// Where it was to go.
         output: String,
@@ -84,9 +86,9 @@ impl Server {
     pub fn start(config: Config, checklist: Checklist) -> Result<Self, StartError> {
         let workers = workers(&config);
         let (addresses, mut bound) = bind(&config, workers)?;
-        let telemetry = Telemetry::start(&config.log)
-            .map_err(|source| StartError::Log { output: output(&config), source })?;
-        let (changes, changed) = mpsc::unbounded_channel();
+        let telemetry =
+            Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
+        let (changes, told) = mpsc::unbounded_channel();
         let notices = config.notices();
         let (stop, drain) = watch::channel(false);
         let gatekeeper = Gatekeeper::new(&config.limits);
@@ -96,7 +98,7 @@ impl Server {
         let shared = Arc::new(share(config, checklist, &changes)?);
 
         let mut cores = Vec::new();
-        let mut changed = Some(changed);
+        let mut told = Some(told);
         for index in 0..workers {
             let core = core::Core {
                 shared: Arc::clone(&shared),
@@ -105,7 +107,7 @@ impl Server {
                 gatekeeper: Arc::clone(&gatekeeper),
                 drain: drain.clone(),
                 shutdown_timeout,
-                changes: changed.take(),
+                changes: told.take(),
             };
             let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run());
             cores.push(thread.map_err(StartError::Thread)?);

@@ -9,7 +9,8 @@ use crate::telemetry::Telemetry;
 pub(super) fn wait_for_stop(telemetry: &Telemetry) -> &'static str {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return "no runtime" };
     runtime.block_on(async {
-        let listening = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
+        let listening =
+            (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()));
         let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = listening else { return "no signals" };
         loop {
             tokio::select! {

@@ -189,7 +189,7 @@ impl Exchange {
         &self,
         mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
     ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, Trouble> {
-        let mut deadline = Deadline::at(self.limit().at());
+        let mut deadline = Deadline::at(self.next_look(Instant::now()));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(Ok(outcome));
@@ -205,7 +205,7 @@ impl Exchange {
             let limit = self.limit();
             let now = Instant::now();
             if now < limit.at() {
-                deadline.reset(limit.at());
+                deadline.reset(self.next_look(now));
                 continue;
             }
             let timeouts = &self.lane.settings.timeouts;
@@ -215,11 +215,17 @@ impl Exchange {
                 Limit::Client(_) => return Poll::Ready(Trouble::Client(ClientFault::TimedOut)),
                 Limit::Gate(_) => {
                     self.gate.iter().for_each(|gate| gate.open());
-                    deadline.reset(now + EXPECT_PATIENCE);
+                    deadline.reset(self.next_look(now));
                 }
             }
         }
         Poll::Pending
+    }
+
+    /// When to look again. Another limit may have come into force by then, and it may be a shorter one.
+    fn next_look(&self, now: Instant) -> Instant {
+        let Timeouts { send, response, .. } = self.lane.settings.timeouts;
+        self.limit().at().min(now + send.min(response))
     }
 
     /// Which limit is next, as things stand.
@@ -300,10 +306,9 @@ impl Exchange {
         };
         let mut failure = self.failure(Fault::of_exchange(error, carried));
         tap.with_end(|end| note_tls(&mut failure, end, &self.lane));
-        failure.malformed = match failure.fault {
-            Fault::ResponseMalformed | Fault::ResponseHeaderTooLarge => tap.with_captured(Malformed::read),
-            _ => None,
-        };
+        if matches!(failure.fault, Fault::ResponseMalformed | Fault::ResponseHeaderTooLarge) {
+            failure.malformed = tap.with_captured(Malformed::read);
+        }
         if failure.fault == Fault::ResponseHeaderTooLarge {
             failure.bytes.header_limit = Some(self.lane.settings.response_header_bytes);
         }
@@ -320,6 +325,12 @@ impl Exchange {
     ) -> Result<Response<ResponseBody>, Trouble> {
         self.connection.answered(response.headers());
         let (mut parts, mut stream) = response.into_parts();
+        if self.connection.tap.with_captured(has_stray_line_break) {
+            let mut failure = self.failure(Fault::ResponseMalformed);
+            failure.malformed = Some(Malformed::StatusLine);
+            failure.response = Some(ResponseEvidence::of(&parts));
+            return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
+        }
         let first = match peek(&mut stream) {
             Ok(first) => first,
             Err(error) => {
@@ -341,6 +352,16 @@ impl Exchange {
 /// Marks the head of a response behind which the connection is no longer HTTP.
 #[derive(Debug, Clone, Copy)]
 pub struct Switched;
+
+/// Whether a line break stands before a status line, which hyper passes over and RFC 9112, section 4, has no place for.
+fn has_stray_line_break(answer: &[u8]) -> bool {
+    let mut rest = answer;
+    while rest.starts_with(b"HTTP/1.1 1") && !rest.starts_with(b"HTTP/1.1 101") {
+        let Some(end) = memchr::memmem::find(rest, b"\r\n\r\n") else { return false };
+        rest = rest.get(end + 4..).unwrap_or_default();
+    }
+    matches!(rest.first(), Some(b'\r' | b'\n'))
+}
 
 /// What was read of the body together with the head. Nothing is waited for: a head never waits for a body.
 fn peek(stream: &mut Incoming) -> Result<Option<Frame<Bytes>>, hyper::Error> {
@@ -422,10 +443,8 @@ impl Lease {
 
     /// The head that hyper let through is none that may be passed on.
     pub(super) fn reject(&mut self, malformed: Malformed, status: u16) -> Box<Failure> {
-        let fault = match malformed {
-            Malformed::Upgrade(_) => Fault::UpgradeFailed,
-            _ => Fault::ResponseMalformed,
-        };
+        let is_upgrade = matches!(malformed, Malformed::Upgrade(_));
+        let fault = if is_upgrade { Fault::UpgradeFailed } else { Fault::ResponseMalformed };
         let mut failure = self.failure(fault);
         failure.malformed = Some(malformed);
         failure.response = Some(ResponseEvidence { status, ..ResponseEvidence::default() });
@@ -454,10 +473,7 @@ impl Lease {
 /// The TLS alert or error that ended the connection after the handshake, as TLS 1.3 says of a missing client certificate.
 fn note_tls(failure: &mut Failure, end: Option<&End>, lane: &Lane) {
     let Some(End::Failed { tls: Some(error), .. }) = end else { return };
-    let alert = match error {
-        rustls::Error::AlertReceived(alert) => Some(name_alert(*alert)),
-        _ => None,
-    };
+    let alert = if let rustls::Error::AlertReceived(alert) = error { Some(name_alert(*alert)) } else { None };
     failure.fault = if alert.is_some() { Fault::TlsAlert } else { Fault::TlsProtocolError };
     failure.tls = Some(TlsEvidence {
         server_name: lane.tls.as_ref().map_or_else(String::new, |tls| tls.name.to_str().into_owned()),

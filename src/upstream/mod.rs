@@ -303,10 +303,10 @@ impl Upstream {
 
     /// Where the origin sees the server's own name, it is only known now.
     fn address(&self, request: &mut Request<RequestBody>, server: &Server) {
-        if self.shared.settings.host_header == config::HostHeader::Upstream {
-            if let Ok(host) = http::HeaderValue::try_from(server.url.authority()) {
-                request.headers_mut().insert(http::header::HOST, host);
-            }
+        if self.shared.settings.host_header == config::HostHeader::Upstream
+            && let Ok(host) = http::HeaderValue::try_from(server.url.authority())
+        {
+            request.headers_mut().insert(http::header::HOST, host);
         }
     }
 

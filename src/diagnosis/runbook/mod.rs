@@ -362,7 +362,7 @@ own.toml:9:1: the step "hint" is for visitors and shows what is the operators'; 
 own.toml:13:15: there is no step "nothing-like-it"; the built-in ones are in config/checklist.toml
 own.toml:16:6: a step that takes another's place keeps its id; remove either `id` or `replace`
 own.toml:17:11: {host} stands inside quotes; put it outside of them: a value is quoted when it is filled in
-own.toml:24:8: 1001 is not a whole number that can stand here; write one from 0 to 1000
+own.toml:24:8: 1001 is out of range; write a whole number from 0 to 1000
 own.toml:25:15: "in-its-place" is for operators only, "open" for everybody; leave both, or make the new one a step that everybody may see
 own.toml:29:8: "" is not text; write a sentence in quotes
 own.toml:30:11: a step has either `command` or `commands`; remove one of them"#;

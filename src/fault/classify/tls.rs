@@ -91,6 +91,10 @@ fn unwrap_rejection(reason: &CertificateError) -> (&CertificateError, Option<Cer
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rustls' enum is open: unknown issuer, revoked, badly signed, unsuitable and whatever comes"
+)]
 fn of_certificate(reason: &CertificateError) -> Fault {
     match reason {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => Fault::TlsCertificateExpired,
@@ -98,7 +102,6 @@ fn of_certificate(reason: &CertificateError) -> Fault {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             Fault::TlsCertificateWrongName
         }
-        // Unknown issuer, revoked, badly signed, unsuitable: the contract has one word for them. The enum is open.
         _ => Fault::TlsCertificateUntrusted,
     }
 }
