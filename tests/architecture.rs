@@ -43,7 +43,7 @@ const LONGEST_FILE: usize = 420;
 
 /// Files that may be longer, how long, and why.
 const LONGER_FILES: &[(&str, usize, &str)] =
-    &[("src/upstream/attempt.rs", 480, "one exchange and every way in which it can fail, told in the order of time")];
+    &[("src/upstream/attempt.rs", 500, "one exchange and every way in which it can fail, told in the order of time")];
 
 #[test]
 fn a_room_imports_only_from_floors_below() {
