@@ -344,6 +344,28 @@ impl Failure {
         }
     }
 
+    /// Whether this is the same failure again, at another moment: all that can be told of it is equal, and its times are alike
+    /// to within a factor of two. Of a connection that was used before no two stories are alike.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        let alike = |a: Duration, b: Duration| a.as_micros().max(1).ilog2() == b.as_micros().max(1).ilog2();
+        let same_addresses = self.addresses.len() == other.addresses.len()
+            && self.addresses.iter().zip(&other.addresses).all(|(a, b)| {
+                (a.address, a.fault, a.os_error) == (b.address, b.fault, b.os_error) && alike(a.elapsed, b.elapsed)
+            });
+        (self.fault, self.limit, self.os_error) == (other.fault, other.limit, other.os_error)
+            && alike(self.elapsed, other.elapsed)
+            && alike(self.stage_elapsed, other.stage_elapsed)
+            && !self.connection.reused
+            && !other.connection.reused
+            && (&self.target, &self.peer) == (&other.target, &other.peer)
+            && self.bytes == other.bytes
+            && same_addresses
+            && (&self.dns, &self.tls) == (&other.dns, &other.tls)
+            && (&self.spoken, &self.malformed) == (&other.spoken, &other.malformed)
+            && (&self.transport, &self.response, &self.local) == (&other.transport, &other.response, &other.local)
+    }
+
     /// Whether no byte of the request reached the kernel, so that sending it again cannot do anything twice.
     #[must_use]
     pub fn nothing_sent(&self) -> bool {

@@ -176,10 +176,13 @@ impl Desk {
         self.watch.serving();
         self.version.set(request.version());
         self.had_body.set(!request.body().is_end_stream());
-        let handled = self.proxy.handle(request, &self.arrival, &self.interim);
-        let reply = caught(handled).await.unwrap_or_else(|| self.proxy.confess(&self.arrival).into());
-        let Reply { response, tunnel } = reply;
+        let Reply { response, tunnel } = self.proxy.handle(request, &self.arrival, &self.interim).await;
         *self.tunnel.borrow_mut() = tunnel;
+        self.owed(response)
+    }
+
+    /// A response that is about to be written.
+    fn owed(&self, response: Response<ClientBody>) -> Response<Counted> {
         self.watch.owe();
         response.map(|body| Counted { body, watch: Rc::clone(&self.watch) })
     }
@@ -269,16 +272,6 @@ async fn linger(mut transport: Transport) {
     within(LINGER, read_away).await.ok();
 }
 
-/// The work's output; none where it panicked. A bug costs the request that met it, and no other.
-async fn caught<F: Future>(work: F) -> Option<F::Output> {
-    let mut work = std::pin::pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
-}
-
 /// The service boundary: what tower's layers would go around.
 #[derive(Clone)]
 struct Service(Rc<Desk>);
@@ -286,15 +279,31 @@ struct Service(Rc<Desk>);
 impl tower::Service<Request<Incoming>> for Service {
     type Response = Response<Counted>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Counted>, Infallible>>>>;
+    type Future = Handling;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let desk = Rc::clone(&self.0);
-        Box::pin(async move { Ok(desk.handle(request).await) })
+        Handling { desk: Rc::clone(&self.0), work: Box::pin(Rc::clone(&self.0).handle(request)) }
+    }
+}
+
+/// A request that is being served. A bug costs the request that meets it, and no other.
+struct Handling {
+    desk: Rc<Desk>,
+    work: Pin<Box<dyn Future<Output = Response<Counted>>>>,
+}
+
+impl Future for Handling {
+    type Output = Result<Response<Counted>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Ok(self.desk.owed(self.desk.proxy.confess(&self.desk.arrival)))),
+        }
     }
 }
 

@@ -80,7 +80,8 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.at {
+        // One that was just made lies ahead, which need not be looked up; the wheel is coarser than the difference.
+        if self.key.is_some() && Instant::now() >= self.at {
             if let Some(key) = self.key.take() {
                 WHEEL.with_borrow_mut(|wheel| wheel.remove(key));
             }

@@ -85,13 +85,13 @@ impl Tap {
         })
     }
 
-    /// Begins a new exchange: counts from zero and keeps the first `capture` bytes that come.
-    pub fn begin(&self, capture: usize) {
+    /// Begins a new exchange at that moment: counts from zero and keeps the first `capture` bytes that come.
+    pub fn begin(&self, capture: usize, now: Instant) {
         self.received.set(0);
         self.sent.set(0);
         self.captured.borrow_mut().clear();
         self.capture_limit.set(capture);
-        self.last_sent.set(Instant::now());
+        self.last_sent.set(now);
     }
 
     /// Stops keeping bytes.

@@ -23,6 +23,7 @@ use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::ServerName;
 use rustls_pki_types::UnixTime;
 use rustls_pki_types::pem::PemObject;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_parser::extensions::GeneralName;
@@ -88,7 +89,7 @@ pub async fn handshake(
     transport: Transport,
     tap: &Rc<Tap>,
 ) -> io::Result<TlsStream<Tapped<Transport>>> {
-    tap.begin(FIRST_BYTES);
+    tap.begin(FIRST_BYTES, Instant::now());
     let descriptor = transport.descriptor();
     let stream = TlsConnector::from(config).connect(name, Tapped::over(transport, Rc::clone(tap), descriptor)).await;
     tap.stop_capture();

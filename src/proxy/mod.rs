@@ -10,6 +10,7 @@ pub mod forwarded;
 pub mod hop;
 pub mod interim;
 pub mod introduce;
+mod known;
 mod refuse;
 pub mod relay;
 pub mod request_id;
@@ -41,6 +42,7 @@ use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
 use crate::proxy::fields::Fields;
 use crate::proxy::interim::Interim;
+use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
@@ -56,6 +58,7 @@ use crate::upstream::body::Gate;
 pub struct Proxy {
     state: RefCell<Rc<State>>,
     telemetry: telemetry::Core,
+    explained: Explained,
 }
 
 /// What a request gets: a response, and behind a 101 the tunnel that the connection becomes.
@@ -77,7 +80,7 @@ impl Proxy {
     /// A core's proxy, with a core's half of the telemetry.
     #[must_use]
     pub fn new(state: State, telemetry: telemetry::Core) -> Rc<Self> {
-        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry })
+        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry, explained: Explained::default() })
     }
 
     /// What requests see now. One that has begun keeps what it began with.

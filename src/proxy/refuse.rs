@@ -26,7 +26,7 @@ use crate::telemetry::event;
 impl Proxy {
     /// The answer to a request that is not forwarded.
     pub(super) fn refuse(&self, refusal: Refusal, story: &Story) -> Reply {
-        let answer = answer(refusal, story.request_id.as_str(), story.format, story.is_repeatable());
+        let answer = answer(refusal, story.request_id.as_str(), story.wish.format(), story.is_repeatable());
         let response = self.own(answer, story);
         response.into()
     }

@@ -136,7 +136,7 @@ impl Relay {
                 return Poll::Ready(None);
             }
             Some(Err(failure)) => {
-                let failure = self.proxy.explain_cut(&self.state, &self.destination, failure, &self.story, self.sent);
+                self.proxy.explain_cut(&self.state, &self.destination, &failure, &self.story, self.sent);
                 return Poll::Ready(Some(Err(failure)));
             }
             Some(Ok(frame)) => frame,

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Version;
+use http::header;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
@@ -30,7 +32,7 @@ pub(super) struct Story {
     pub(super) version: Version,
     pub(super) host: Option<HeaderValue>,
     pub(super) target: Option<PathAndQuery>,
-    pub(super) format: Format,
+    pub(super) wish: Wish,
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) personal: bool,
     pub(super) has_body: bool,
@@ -49,12 +51,11 @@ impl Story {
             role: client.role,
             method: parts.method.clone(),
             version: parts.version,
-            host: parts.headers.get(http::header::HOST).cloned(),
+            host: parts.headers.get(header::HOST).cloned(),
             target: parts.uri.path_and_query().cloned(),
-            format: Format::of(&parts.headers),
+            wish: Wish::of(&parts.headers),
             upgrade: None,
-            personal: parts.headers.contains_key(http::header::COOKIE)
-                || parts.headers.contains_key(http::header::AUTHORIZATION),
+            personal: parts.headers.contains_key(header::COOKIE) || parts.headers.contains_key(header::AUTHORIZATION),
             has_body: false,
             route: None,
             upstream: None,
@@ -103,6 +104,15 @@ impl Story {
         }
     }
 
+    /// Whether these are the facts of this request too.
+    pub(super) fn asks_for(&self, facts: &RequestFacts) -> bool {
+        self.method.as_str() == facts.method
+            && self.path() == facts.path
+            && self.host() == facts.host.as_bytes()
+            && self.upgrade.as_ref().map(HeaderValue::as_bytes) == facts.upgrade.as_deref().map(str::as_bytes)
+            && (self.has_body, self.personal) == (facts.has_body, facts.personal)
+    }
+
     /// The access line.
     pub(super) fn request(&self, status: u16, bytes_sent: u64, aborted: bool) -> event::Request<'_> {
         event::Request {
@@ -140,6 +150,38 @@ impl Story {
             detail: &told.diagnosis.detail,
         }
     }
+}
+
+/// What a client says of the format of an answer, kept as it came: only a failing answer reads it.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    accept: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+}
+
+impl Wish {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut accepts = headers.get_all(header::ACCEPT).iter();
+        let accept = match (accepts.next(), accepts.next()) {
+            (first, None) => first.cloned(),
+            (_, Some(_)) => joined(headers),
+        };
+        Self { accept, content_type: headers.get(header::CONTENT_TYPE).cloned() }
+    }
+
+    /// The format that an answer of this proxy's own gets.
+    pub(super) fn format(&self) -> Format {
+        let mut headers = HeaderMap::with_capacity(2);
+        headers.extend(self.accept.clone().map(|accept| (header::ACCEPT, accept)));
+        headers.extend(self.content_type.clone().map(|kind| (header::CONTENT_TYPE, kind)));
+        Format::of(&headers)
+    }
+}
+
+/// Several lines of `Accept` as one (RFC 9110, section 5.3).
+fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
+    let lines: Vec<&[u8]> = headers.get_all(header::ACCEPT).iter().map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()
 }
 
 /// A diagnosis on its way into the log.

@@ -78,9 +78,10 @@ pub(super) async fn run(
 ) -> Result<Response<ResponseBody>, Trouble> {
     let begin = Instant::now();
     let in_flight = lane.server.enter();
-    let (connection, idle) = match pooled(lane, freshness) {
+    let (connection, idle) = match pooled(lane, freshness, begin) {
         Some(found) => found,
-        None => match open(lane).await {
+        // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
+        None => match Box::pin(open(lane)).await {
             Ok(connection) => (connection, None),
             Err(failure) => {
                 let failure = Box::new(finish(failure, lane, begin));
@@ -88,14 +89,16 @@ pub(super) async fn run(
             }
         },
     };
-    let exchange = Exchange::new(lane, connection, idle, begin, &request);
+    // The clock is only read again where time has passed.
+    let ready = if idle.is_some() { begin } else { Instant::now() };
+    let exchange = Exchange::new(lane, connection, idle, (begin, ready), &request);
     exchange.run(request, in_flight).await
 }
 
-fn pooled(lane: &Lane, freshness: Freshness) -> Option<(Box<Connection>, Option<Duration>)> {
+fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Option<Duration>)> {
     match freshness {
         Freshness::Fresh => None,
-        Freshness::Any => lane.pool.take(Instant::now()).map(|(connection, idle)| (connection, Some(idle))),
+        Freshness::Any => lane.pool.take(now).map(|(connection, idle)| (connection, Some(idle))),
     }
 }
 
@@ -123,7 +126,7 @@ struct Exchange {
     gate: Option<Arc<Gate>>,
     declared: Option<u64>,
     begin: Instant,
-    sent: Instant,
+    ready: Instant,
 }
 
 /// Which limit an exchange runs into next, and when.
@@ -147,10 +150,10 @@ impl Exchange {
         lane: &Rc<Lane>,
         connection: Box<Connection>,
         idle: Option<Duration>,
-        begin: Instant,
+        (begin, ready): (Instant, Instant),
         request: &Request<RequestBody>,
     ) -> Self {
-        let past = connection.evidence(idle);
+        let past = connection.evidence(idle, ready);
         let body = request.body();
         Self {
             lane: Rc::clone(lane),
@@ -160,7 +163,7 @@ impl Exchange {
             gate: body.gate(),
             declared: body.size_hint().exact(),
             begin,
-            sent: Instant::now(),
+            ready,
         }
     }
 
@@ -169,7 +172,7 @@ impl Exchange {
         request: Request<RequestBody>,
         in_flight: InFlight,
     ) -> Result<Response<ResponseBody>, Trouble> {
-        self.connection.tap.begin(CAPTURE);
+        self.connection.tap.begin(CAPTURE, self.ready);
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
         let sending = self.connection.sender.try_send_request(request);
         let outcome = self.answer(pin!(sending)).await;
@@ -189,7 +192,7 @@ impl Exchange {
         &self,
         mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
     ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, Trouble> {
-        let mut deadline = Deadline::at(self.next_look(Instant::now()));
+        let mut deadline = Deadline::at(self.next_look(self.ready));
         poll_fn(|cx| {
             if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
                 return Poll::Ready(Ok(outcome));
@@ -247,7 +250,7 @@ impl Exchange {
             return Limit::Response(last_sent + response);
         }
         if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
-            return Limit::Gate(self.sent + EXPECT_PATIENCE);
+            return Limit::Gate(self.ready + EXPECT_PATIENCE);
         }
         Limit::Client(watch.waiting_since().unwrap_or_else(Instant::now) + self.lane.client_body_timeout)
     }

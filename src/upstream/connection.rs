@@ -89,11 +89,11 @@ impl Connection {
     }
 
     /// The connection's past, for the evidence record.
-    pub(super) fn evidence(&self, idle: Option<Duration>) -> ConnectionEvidence {
+    pub(super) fn evidence(&self, idle: Option<Duration>, now: Instant) -> ConnectionEvidence {
         ConnectionEvidence {
             reused: idle.is_some(),
             idle,
-            age: Some(self.opened.elapsed()),
+            age: Some(now.duration_since(self.opened)),
             requests_served: self.served,
             keep_alive_hint: self.keep_alive_hint,
         }

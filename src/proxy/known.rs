@@ -1,0 +1,137 @@
+//! Owns what has been concluded lately: a failure that repeats is diagnosed and rendered once, and then only filled in.
+//!
+//! In an outage every request fails in the same way, and an origin that is down should not cost more than one that is up.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::answer::Answer;
+use crate::answer::Format;
+use crate::answer::Occurrence;
+use crate::answer::OperatorReport;
+use crate::answer::Prepared;
+use crate::answer::Report;
+use crate::answer::VisitorReport;
+use crate::config::StatusPolicy;
+use crate::diagnosis;
+use crate::diagnosis::Case;
+use crate::diagnosis::Diagnosis;
+use crate::diagnosis::case::MOST_ATTEMPTS;
+use crate::proxy::client::Role;
+use crate::proxy::refuse;
+use crate::proxy::state::Destination;
+use crate::proxy::state::State;
+use crate::proxy::story::Story;
+use crate::upstream::Exhausted;
+
+/// Failures that were explained within the last moments, on one core.
+#[derive(Debug, Default)]
+pub(super) struct Explained(RefCell<Vec<Rc<Known>>>);
+
+/// One failure, explained.
+#[derive(Debug)]
+pub(super) struct Known {
+    destination: Rc<Destination>,
+    case: Case,
+    pub(super) diagnosis: Diagnosis,
+    policy: StatusPolicy,
+    answers: RefCell<Vec<(Role, Format, Rc<Prepared>)>>,
+    at: Instant,
+}
+
+impl Explained {
+    /// What is known of this failure: concluded just before from one that is like it in all but its moment, or now.
+    pub(super) fn explain(
+        &self,
+        state: &State,
+        destination: &Rc<Destination>,
+        exhausted: Exhausted,
+        story: &Story,
+    ) -> Rc<Known> {
+        let now = Instant::now();
+        let mut all = self.0.borrow_mut();
+        all.retain(|known| now.duration_since(known.at) < FRESH);
+        if let Some(known) = all.iter().find(|known| known.is_like(destination, &exhausted, story)) {
+            return Rc::clone(known);
+        }
+        let known = Rc::new(Known::new(state, destination, exhausted, story, now));
+        if all.len() < MOST_KNOWN {
+            all.push(Rc::clone(&known));
+        }
+        known
+    }
+}
+
+impl Known {
+    fn new(state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story, now: Instant) -> Self {
+        let case = case(state, destination, exhausted, story);
+        let checklist = &state.shared.checklist;
+        let diagnosis = diagnosis::diagnose(&case, |cause| checklist.steps(&case, cause));
+        let policy = state.shared.config.diagnosis.status;
+        Self { destination: Rc::clone(destination), case, diagnosis, policy, answers: RefCell::default(), at: now }
+    }
+
+    fn is_like(&self, destination: &Rc<Destination>, exhausted: &Exhausted, story: &Story) -> bool {
+        let Case { attempts, telling, request, .. } = &self.case;
+        Rc::ptr_eq(&self.destination, destination)
+            && *telling == exhausted.telling
+            && attempts.len() == exhausted.attempts.len()
+            && story.asks_for(request)
+            && attempts.iter().zip(&exhausted.attempts).all(|(known, new)| known.is_like(new))
+    }
+
+    /// The answer for this reader in this format.
+    pub(super) fn answer(&self, role: Role, format: Format, occurrence: &Occurrence<'_>) -> Answer {
+        self.prepared(role, format, occurrence).fill(occurrence)
+    }
+
+    /// The operator's answer in JSON, as the log has it too.
+    pub(super) fn report(&self, occurrence: &Occurrence<'_>) -> Answer {
+        self.answer(Role::Operator, Format::Json, occurrence)
+    }
+
+    fn prepared(&self, role: Role, format: Format, occurrence: &Occurrence<'_>) -> Rc<Prepared> {
+        let mut answers = self.answers.borrow_mut();
+        if let Some((_, _, prepared)) = answers.iter().find(|(known, kind, _)| (*known, *kind) == (role, format)) {
+            return Rc::clone(prepared);
+        }
+        let report = match role {
+            Role::Visitor => Report::Visitor(VisitorReport::new(&self.case, &self.diagnosis, *occurrence)),
+            Role::Operator => Report::Operator(OperatorReport::new(&self.case, &self.diagnosis, *occurrence)),
+        };
+        let prepared = Rc::new(Prepared::failure(&report, format, self.policy));
+        answers.push((role, format, Rc::clone(&prepared)));
+        prepared
+    }
+}
+
+fn case(state: &State, destination: &Destination, exhausted: Exhausted, story: &Story) -> Case {
+    let Exhausted { mut attempts, mut telling, .. } = exhausted;
+    if attempts.len() > MOST_ATTEMPTS {
+        let told = attempts.swap_remove(telling);
+        attempts.truncate(MOST_ATTEMPTS - 1);
+        attempts.push(told);
+        telling = attempts.len() - 1;
+    }
+    Case {
+        attempts,
+        telling,
+        request: story.facts(),
+        settings: destination.settings.clone(),
+        here: state.shared.here.clone(),
+    }
+}
+
+/// The moment of a failure, for its answer and its log line.
+pub(super) fn occurrence(story: &Story, retry_after: Option<Duration>) -> Occurrence<'_> {
+    let retry_after = retry_after.map(|wait| wait.as_secs().max(1));
+    Occurrence { retry_after, ..refuse::occurrence(story.request_id.as_str(), story.is_repeatable()) }
+}
+
+/// How long a conclusion holds for failures that are like it.
+const FRESH: Duration = Duration::from_secs(1);
+/// How many kinds of failure are kept at once; further ones are concluded each time.
+const MOST_KNOWN: usize = 32;
