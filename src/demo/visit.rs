@@ -245,7 +245,9 @@ mod tests {
     #[tokio::test]
     async fn an_early_answer_to_an_upload_is_heard() {
         let early = heard("request_send_timed_out", &[Act::ReadHead, Act::Say(b"enough"), Act::Read(1_000_000)]).await;
-        assert_eq!((early.answer.as_slice(), early.ending), (b"enough".as_slice(), Ending::Reset));
+        assert_eq!(early.answer, b"enough");
+        // Which of the two it is depends on how much of the upload was under way.
+        assert!(matches!(early.ending, Ending::Reset | Ending::Closed));
     }
 
     #[tokio::test]

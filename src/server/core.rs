@@ -16,7 +16,7 @@ use crate::listener::gatekeeper::Gatekeeper;
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
 use crate::proxy::state::State;
-use crate::server::ejections;
+use crate::server::changes;
 use crate::telemetry;
 use crate::upstream::Change;
 
@@ -82,7 +82,7 @@ impl Core {
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn_local(keep_house(Rc::clone(&proxy)));
         if let Some(changes) = changes {
-            housekeeping.spawn_local(ejections::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
+            housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
         }
         listener::stopped(&mut drain).await;
         let finished = async { while doors.join_next().await.is_some() {} };

@@ -1,7 +1,8 @@
 //! Owns the running program: builds it from a configuration, owns every thread, and stops in order.
 
+mod changes;
 mod core;
-mod ejections;
+
 mod signal;
 
 use std::io;

@@ -36,6 +36,7 @@ use crate::fault::failure::ResponseEvidence;
 use crate::fault::failure::TlsEvidence;
 use crate::net::deadline::Deadline;
 use crate::net::tap::End;
+use crate::upstream::Change;
 use crate::upstream::Lane;
 use crate::upstream::body::BodyWatch;
 use crate::upstream::body::ClientFault;
@@ -43,6 +44,8 @@ use crate::upstream::body::EXPECT_PATIENCE;
 use crate::upstream::body::Gate;
 use crate::upstream::body::RequestBody;
 use crate::upstream::body::ResponseBody;
+use crate::upstream::connect;
+use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
 use crate::upstream::connection::Upgraded;
 use crate::upstream::server::InFlight;
@@ -104,7 +107,11 @@ fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connec
 
 async fn open(lane: &Lane) -> Result<Box<Connection>, Failure> {
     let timeouts = &lane.settings.timeouts;
-    let (stream, peer) = super::connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref()).await?;
+    let Opened { stream, peer, stale } =
+        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref()).await?;
+    if stale {
+        lane.shared.tell(Some(Change::Stale { server: lane.server.index }));
+    }
     let connection = Connection::begin(stream, peer, lane.settings.response_header_bytes).await;
     connection.map(Box::new).map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))
 }

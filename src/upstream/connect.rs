@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::config::Location;
+use crate::dns::Addresses;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -43,6 +44,14 @@ pub(super) struct Tls {
     pub(super) client_certificate: bool,
 }
 
+/// A connection that was opened.
+pub(super) struct Opened {
+    pub(super) stream: Stream,
+    pub(super) peer: Peer,
+    /// Whether its address was used although its time is over.
+    pub(super) stale: bool,
+}
+
 /// Opens a connection to the server, with TLS on it where its URL says so.
 ///
 /// # Errors
@@ -53,13 +62,17 @@ pub(super) async fn open(
     timeouts: &config::Timeouts,
     resolver: &Resolver,
     tls: Option<&Tls>,
-) -> Result<(Stream, Peer), Failure> {
+) -> Result<Opened, Failure> {
+    let mut stale = false;
     let (transport, peer) = match &server.url.location {
         Location::Unix(path) => unix(path, timeouts.connect).await?,
         Location::Host { host, address, port } => {
-            let addresses = match address {
-                Some(address) => vec![SocketAddr::new(*address, *port)],
-                None => look_up(resolver, host, *port, timeouts.resolve).await?,
+            let addresses = if let Some(address) = address {
+                vec![SocketAddr::new(*address, *port)]
+            } else {
+                let found = look_up(resolver, host, timeouts.resolve).await?;
+                stale = found.stale;
+                found.list.iter().map(|address| SocketAddr::new(*address, *port)).collect()
             };
             let connected = tcp(&addresses, timeouts.connect).await;
             if connected.is_err() && address.is_none() {
@@ -69,18 +82,18 @@ pub(super) async fn open(
             connected?
         }
     };
-    match tls {
-        None => Ok((Stream::Plain(transport), peer)),
-        Some(tls) => secure(transport, peer, tls, timeouts.tls).await,
-    }
+    let stream = match tls {
+        None => Stream::Plain(transport),
+        Some(tls) => secure(transport, &peer, tls, timeouts.tls).await?,
+    };
+    Ok(Opened { stream, peer, stale })
 }
 
-async fn look_up(resolver: &Resolver, host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Failure> {
-    let addresses = match resolver.known(host) {
-        Some(known) => known,
-        None => resolver.resolve(host, limit).await?,
-    };
-    Ok(addresses.list.iter().map(|address| SocketAddr::new(*address, port)).collect())
+async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
+    match resolver.known(host) {
+        Some(known) => Ok(known),
+        None => resolver.resolve(host, limit).await,
+    }
 }
 
 async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Transport, Peer), Failure> {
@@ -220,7 +233,7 @@ impl<'a> Race<'a> {
     }
 }
 
-async fn secure(transport: Transport, peer: Peer, tls: &Tls, limit: Duration) -> Result<(Stream, Peer), Failure> {
+async fn secure(transport: Transport, peer: &Peer, tls: &Tls, limit: Duration) -> Result<Stream, Failure> {
     let begin = Instant::now();
     let tap = Tap::new();
     let mut handshake = pin!(tls::handshake(Arc::clone(&tls.config), tls.name.clone(), transport, &tap));
@@ -230,7 +243,7 @@ async fn secure(transport: Transport, peer: Peer, tls: &Tls, limit: Duration) ->
         ..TlsEvidence::default()
     };
     let mut failure = match within(limit, handshake.as_mut()).await {
-        Ok(Ok(stream)) => return Ok((Stream::Tls(Box::new(stream)), peer)),
+        Ok(Ok(stream)) => return Ok(Stream::Tls(Box::new(stream))),
         Ok(Err(error)) => {
             let found = HandshakeFault::of(&error, tap.spoken(), tap.ended());
             evidence.alert = found.alert;
@@ -247,7 +260,7 @@ async fn secure(transport: Transport, peer: Peer, tls: &Tls, limit: Duration) ->
     };
     failure.spoken = tap.spoken();
     failure.bytes.received = tap.received();
-    failure.peer = Some(peer);
+    failure.peer = Some(peer.clone());
     failure.tls = Some(evidence);
     failure.stage_elapsed = begin.elapsed();
     Err(failure)

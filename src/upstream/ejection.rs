@@ -35,6 +35,11 @@ pub enum Change {
         /// The last of them.
         last: Arc<Failure>,
     },
+    /// A name was not answered for, and addresses whose time is over are used instead.
+    Stale {
+        /// The server's place in the upstream's list.
+        server: usize,
+    },
     /// A server that was out has answered.
     Returned {
         /// Its place in the upstream's list.

@@ -1,0 +1,74 @@
+//! Owns the telling of what changes about servers: the lower floors send it as values, here it becomes log lines.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::proxy::Proxy;
+use crate::proxy::state::Shared;
+use crate::telemetry::Event;
+use crate::telemetry::Notice;
+use crate::telemetry::ServerEjected;
+use crate::telemetry::ServerReturned;
+use crate::upstream::Change;
+
+/// Tells every change until there is nobody left to send one.
+pub(super) async fn tell(
+    mut changes: mpsc::UnboundedReceiver<(Arc<str>, Change)>,
+    proxy: Rc<Proxy>,
+    shared: Arc<Shared>,
+) {
+    let mut stale = Stale::default();
+    while let Some((upstream, change)) = changes.recv().await {
+        let server = |index: usize| url(&shared, &upstream, index);
+        match change {
+            Change::Ejected { server: index, lasts, failures, last } => {
+                let (server, fault) = (&server(index), last.fault);
+                let ejected = ServerEjected { upstream: &upstream, server, fault, failures, ejected: lasts };
+                proxy.telemetry().record(Event::ServerEjected(ejected));
+            }
+            Change::Returned { server: index, out_for } => {
+                let server = &server(index);
+                let returned = ServerReturned { upstream: &upstream, server, ejected: out_for };
+                proxy.telemetry().record(Event::ServerReturned(returned));
+            }
+            Change::Stale { server: index } => {
+                let server = server(index);
+                if stale.is_news(&server) {
+                    let message = format!(
+                        "upstream \"{upstream}\": {server} is reached at addresses whose time is over, for its name servers do not answer"
+                    );
+                    proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
+                }
+            }
+        }
+    }
+}
+
+fn url(shared: &Shared, upstream: &str, index: usize) -> Arc<str> {
+    let upstream = shared.upstreams.iter().find(|known| *known.settings.name == *upstream);
+    let server = upstream.and_then(|upstream| upstream.servers.get(index));
+    server.map(|server| Arc::clone(&server.url.text)).unwrap_or_default()
+}
+
+/// When each server was last said to be reached at stale addresses, which each of its connections finds anew.
+#[derive(Default)]
+struct Stale(HashMap<Arc<str>, Instant>);
+
+impl Stale {
+    fn is_news(&mut self, server: &Arc<str>) -> bool {
+        let now = Instant::now();
+        let told = self.0.get(server).is_some_and(|told| now.duration_since(*told) < REMIND);
+        if !told {
+            self.0.insert(Arc::clone(server), now);
+        }
+        !told
+    }
+}
+
+/// How often it is said again.
+const REMIND: Duration = Duration::from_secs(60);
