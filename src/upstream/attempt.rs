@@ -10,32 +10,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::Request;
 use http::Response;
 use http_body::Body;
-use http_body::Frame;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::config::Timeouts;
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::fault::Spoken;
-use crate::fault::classify::http::Carried;
-use crate::fault::classify::tls::name_alert;
-use crate::fault::failure::ByteCounts;
 use crate::fault::failure::ConnectionEvidence;
-use crate::fault::failure::Malformed;
-use crate::fault::failure::ResponseEvidence;
-use crate::fault::failure::TlsEvidence;
 use crate::net::deadline::Deadline;
-use crate::net::tap::End;
 use crate::upstream::Change;
 use crate::upstream::Lane;
 use crate::upstream::body::BodyWatch;
@@ -47,7 +35,6 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
-use crate::upstream::connection::Upgraded;
 use crate::upstream::server::InFlight;
 
 /// Why an attempt gave no response.
@@ -117,7 +104,7 @@ async fn open(lane: &Lane) -> Result<Box<Connection>, Failure> {
 }
 
 /// What every failure of an attempt says.
-fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failure {
+pub(super) fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failure {
     failure.target = Some((*lane.server.target).clone());
     failure.elapsed = begin.elapsed();
     failure
@@ -125,14 +112,14 @@ fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failure {
 
 /// What is kept of an exchange while it runs.
 #[derive(Debug)]
-struct Exchange {
-    lane: Rc<Lane>,
-    connection: Box<Connection>,
-    past: ConnectionEvidence,
-    watch: Option<Rc<BodyWatch>>,
+pub(super) struct Exchange {
+    pub(super) lane: Rc<Lane>,
+    pub(super) connection: Box<Connection>,
+    pub(super) past: ConnectionEvidence,
+    pub(super) watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
-    declared: Option<u64>,
-    begin: Instant,
+    pub(super) declared: Option<u64>,
+    pub(super) begin: Instant,
     ready: Instant,
 }
 
@@ -265,238 +252,7 @@ impl Exchange {
     fn begun(&self) -> bool {
         self.watch.as_ref().is_some_and(|watch| watch.begun())
     }
-
-    /// Everything that this exchange saw, as a failure.
-    fn failure(&self, fault: Fault) -> Failure {
-        let tap = &self.connection.tap;
-        let mut failure = Failure::new(fault);
-        failure.peer = Some(self.connection.peer.clone());
-        failure.os_error = tap.os_error();
-        failure.connection = self.past;
-        failure.spoken = tap.spoken();
-        failure.stage_elapsed = tap.last_sent().elapsed();
-        failure.bytes = ByteCounts {
-            request_sent: tap.sent(),
-            request_complete: self.request_complete(),
-            request_declared: self.declared,
-            received: tap.received(),
-            ..ByteCounts::default()
-        };
-        finish(failure, &self.lane, self.begin)
-    }
-
-    fn request_complete(&self) -> bool {
-        !self.connection.tap.is_blocked() && self.watch.as_ref().is_none_or(|watch| watch.ended())
-    }
-
-    fn late(&self, fault: Fault, limit: Duration) -> Trouble {
-        if let Some(fault) = self.watch.as_ref().and_then(|watch| watch.fault()) {
-            return Trouble::Client(fault);
-        }
-        let mut failure = self.failure(fault).after(limit);
-        failure.transport = self.connection.tap.transport();
-        if failure.spoken.is_some_and(|spoken| spoken != Spoken::Http1) {
-            // It did speak, only not HTTP, and then waited for its own protocol's next word.
-            failure.fault = Fault::ResponseNotHttp;
-        }
-        Trouble::Failed { failure: Box::new(failure), unsent: None }
-    }
-
-    /// hyper says that there will be no response.
-    fn refuse(self, error: &hyper::Error, unsent: Option<Box<Request<RequestBody>>>) -> Trouble {
-        if let Some(fault) = self.watch.as_ref().and_then(|watch| watch.fault()) {
-            return Trouble::Client(fault);
-        }
-        let tap = &self.connection.tap;
-        let carried = Carried {
-            received: tap.received(),
-            request_complete: self.request_complete() && !tap.write_failed(),
-            ended: tap.ended(),
-            spoken: tap.spoken(),
-        };
-        let mut failure = self.failure(Fault::of_exchange(error, carried));
-        tap.with_end(|end| note_tls(&mut failure, end, &self.lane));
-        if matches!(failure.fault, Fault::ResponseMalformed | Fault::ResponseHeaderTooLarge) {
-            failure.malformed = tap.with_captured(Malformed::read);
-        }
-        if failure.fault == Fault::ResponseHeaderTooLarge {
-            failure.bytes.header_limit = Some(self.lane.settings.response_header_bytes);
-        }
-        failure.source = Some(Arc::new(Said(error.to_string())));
-        Trouble::Failed { failure: Box::new(failure), unsent }
-    }
-
-    /// The head is there: it is checked, and the beginning of the body with it where that has come along.
-    fn accept(
-        mut self,
-        response: Response<Incoming>,
-        in_flight: InFlight,
-        upgrade: bool,
-    ) -> Result<Response<ResponseBody>, Trouble> {
-        self.connection.answered(response.headers());
-        let (mut parts, mut stream) = response.into_parts();
-        if self.connection.tap.with_captured(has_stray_line_break) {
-            let mut failure = self.failure(Fault::ResponseMalformed);
-            failure.malformed = Some(Malformed::StatusLine);
-            failure.response = Some(ResponseEvidence::of(&parts));
-            return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
-        }
-        let first = match peek(&mut stream) {
-            Ok(first) => first,
-            Err(error) => {
-                let mut failure = self.failure(Fault::of_body(&error, self.connection.tap.ended())).because(error);
-                failure.response = Some(ResponseEvidence::of(&parts));
-                return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
-            }
-        };
-        if upgrade && parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
-            parts.extensions.insert(Switched);
-        }
-        let ahead = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
-        let declared = stream.size_hint().exact().map(|rest| rest + ahead);
-        let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false, reusable: true };
-        Ok(Response::from_parts(parts, ResponseBody::new(stream, first, Box::new(lease))))
-    }
 }
-
-/// Marks the head of a response behind which the connection is no longer HTTP.
-#[derive(Debug, Clone, Copy)]
-pub struct Switched;
-
-/// Whether a line break stands before a status line, which hyper passes over and RFC 9112, section 4, has no place for.
-fn has_stray_line_break(answer: &[u8]) -> bool {
-    let mut rest = answer;
-    while rest.starts_with(b"HTTP/1.1 1") && !rest.starts_with(b"HTTP/1.1 101") {
-        let Some(end) = memchr::memmem::find(rest, b"\r\n\r\n") else { return false };
-        rest = rest.get(end + 4..).unwrap_or_default();
-    }
-    matches!(rest.first(), Some(b'\r' | b'\n'))
-}
-
-/// What was read of the body together with the head. Nothing is waited for: a head never waits for a body.
-fn peek(stream: &mut Incoming) -> Result<Option<Frame<Bytes>>, hyper::Error> {
-    if stream.is_end_stream() {
-        return Ok(None);
-    }
-    match Pin::new(stream).poll_frame(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Some(frame)) => frame.map(Some),
-        Poll::Ready(None) | Poll::Pending => Ok(None),
-    }
-}
-
-/// What a response's body holds until its end: the connection, the server's place in flight, and the exchange's evidence.
-#[derive(Debug)]
-pub(super) struct Lease {
-    exchange: Exchange,
-    in_flight: InFlight,
-    declared: Option<u64>,
-    passed: u64,
-    failed: bool,
-    reusable: bool,
-}
-
-impl Lease {
-    /// The body was read to its end: the connection can take another request, unless one side wants it closed.
-    pub(super) fn give_back(self) {
-        self.settle();
-        let Self { exchange, in_flight, reusable, .. } = self;
-        drop(in_flight);
-        if exchange.request_complete() && reusable {
-            exchange.lane.pool.give(exchange.connection);
-        }
-    }
-
-    /// The response stops here, though nothing was wrong with it.
-    pub(super) fn abandon(self) {
-        self.settle();
-    }
-
-    /// The connection is not to be used again.
-    pub(super) fn use_up(&mut self) {
-        self.reusable = false;
-    }
-
-    fn settle(&self) {
-        if !self.failed {
-            self.exchange.lane.succeeded();
-        }
-    }
-
-    /// Bytes of the body were passed on.
-    pub(super) fn count(&mut self, bytes: usize) {
-        self.passed += bytes as u64;
-    }
-
-    /// No progress of the body is waited for longer than this.
-    pub(super) fn body_limit(&self) -> Duration {
-        self.exchange.lane.settings.timeouts.body
-    }
-
-    /// The body made no progress for too long.
-    pub(super) fn body_late(&mut self, limit: Duration) -> Box<Failure> {
-        let mut failure = self.failure(Fault::ResponseBodyTimedOut).after(limit);
-        failure.stage_elapsed = limit;
-        failure.transport = self.exchange.connection.tap.transport();
-        self.report(failure)
-    }
-
-    /// The body broke off.
-    pub(super) fn body_failed(&mut self, error: hyper::Error) -> Box<Failure> {
-        let tap = &self.exchange.connection.tap;
-        let mut failure = self.failure(Fault::of_body(&error, tap.ended()));
-        failure.os_error = tap.os_error();
-        if failure.fault == Fault::ResponseChunkingInvalid {
-            failure.malformed = Some(Malformed::ChunkSize);
-        }
-        self.report(failure.because(error))
-    }
-
-    /// The head that hyper let through is none that may be passed on.
-    pub(super) fn reject(&mut self, malformed: Malformed, status: u16) -> Box<Failure> {
-        let is_upgrade = matches!(malformed, Malformed::Upgrade(_));
-        let fault = if is_upgrade { Fault::UpgradeFailed } else { Fault::ResponseMalformed };
-        let mut failure = self.failure(fault);
-        failure.malformed = Some(malformed);
-        failure.response = Some(ResponseEvidence { status, ..ResponseEvidence::default() });
-        self.report(failure)
-    }
-
-    /// Where the stream arrives after a 101.
-    pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
-        self.exchange.connection.upgraded()
-    }
-
-    fn failure(&self, fault: Fault) -> Failure {
-        let mut failure = self.exchange.failure(fault);
-        failure.bytes.response_body = self.passed;
-        failure.bytes.response_declared = self.declared;
-        failure
-    }
-
-    fn report(&mut self, failure: Failure) -> Box<Failure> {
-        self.failed = true;
-        self.exchange.lane.failed(&failure);
-        Box::new(failure)
-    }
-}
-
-/// The TLS alert or error that ended the connection after the handshake, as TLS 1.3 says of a missing client certificate.
-fn note_tls(failure: &mut Failure, end: Option<&End>, lane: &Lane) {
-    let Some(End::Failed { tls: Some(error), .. }) = end else { return };
-    let alert = if let rustls::Error::AlertReceived(alert) = error { Some(name_alert(*alert)) } else { None };
-    failure.fault = if alert.is_some() { Fault::TlsAlert } else { Fault::TlsProtocolError };
-    failure.tls = Some(TlsEvidence {
-        server_name: lane.tls.as_ref().map_or_else(String::new, |tls| tls.name.to_str().into_owned()),
-        client_certificate: lane.tls.as_ref().is_some_and(|tls| tls.client_certificate),
-        alert,
-        certificate: None,
-    });
-}
-
-/// hyper's error, which cannot be kept itself where the request comes back with it.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Said(String);
 
 /// How much of an answer is kept until its head is complete, to tell what spoke and what was wrong with it.
 const CAPTURE: usize = 4096;

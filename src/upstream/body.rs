@@ -29,8 +29,8 @@ use tokio::time::Instant;
 use crate::fault::Failure;
 use crate::fault::failure::Malformed;
 use crate::net::deadline::Deadline;
-use crate::upstream::attempt::Lease;
 use crate::upstream::connection::Upgraded;
+use crate::upstream::lease::Lease;
 
 /// What a client did wrong while its body was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

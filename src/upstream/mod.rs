@@ -9,7 +9,9 @@ pub mod body;
 mod connect;
 mod connection;
 pub mod ejection;
+mod lease;
 pub mod pool;
+mod record;
 pub mod retry;
 pub mod server;
 
@@ -25,12 +27,12 @@ use rustls_pki_types::ServerName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-pub use self::attempt::Switched;
 pub use self::body::ClientFault;
 pub use self::body::RequestBody;
 pub use self::body::ResponseBody;
 pub use self::connection::Upgraded;
 pub use self::ejection::Change;
+pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
 use crate::config::Location;

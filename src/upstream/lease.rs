@@ -1,0 +1,179 @@
+//! Owns the lease: what a response that has begun holds until its body ends, and how it begins.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
+use http_body::Frame;
+use hyper::body::Incoming;
+use tokio::sync::oneshot;
+
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::Malformed;
+use crate::fault::failure::ResponseEvidence;
+use crate::upstream::attempt::Exchange;
+use crate::upstream::attempt::Trouble;
+use crate::upstream::body::ResponseBody;
+use crate::upstream::connection::Upgraded;
+use crate::upstream::server::InFlight;
+
+impl Exchange {
+    /// The head is there: it is checked, and the beginning of the body with it where that has come along.
+    pub(super) fn accept(
+        mut self,
+        response: Response<Incoming>,
+        in_flight: InFlight,
+        upgrade: bool,
+    ) -> Result<Response<ResponseBody>, Trouble> {
+        self.connection.answered(response.headers());
+        let (mut parts, mut stream) = response.into_parts();
+        if self.connection.tap.with_captured(has_stray_line_break) {
+            let mut failure = self.failure(Fault::ResponseMalformed);
+            failure.malformed = Some(Malformed::StatusLine);
+            failure.response = Some(ResponseEvidence::of(&parts));
+            return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
+        }
+        let first = match peek(&mut stream) {
+            Ok(first) => first,
+            Err(error) => {
+                let mut failure = self.failure(Fault::of_body(&error, self.connection.tap.ended())).because(error);
+                failure.response = Some(ResponseEvidence::of(&parts));
+                return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
+            }
+        };
+        if upgrade && parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+            parts.extensions.insert(Switched);
+        }
+        let ahead = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        let declared = stream.size_hint().exact().map(|rest| rest + ahead);
+        let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false, reusable: true };
+        Ok(Response::from_parts(parts, ResponseBody::new(stream, first, Box::new(lease))))
+    }
+}
+
+/// Marks the head of a response behind which the connection is no longer HTTP.
+#[derive(Debug, Clone, Copy)]
+pub struct Switched;
+
+/// Whether a line break stands before a status line, which hyper passes over and RFC 9112, section 4, has no place for.
+fn has_stray_line_break(answer: &[u8]) -> bool {
+    let mut rest = answer;
+    while rest.starts_with(b"HTTP/1.1 1") && !rest.starts_with(b"HTTP/1.1 101") {
+        let Some(end) = memchr::memmem::find(rest, b"\r\n\r\n") else { return false };
+        rest = rest.get(end + 4..).unwrap_or_default();
+    }
+    matches!(rest.first(), Some(b'\r' | b'\n'))
+}
+
+/// What was read of the body together with the head. Nothing is waited for: a head never waits for a body.
+fn peek(stream: &mut Incoming) -> Result<Option<Frame<Bytes>>, hyper::Error> {
+    if stream.is_end_stream() {
+        return Ok(None);
+    }
+    match Pin::new(stream).poll_frame(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Some(frame)) => frame.map(Some),
+        Poll::Ready(None) | Poll::Pending => Ok(None),
+    }
+}
+
+/// What a response's body holds until its end: the connection, the server's place in flight, and the exchange's evidence.
+#[derive(Debug)]
+pub(super) struct Lease {
+    exchange: Exchange,
+    in_flight: InFlight,
+    declared: Option<u64>,
+    passed: u64,
+    failed: bool,
+    reusable: bool,
+}
+
+impl Lease {
+    /// The body was read to its end: the connection can take another request, unless one side wants it closed.
+    pub(super) fn give_back(self) {
+        self.settle();
+        let Self { exchange, in_flight, reusable, .. } = self;
+        drop(in_flight);
+        if exchange.request_complete() && reusable {
+            exchange.lane.pool.give(exchange.connection);
+        }
+    }
+
+    /// The response stops here, though nothing was wrong with it.
+    pub(super) fn abandon(self) {
+        self.settle();
+    }
+
+    /// The connection is not to be used again.
+    pub(super) fn use_up(&mut self) {
+        self.reusable = false;
+    }
+
+    fn settle(&self) {
+        if !self.failed {
+            self.exchange.lane.succeeded();
+        }
+    }
+
+    /// Bytes of the body were passed on.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.passed += bytes as u64;
+    }
+
+    /// No progress of the body is waited for longer than this.
+    pub(super) fn body_limit(&self) -> Duration {
+        self.exchange.lane.settings.timeouts.body
+    }
+
+    /// The body made no progress for too long.
+    pub(super) fn body_late(&mut self, limit: Duration) -> Box<Failure> {
+        let mut failure = self.failure(Fault::ResponseBodyTimedOut).after(limit);
+        failure.stage_elapsed = limit;
+        failure.transport = self.exchange.connection.tap.transport();
+        self.report(failure)
+    }
+
+    /// The body broke off.
+    pub(super) fn body_failed(&mut self, error: hyper::Error) -> Box<Failure> {
+        let tap = &self.exchange.connection.tap;
+        let mut failure = self.failure(Fault::of_body(&error, tap.ended()));
+        failure.os_error = tap.os_error();
+        if failure.fault == Fault::ResponseChunkingInvalid {
+            failure.malformed = Some(Malformed::ChunkSize);
+        }
+        self.report(failure.because(error))
+    }
+
+    /// The head that hyper let through is none that may be passed on.
+    pub(super) fn reject(&mut self, malformed: Malformed, status: u16) -> Box<Failure> {
+        let is_upgrade = matches!(malformed, Malformed::Upgrade(_));
+        let fault = if is_upgrade { Fault::UpgradeFailed } else { Fault::ResponseMalformed };
+        let mut failure = self.failure(fault);
+        failure.malformed = Some(malformed);
+        failure.response = Some(ResponseEvidence { status, ..ResponseEvidence::default() });
+        self.report(failure)
+    }
+
+    /// Where the stream arrives after a 101.
+    pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
+        self.exchange.connection.upgraded()
+    }
+
+    fn failure(&self, fault: Fault) -> Failure {
+        let mut failure = self.exchange.failure(fault);
+        failure.bytes.response_body = self.passed;
+        failure.bytes.response_declared = self.declared;
+        failure
+    }
+
+    fn report(&mut self, failure: Failure) -> Box<Failure> {
+        self.failed = true;
+        self.exchange.lane.failed(&failure);
+        Box::new(failure)
+    }
+}
