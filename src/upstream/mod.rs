@@ -220,21 +220,19 @@ impl Upstream {
         self.lanes.iter().for_each(|lane| lane.pool.sweep(now));
     }
 
-    /// Sends the request to a server, and to another where that is safe and the first one fails. The request goes out with the `Host` that it has, or with the server's
-    /// own where the settings say so.
+    /// Sends the request to a server, and to another where that is safe and the first one fails. It goes out with the `Host`
+    /// that it has, or with the server's own where the settings say so.
     ///
     /// # Errors
     ///
     /// The client's fault, or every attempt's failure.
     pub async fn call(&self, request: Request<RequestBody>) -> Result<Answered, Unanswered> {
         self.shared.budget.gain();
-        let mut tries = Tries::new();
-        let mut next = Some((request, Freshness::Any, None));
-        while let Some((mut request, freshness, same)) = next.take() {
-            let Some(lane) = same.or_else(|| self.pick(&tries)) else {
-                return Err(Unanswered::Exhausted(self.nobody_left(tries)));
-            };
-            tries.count += 1;
+        let mut tries = Tries::default();
+        let Some(lane) = self.pick(&tries) else { return Err(Unanswered::Exhausted(self.nobody_left())) };
+        let mut next = Some(Try { request, lane, freshness: Freshness::Any });
+        while let Some(Try { mut request, lane, freshness }) = next.take() {
+            tries.servers.push(lane.server.index);
             self.address(&mut request, &lane.server);
             let again = self.may_follow(&tries).then(|| Again::of(&request)).flatten();
             match attempt::run(&lane, request, freshness).await {
@@ -245,46 +243,44 @@ impl Upstream {
                 Err(Trouble::Client(fault)) => return Err(Unanswered::Client(fault)),
                 Err(Trouble::Failed { failure, unsent }) => {
                     lane.failed(&failure);
-                    tries.note(&lane, (*failure).clone());
-                    next = self.next(&lane, &failure, unsent.map(|unsent| *unsent), again, &tries);
+                    next = self.next(lane, &failure, unsent, again, &tries);
+                    tries.failures.push(*failure);
                 }
             }
         }
         Err(Unanswered::Exhausted(tries.exhausted()))
     }
 
-    /// The request of the next attempt, and where it goes: to the same server on a fresh connection where an idle one
-    /// has died, otherwise to another.
+    /// The next attempt, where there may be one: at the same server on a fresh connection where an idle one has died,
+    /// otherwise at another.
     fn next(
         &self,
-        lane: &Rc<Lane>,
+        lane: Rc<Lane>,
         failure: &Failure,
-        unsent: Option<Request<RequestBody>>,
+        unsent: Option<Box<Request<RequestBody>>>,
         again: Option<Again>,
         tries: &Tries,
-    ) -> Option<(Request<RequestBody>, Freshness, Option<Rc<Lane>>)> {
+    ) -> Option<Try> {
         if !self.may_follow(tries) {
             return None;
         }
         let request = match (unsent, again) {
-            (Some(unsent), _) => unsent,
+            (Some(unsent), _) => *unsent,
             (None, Some(again)) if retry::is_safe(failure, &again.0.method, true) => again.request(),
             (None, _) => return None,
         };
-        let same = died_idle(failure).then(|| Rc::clone(lane));
-        if same.is_none() && self.pick(tries).is_none() {
-            return None;
-        }
-        self.shared.budget.spend(Instant::now()).then_some((request, Freshness::Fresh, same))
+        let (lane, freshness) =
+            if died_idle(failure) { (lane, Freshness::Fresh) } else { (self.pick(tries)?, Freshness::Any) };
+        self.shared.budget.spend(Instant::now()).then_some(Try { request, lane, freshness })
     }
 
     fn may_follow(&self, tries: &Tries) -> bool {
-        tries.count < self.shared.settings.retry.attempts
+        u32::try_from(tries.servers.len()).unwrap_or(u32::MAX) < self.shared.settings.retry.attempts
     }
 
     fn pick(&self, tries: &Tries) -> Option<Rc<Lane>> {
         if let [only] = self.lanes.as_slice() {
-            let free = tries.count == 0 && (self.shared.ejection.all_in() || self.is_in(0));
+            let free = tries.servers.is_empty() && (self.shared.ejection.all_in() || self.is_in(0));
             return free.then(|| Rc::clone(only));
         }
         let servers_in = (!self.shared.ejection.all_in()).then(|| self.shared.ejection.servers_in(Instant::now()));
@@ -313,10 +309,9 @@ impl Upstream {
     }
 
     /// No server may be used: what took them out in the first place stands beside it.
-    fn nobody_left(&self, tries: Tries) -> Exhausted {
+    fn nobody_left(&self) -> Exhausted {
         let (soonest, first) = self.shared.ejection.why_out(Instant::now());
         let mut attempts: Vec<Failure> = first.iter().map(|failure| (**failure).clone()).collect();
-        attempts.extend(tries.failures);
         let mut failure = Failure::new(Fault::NoHealthyServer);
         failure.target = self.lanes.first().map(|lane| (*lane.server.target).clone());
         attempts.push(failure);
@@ -345,25 +340,24 @@ impl Again {
     }
 }
 
+/// One attempt that is to be made.
+struct Try {
+    request: Request<RequestBody>,
+    lane: Rc<Lane>,
+    freshness: Freshness,
+}
+
 /// What has been tried for one request.
+#[derive(Default)]
 struct Tries {
-    count: u32,
+    /// The server of each attempt.
+    servers: Vec<usize>,
     failures: Vec<Failure>,
-    tried: Vec<usize>,
 }
 
 impl Tries {
-    const fn new() -> Self {
-        Self { count: 0, failures: Vec::new(), tried: Vec::new() }
-    }
-
-    fn note(&mut self, failed: &Lane, failure: Failure) {
-        self.tried.push(failed.server.index);
-        self.failures.push(failure);
-    }
-
     fn has_tried(&self, server: usize) -> bool {
-        self.tried.contains(&server)
+        self.servers.contains(&server)
     }
 
     fn exhausted(self) -> Exhausted {
