@@ -27,7 +27,8 @@ fn main() {
 fn routes(count: usize) -> Routes<usize> {
     let mut text = "[[upstream]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n".to_owned();
     for index in 0..count {
-        text += &format!("[[route]]\nhost = \"host-{index}.example\"\npath = \"/api\"\nupstream = \"app\"\n");
+        let route = format!("[[route]]\nhost = \"host-{index}.example\"\npath = \"/api\"\nupstream = \"app\"\n");
+        text.push_str(&route);
     }
     let config = config::from_text(&text, Path::new("bench.toml")).expect("the bench's configuration is right");
     Routes::new(&config.routes, |_| 0)

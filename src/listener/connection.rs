@@ -79,7 +79,7 @@ enum Ended {
 }
 
 /// Speaks HTTP with the client.
-async fn converse(desk: &Rc<Desk>, transport: Transport, mut drain: watch::Receiver<bool>) -> Ended {
+async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<bool>) -> Ended {
     let limits = desk.proxy.state().limits();
     let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
@@ -87,11 +87,9 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, mut drain: watch::Recei
     let mut connection = http1::Builder::new().max_header_size(header_limit).serve_connection(door, service);
 
     let mut deadline = Deadline::after(limits.header_timeout.min(limits.idle_timeout));
-    let mut draining = false;
-    let mut stop = Box::pin(async move { stopped(&mut drain).await });
+    let mut stop = Stop::new(drain);
     let outcome = poll_fn(|cx| {
-        if !draining && stop.as_mut().poll(cx).is_ready() {
-            draining = true;
+        if stop.poll_now(cx) {
             Pin::new(&mut connection).graceful_shutdown();
         }
         if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
@@ -113,6 +111,33 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, mut drain: watch::Recei
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, transport),
         Err(Late::Reader) => Ended::Cut(transport),
         Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
+    }
+}
+
+/// The word to stop, looked at cheaply: a connection is polled for many other reasons.
+struct Stop {
+    drain: watch::Receiver<bool>,
+    waiting: Pin<Box<dyn Future<Output = ()>>>,
+    polled: bool,
+    given: bool,
+}
+
+impl Stop {
+    fn new(drain: watch::Receiver<bool>) -> Self {
+        let mut watched = drain.clone();
+        let waiting = Box::pin(async move { stopped(&mut watched).await });
+        Self { drain, waiting, polled: false, given: false }
+    }
+
+    /// True once, when the word is given. The first look leaves a waker behind, which is the same for all that follow.
+    fn poll_now(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_news = !self.polled || self.drain.has_changed().unwrap_or(true);
+        if self.given || !is_news {
+            return false;
+        }
+        self.polled = true;
+        self.given = self.waiting.as_mut().poll(cx).is_ready();
+        self.given
     }
 }
 

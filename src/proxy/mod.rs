@@ -37,6 +37,7 @@ use http::Version;
 use hyper::body::Incoming;
 
 use crate::proxy::admission::Admitted;
+use crate::proxy::admission::Upgrade;
 use crate::proxy::admission::refusal::Refusal;
 use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
@@ -44,11 +45,13 @@ use crate::proxy::fields::Fields;
 use crate::proxy::interim::Interim;
 use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
+use crate::proxy::state::Destination;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
 use crate::route::Miss;
 use crate::telemetry;
+use crate::upstream::Answered;
 use crate::upstream::ClientFault;
 use crate::upstream::RequestBody;
 use crate::upstream::Unanswered;
@@ -102,43 +105,68 @@ impl Proxy {
         arrival: &Arrival,
         interim: &Arc<Interim>,
     ) -> Reply {
+        let (passage, request) = match self.receive(request, arrival, interim) {
+            Ok(received) => received,
+            Err(reply) => return *reply,
+        };
+        let outcome = passage.destination.upstream.call(request).await;
+        self.reply(passage, outcome)
+    }
+
+    /// The request as it goes on, and what is kept of it until it is answered; or the answer, where it does not go on.
+    fn receive(
+        &self,
+        request: Request<Incoming>,
+        arrival: &Arrival,
+        interim: &Arc<Interim>,
+    ) -> Result<(Passage, Request<RequestBody>), Box<Reply>> {
         let state = self.state();
         let config = &state.shared.config;
         let (parts, body) = request.into_parts();
         let fields = Fields::of(&parts.headers);
-        let client =
-            Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, SystemTime::now());
+        let now = SystemTime::now();
+        let client = Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, now);
         let mut story = Story::begin(&parts, &client, arrival);
 
-        let admitted = match admission::admit(&parts, fields, &config.limits) {
-            Ok(admitted) => admitted,
-            Err(refusal) => return self.refuse(refusal, &story),
-        };
+        let refused = |refusal, story: &Story| Box::new(self.refuse(refusal, story));
+        let admitted = admission::admit(&parts, fields, &config.limits).map_err(|refusal| refused(refusal, &story))?;
         story.admitted(&admitted);
-        let destination = match state.find(admitted.host(), admitted.path()) {
-            Ok((route, destination)) => {
-                story.route = Some(Arc::clone(route));
-                story.upstream = Some(Arc::clone(&destination.upstream.settings().name));
-                Rc::clone(destination)
-            }
-            Err(Miss::NoHost) => return self.refuse(Refusal::HostNotServed, &story),
-            Err(Miss::NoPath) => return self.refuse(Refusal::NoRoute, &story),
-        };
+        let (route, destination) = state.find(admitted.host(), admitted.path()).map_err(|miss| {
+            refused(if miss == Miss::NoHost { Refusal::HostNotServed } else { Refusal::NoRoute }, &story)
+        })?;
+        story.routed(route, destination.upstream.settings());
+
         let version = parts.version;
-        let forwarded = match forward::request(parts, fields, &admitted, arrival, &client, &destination.onward) {
-            Ok(forwarded) => forwarded,
-            Err(fault) => return self.explain(&state, &destination, explain::alone(fault), &story),
+        let destination = Rc::clone(destination);
+        let outbound = match forward::request(parts, fields, &admitted, arrival, &client, &destination.onward) {
+            Ok(outbound) => outbound,
+            Err(fault) => return Err(Box::new(self.explain(&state, &destination, explain::alone(fault), &story))),
         };
-        let named = forwarded.named;
+        let named = outbound.named;
         let most = most_bytes(config.limits.request_body_bytes);
         let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
-        let request = prepare(Request::from_parts(forwarded.parts, body), &admitted, version, interim);
-        match destination.upstream.call(request).await {
-            Ok(answered) => self.relay(&state, &destination, answered, &admitted, story),
-            Err(Unanswered::Client(fault)) => self.refuse(of_client(fault), &story),
-            Err(Unanswered::Exhausted(exhausted)) => self.explain(&state, &destination, exhausted, &story),
+        let request = prepare(Request::from_parts(outbound.parts, body), &admitted, version, interim);
+        Ok((Passage { state, destination, upgrade: admitted.upgrade, story }, request))
+    }
+
+    fn reply(self: &Rc<Self>, passage: Passage, outcome: Result<Answered, Unanswered>) -> Reply {
+        match outcome {
+            Ok(answered) => self.relay(passage, answered),
+            Err(Unanswered::Client(fault)) => self.refuse(of_client(fault), &passage.story),
+            Err(Unanswered::Exhausted(exhausted)) => {
+                self.explain(&passage.state, &passage.destination, exhausted, &passage.story)
+            }
         }
     }
+}
+
+/// What is kept of a request while a server has it.
+struct Passage {
+    state: Rc<State>,
+    destination: Rc<Destination>,
+    /// The protocols that it asks to change to.
+    upgrade: Option<Upgrade>,
+    story: Story,
 }
 
 /// Lets interim responses through to a client that can take them, and holds a body back that waits to be asked for.

@@ -15,9 +15,9 @@ use http_body::Frame;
 use http_body::SizeHint;
 
 use crate::fault::Failure;
+use crate::proxy::Passage;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
-use crate::proxy::admission::Admitted;
 use crate::proxy::explain;
 use crate::proxy::hop::Named;
 use crate::proxy::response;
@@ -33,49 +33,36 @@ use crate::upstream::Switched;
 
 impl Proxy {
     /// Passes a response on. A head that hyper let through and nobody should see becomes a failure here.
-    pub(super) fn relay(
-        self: &Rc<Self>,
-        state: &Rc<State>,
-        destination: &Rc<Destination>,
-        answered: Answered,
-        admitted: &Admitted,
-        mut story: Story,
-    ) -> Reply {
+    pub(super) fn relay(self: &Rc<Self>, passage: Passage, answered: Answered) -> Reply {
+        let Passage { state, destination, upgrade, mut story } = passage;
         story.server = Some(Arc::clone(&answered.server.url.text));
         for failure in answered.hidden {
-            self.explain_hidden(state, destination, failure, &story);
+            self.explain_hidden(&state, &destination, failure, &story);
         }
-        let (parts, body) = answered.response.into_parts();
+        let (parts, mut body) = answered.response.into_parts();
+        let status = parts.status;
         let pseudonym = &state.shared.pseudonym;
+        let refused = |body, malformed| {
+            let exhausted = explain::rejected(body, malformed, status.as_u16());
+            self.explain(&state, &destination, exhausted, &story)
+        };
         if parts.extensions.get::<Switched>().is_some() {
-            return match response::switching(parts, admitted.upgrade.as_ref(), pseudonym) {
-                Ok(parts) => self.switch(parts, body, destination, story),
-                Err(malformed) => self.explain(state, destination, explain::rejected(body, malformed, 101), &story),
+            return match response::switching(parts, upgrade.as_ref(), pseudonym) {
+                Ok(parts) => self.switch(parts, body, &destination, story),
+                Err(malformed) => refused(body, malformed),
             };
         }
-        let status = parts.status.as_u16();
-        match response::response(parts, pseudonym) {
-            Ok(relayed) => {
-                let status = relayed.parts.status;
-                let mut body = body;
-                if relayed.framing == Framing::Doubtful {
-                    body.use_up();
-                }
-                let relay = Relay {
-                    proxy: Rc::clone(self),
-                    state: Rc::clone(state),
-                    destination: Rc::clone(destination),
-                    body,
-                    named: relayed.named,
-                    story,
-                    status,
-                    sent: 0,
-                    aborted: true,
-                };
-                Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
-            }
-            Err(malformed) => self.explain(state, destination, explain::rejected(body, malformed, status), &story),
+        let relayed = match response::response(parts, pseudonym) {
+            Ok(relayed) => relayed,
+            Err(malformed) => return refused(body, malformed),
+        };
+        if relayed.framing == Framing::Doubtful {
+            body.use_up();
         }
+        let proxy = Rc::clone(self);
+        let relay =
+            Relay { proxy, state, destination, body, named: relayed.named, story, status, sent: 0, aborted: true };
+        Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
     }
 
     fn switch(

@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use crate::answer::Format;
+use crate::config;
 use crate::diagnosis::case::RequestFacts;
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::Content;
@@ -69,6 +70,12 @@ impl Story {
         self.target = Some(admitted.target.clone());
         self.upgrade = admitted.upgrade.as_ref().map(super::admission::Upgrade::value);
         self.has_body = admitted.content != Content::None;
+    }
+
+    /// Where it goes.
+    pub(super) fn routed(&mut self, route: &Arc<str>, upstream: &config::Upstream) {
+        self.route = Some(Arc::clone(route));
+        self.upstream = Some(Arc::clone(&upstream.name));
     }
 
     pub(super) fn path(&self) -> &str {

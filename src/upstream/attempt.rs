@@ -35,7 +35,6 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
-use crate::upstream::server::InFlight;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -68,27 +67,26 @@ pub(super) async fn run(
 ) -> Result<Response<ResponseBody>, Trouble> {
     let begin = Instant::now();
     let in_flight = lane.server.enter();
-    let (connection, idle) = match pooled(lane, freshness, begin) {
-        Some(found) => found,
+    let (exchange, sending) = match pooled(lane, freshness, begin) {
+        // The clock is only read again where time has passed.
+        Some((connection, idle)) => Exchange::begin(lane, connection, Some(idle), (begin, begin), request),
         // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
         None => match Box::pin(open(lane)).await {
-            Ok(connection) => (connection, None),
+            Ok(connection) => Exchange::begin(lane, connection, None, (begin, Instant::now()), request),
             Err(failure) => {
                 let failure = Box::new(finish(failure, lane, begin));
                 return Err(Trouble::Failed { failure, unsent: Some(Box::new(request)) });
             }
         },
     };
-    // The clock is only read again where time has passed.
-    let ready = if idle.is_some() { begin } else { Instant::now() };
-    let exchange = Exchange::new(lane, connection, idle, (begin, ready), &request);
-    exchange.run(request, in_flight).await
+    let response = exchange.answer(sending).await?;
+    exchange.accept(response, in_flight)
 }
 
-fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Option<Duration>)> {
+fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Duration)> {
     match freshness {
         Freshness::Fresh => None,
-        Freshness::Any => lane.pool.take(now).map(|(connection, idle)| (connection, Some(idle))),
+        Freshness::Any => lane.pool.take(now),
     }
 }
 
@@ -119,6 +117,8 @@ pub(super) struct Exchange {
     pub(super) watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
     pub(super) declared: Option<u64>,
+    /// Whether the request asks for another protocol.
+    pub(super) upgrade: bool,
     pub(super) begin: Instant,
     ready: Instant,
 }
@@ -139,59 +139,38 @@ impl Limit {
     }
 }
 
+/// What hyper says of a request that it was given.
+type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
 impl Exchange {
-    fn new(
+    /// Gives the request to the connection. What comes of it is in the second value, for `answer` to wait for.
+    fn begin(
         lane: &Rc<Lane>,
-        connection: Box<Connection>,
+        mut connection: Box<Connection>,
         idle: Option<Duration>,
         (begin, ready): (Instant, Instant),
-        request: &Request<RequestBody>,
-    ) -> Self {
+        request: Request<RequestBody>,
+    ) -> (Self, impl Future<Output = Sent> + use<>) {
         let past = connection.evidence(idle, ready);
         let body = request.body();
-        Self {
-            lane: Rc::clone(lane),
-            connection,
-            past,
-            watch: body.watch(),
-            gate: body.gate(),
-            declared: body.size_hint().exact(),
-            begin,
-            ready,
-        }
-    }
-
-    async fn run(
-        mut self,
-        request: Request<RequestBody>,
-        in_flight: InFlight,
-    ) -> Result<Response<ResponseBody>, Trouble> {
-        self.connection.tap.begin(CAPTURE, self.ready);
+        let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
-        let sending = self.connection.sender.try_send_request(request);
-        let outcome = self.answer(pin!(sending)).await;
-        self.connection.tap.stop_capture();
-        match outcome {
-            Ok(Ok(response)) => self.accept(response, in_flight, upgrade),
-            Ok(Err(mut error)) => {
-                let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
-                Err(self.refuse(error.error(), unsent))
-            }
-            Err(trouble) => Err(trouble),
-        }
+        connection.tap.begin(CAPTURE, ready);
+        let sending = connection.sender.try_send_request(request);
+        (Self { lane: Rc::clone(lane), connection, past, watch, gate, declared, upgrade, begin, ready }, sending)
     }
 
     /// Waits for the response's head, under the limit that is next.
-    async fn answer(
-        &self,
-        mut sending: Pin<&mut impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>>,
-    ) -> Result<Result<Response<Incoming>, TrySendError<Request<RequestBody>>>, Trouble> {
+    async fn answer(&self, sending: impl Future<Output = Sent>) -> Result<Response<Incoming>, Trouble> {
+        let mut sending = pin!(sending);
         let mut deadline = Deadline::at(self.next_look(self.ready));
-        poll_fn(|cx| {
-            if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
-                return Poll::Ready(Ok(outcome));
+        poll_fn(|cx| match sending.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(mut error)) => {
+                let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
+                Poll::Ready(Err(self.refuse(error.error(), unsent)))
             }
-            self.poll_limit(&mut deadline, cx).map(Err)
+            Poll::Pending => self.poll_limit(&mut deadline, cx).map(Err),
         })
         .await
     }

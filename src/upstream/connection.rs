@@ -53,11 +53,7 @@ impl Connection {
         let descriptor = stream.transport().descriptor();
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
-        let (sender, connection) = http1::Builder::new()
-            .max_header_size(limit)
-            .max_headers(MOST_FIELDS)
-            .handshake(TokioIo::new(stream))
-            .await?;
+        let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
         let (upgrade, upgraded) = oneshot::channel();
         let driver = tokio::task::spawn_local(drive(connection, upgrade));
         Ok(Self {
@@ -140,9 +136,6 @@ fn announced_timeout(field: &str) -> Option<Duration> {
     let parameter = field.split(',').find_map(|part| part.trim().strip_prefix("timeout="))?;
     parameter.trim().parse().ok().map(Duration::from_secs)
 }
-
-/// How many field lines a response may have.
-const MOST_FIELDS: usize = 256;
 
 #[cfg(test)]
 mod tests {

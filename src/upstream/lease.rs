@@ -29,8 +29,8 @@ impl Exchange {
         mut self,
         response: Response<Incoming>,
         in_flight: InFlight,
-        upgrade: bool,
     ) -> Result<Response<ResponseBody>, Trouble> {
+        self.connection.tap.stop_capture();
         self.connection.answered(response.headers());
         let (mut parts, mut stream) = response.into_parts();
         if self.connection.tap.with_captured(has_stray_line_break) {
@@ -47,7 +47,7 @@ impl Exchange {
                 return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
             }
         };
-        if upgrade && parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
+        if self.upgrade && parts.status == http::StatusCode::SWITCHING_PROTOCOLS {
             parts.extensions.insert(Switched);
         }
         let ahead = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;

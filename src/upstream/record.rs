@@ -58,7 +58,7 @@ impl Exchange {
     }
 
     /// hyper says that there will be no response.
-    pub(super) fn refuse(self, error: &hyper::Error, unsent: Option<Box<Request<RequestBody>>>) -> Trouble {
+    pub(super) fn refuse(&self, error: &hyper::Error, unsent: Option<Box<Request<RequestBody>>>) -> Trouble {
         if let Some(fault) = self.watch.as_ref().and_then(|watch| watch.fault()) {
             return Trouble::Client(fault);
         }
@@ -74,7 +74,12 @@ impl Exchange {
         if matches!(failure.fault, Fault::ResponseMalformed | Fault::ResponseHeaderTooLarge) {
             failure.malformed = tap.with_captured(Malformed::read);
         }
-        if failure.fault == Fault::ResponseHeaderTooLarge {
+        if failure.fault == Fault::ResponseHeaderTooLarge
+            && failure.bytes.received < self.lane.settings.response_header_bytes
+        {
+            // It was not the bytes, so it was the number of fields.
+            failure.malformed.get_or_insert(Malformed::TooManyFields);
+        } else if failure.fault == Fault::ResponseHeaderTooLarge {
             failure.bytes.header_limit = Some(self.lane.settings.response_header_bytes);
         }
         failure.source = Some(Arc::new(Said(error.to_string())));
