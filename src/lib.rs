@@ -1,4 +1,84 @@
 //! why502: a reverse proxy that tells people why they got a 502.
+//!
+//! It stands in front of an origin and forwards everything faithfully. When the origin fails, it says what was observed,
+//! why that likely happened, how sure this is, and what to do: to the visitor, to the operator and in the log, to each what
+//! they may know. `README.md` is for those who use it; this page is for those who read the code.
+//!
+//! # The chain
+//!
+//! ```text
+//! io / tls / http / dns error  ─classify→  Fault  ─in→  Failure  ─with the request and the settings→  Case
+//! Case  ─rules→  Evidence  ─weigh→  ranked Causes  ─checklist→  Steps   =  Diagnosis
+//! Diagnosis  ─for Visitor | Operator→  Report  ─render→  HTML | JSON | text | gRPC
+//!                                              └record→  log line, counters
+//! ```
+//!
+//! An error is classified where it is born, with its type in hand, and never from its text. A diagnosis is a function of a
+//! case, without a clock or a socket. What a visitor may know is a type that has no field for the rest.
+//!
+//! # The floors
+//!
+//! A room imports only from floors below its own; `tests/architecture.rs` holds it to that. Rooms marked * decide and never
+//! act: no socket, no clock, no task.
+//!
+//! ```text
+//! command                               run, check, demo
+//! demo                                  origins that fail in one known way each
+//! server                                builds the program, owns its threads, stops in order
+//! listener                              client connections
+//! proxy                                 the story of one request
+//! answer*      telemetry                what is said to people; what is told to the log
+//! upstream                              which server, which connection, once more or not
+//! dns                                   names to addresses
+//! diagnosis*   net          route*      why; sockets and TLS; which upstream
+//! config       fault*                   what is set; what was observed
+//! ```
+//!
+//! # The words
+//!
+//! - **Origin**: what answers behind this proxy. An **upstream** is an origin as it is configured, with one or more
+//!   **servers**. The **peer** is whoever is at the other end of a connection.
+//! - **Visitor** and **operator**: who gets an answer. An operator sees addresses, evidence and commands, a visitor does not.
+//!   The **owner** is whom the operator's steps speak to.
+//! - **Stage**: where along an exchange something was met: resolve, connect, tls, send, response, body; or gateway, before
+//!   any server was asked.
+//! - **Fault**: what was observed, one word each ([`fault::Fault`]). A **failure** is a fault with all that was seen of it:
+//!   address, times, bytes, error number ([`fault::Failure`]). An **attempt** is one exchange with one server; each that
+//!   failed leaves a failure, and the most telling one is explained.
+//! - **Case**: all that a diagnosis looks at ([`diagnosis::Case`]). **Evidence** is what a **rule** sees in it; a **cause**
+//!   is why it likely happened ([`diagnosis::Cause`]); a **diagnosis** is both, with the steps
+//!   ([`diagnosis::diagnose`]).
+//! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
+//! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
+//! - **Core**: a thread with a runtime, connections and counters of its own. A **lane** is a server as one core uses it.
+//!
+//! # The life of a request
+//!
+//! ```text
+//! listener::serve           accepts a client                    → too many of one address: closed
+//!   connection::serve       hyper reads the head                → 400 408 414 431 505   Proxy::refuse_unread
+//! Proxy::handle
+//!   Client::identify        who asks, visitor or operator
+//!   admission::admit        may it be forwarded?                → 400 405 417 501 …     Proxy::refuse
+//!   State::find             which route, which upstream?        → 404 421               Proxy::refuse
+//!   forward::request        the head as the origin gets it      → proxy_loop            Proxy::explain
+//!   Upstream::call
+//!     pick                  a server that is not ejected        → no_healthy_server     Proxy::explain
+//!     attempt::run          an idle connection, or else
+//!       resolve             names to addresses                  → dns_…                 ┐
+//!       connect             both families, each with its limit  → connection_…, socket_ │
+//!       tls                                                     → tls_…                 │ once more, where nothing
+//!       send                                                    → reset_while_sending … │ can happen twice; then
+//!                           the client's own body is at fault   → 400 408 413           │ Proxy::explain
+//!       response            until the head is complete          → response_…, closed_…  ┘
+//!   Proxy::relay            a head that nobody should see       → response_malformed    Proxy::explain
+//!     body                  on its way, with back-pressure      → response_truncated …  Proxy::explain_cut
+//!   telemetry               the request's line
+//! ```
+//!
+//! `Proxy::refuse` answers and logs a request. `Proxy::explain` makes the case, the diagnosis, the answer and the log's
+//! `upstream_failure`; `Proxy::explain_cut` does so without an answer, since the head has gone out: the message is cut so
+//! that the client can tell. After a 101 that was asked for, the connection is a two-way copy until either side ends.
 
 pub mod config;
 pub mod fault;
