@@ -31,6 +31,7 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::fault::Failure;
+use crate::listener::Orders;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
@@ -52,7 +53,7 @@ pub(super) async fn serve(
     transport: Transport,
     arrival: Arrival,
     proxy: Rc<Proxy>,
-    drain: watch::Receiver<bool>,
+    drain: watch::Receiver<Orders>,
     place: Place,
 ) {
     let desk = Rc::new(Desk::new(arrival, proxy));
@@ -79,7 +80,7 @@ enum Ended {
 }
 
 /// Speaks HTTP with the client.
-async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<bool>) -> Ended {
+async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<Orders>) -> Ended {
     let limits = desk.proxy.state().limits();
     let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
@@ -116,14 +117,14 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<
 
 /// The word to stop, looked at cheaply: a connection is polled for many other reasons.
 struct Stop {
-    drain: watch::Receiver<bool>,
+    drain: watch::Receiver<Orders>,
     waiting: Pin<Box<dyn Future<Output = ()>>>,
     polled: bool,
     given: bool,
 }
 
 impl Stop {
-    fn new(drain: watch::Receiver<bool>) -> Self {
+    fn new(drain: watch::Receiver<Orders>) -> Self {
         let mut watched = drain.clone();
         let waiting = Box::pin(async move { stopped(&mut watched).await });
         Self { drain, waiting, polled: false, given: false }

@@ -50,7 +50,7 @@ impl Socket {
 }
 
 /// Accepts clients on one socket until `drain` says to stop, and then waits for those that are in to finish.
-pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>, mut drain: watch::Receiver<bool>) {
+pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>, mut drain: watch::Receiver<Orders>) {
     let mut connections = JoinSet::new();
     loop {
         let admitted = tokio::select! {
@@ -89,7 +89,7 @@ async fn drain_queue(
     socket: &Socket,
     proxy: &Rc<Proxy>,
     gatekeeper: &Arc<Gatekeeper>,
-    drain: &watch::Receiver<bool>,
+    drain: &watch::Receiver<Orders>,
     connections: &mut JoinSet<()>,
 ) {
     while let Ok(Ok((transport, peer))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await {
@@ -100,9 +100,20 @@ async fn drain_queue(
     }
 }
 
-/// Waits until the program is to stop; also where nobody can say so any more.
-pub async fn stopped(drain: &mut watch::Receiver<bool>) {
-    drain.wait_for(|stop| *stop).await.ok();
+/// What the cores are told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orders {
+    /// Serve.
+    Serve,
+    /// Accept nobody, finish what is in flight, and end.
+    Drain,
+    /// End at once.
+    Leave,
+}
+
+/// Waits until the program is to end; also where nobody can say so any more.
+pub async fn stopped(orders: &mut watch::Receiver<Orders>) {
+    orders.wait_for(|orders| *orders != Orders::Serve).await.ok();
 }
 
 /// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file

@@ -51,6 +51,7 @@ use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
 use crate::route::Miss;
 use crate::telemetry;
+use crate::telemetry::Event;
 use crate::upstream::Answered;
 use crate::upstream::ClientFault;
 use crate::upstream::RequestBody;
@@ -109,7 +110,9 @@ impl Proxy {
             Ok(received) => received,
             Err(reply) => return *reply,
         };
+        let unanswered = Unfinished { proxy: self, story: &passage.story };
         let outcome = passage.destination.upstream.call(request).await;
+        unanswered.finish();
         self.reply(passage, outcome)
     }
 
@@ -149,11 +152,12 @@ impl Proxy {
         Ok((Passage { state, destination, upgrade: admitted.upgrade, story }, request))
     }
 
-    fn reply(self: &Rc<Self>, passage: Passage, outcome: Result<Answered, Unanswered>) -> Reply {
+    fn reply(self: &Rc<Self>, mut passage: Passage, outcome: Result<Answered, Unanswered>) -> Reply {
         match outcome {
             Ok(answered) => self.relay(passage, answered),
             Err(Unanswered::Client(fault)) => self.refuse(of_client(fault), &passage.story),
             Err(Unanswered::Exhausted(exhausted)) => {
+                passage.story.server = exhausted.server();
                 self.explain(&passage.state, &passage.destination, exhausted, &passage.story)
             }
         }
@@ -167,6 +171,25 @@ struct Passage {
     /// The protocols that it asks to change to.
     upgrade: Option<Upgrade>,
     story: Story,
+}
+
+/// A request without an answer yet. Where its client leaves, or the program ends, that is told too.
+struct Unfinished<'a> {
+    proxy: &'a Proxy,
+    story: &'a Story,
+}
+
+impl Unfinished<'_> {
+    /// There is an answer, and it will tell of the request.
+    fn finish(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.proxy.telemetry.record(Event::Request(self.story.request(CLIENT_LEFT, 0, true)));
+    }
 }
 
 /// Lets interim responses through to a client that can take them, and holds a body back that waits to be asked for.
@@ -210,6 +233,9 @@ const fn of_client(fault: ClientFault) -> Refusal {
         ClientFault::TimedOut => Refusal::TooSlow,
     }
 }
+
+/// The status of a request whose client has left, in the log only; no response ever has it.
+const CLIENT_LEFT: u16 = 499;
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio::task::LocalSet;
 
 use crate::listener;
+use crate::listener::Orders;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
@@ -42,7 +43,7 @@ pub(super) struct Core {
     pub(super) sockets: Vec<Bound>,
     pub(super) telemetry: telemetry::Core,
     pub(super) gatekeeper: Arc<Gatekeeper>,
-    pub(super) drain: watch::Receiver<bool>,
+    pub(super) drain: watch::Receiver<Orders>,
     pub(super) shutdown_timeout: Duration,
     /// What changes about servers; one of the cores tells it.
     pub(super) changes: Option<mpsc::UnboundedReceiver<(Arc<str>, Change)>>,
@@ -86,7 +87,10 @@ impl Core {
         }
         listener::stopped(&mut drain).await;
         let finished = async { while doors.join_next().await.is_some() {} };
-        tokio::time::timeout(shutdown_timeout, finished).await.ok();
+        tokio::select! {
+            _ = tokio::time::timeout(shutdown_timeout, finished) => {}
+            _ = drain.wait_for(|orders| *orders == Orders::Leave) => {}
+        }
         proxy.telemetry().flush();
     }
 }

@@ -21,6 +21,7 @@ use crate::config::ListenAddress;
 use crate::diagnosis::case::Here;
 use crate::diagnosis::checklist::Checklist;
 use crate::dns::Resolver;
+use crate::listener::Orders;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::net::here;
 use crate::net::socket;
@@ -71,7 +72,7 @@ pub enum StartError {
 pub struct Server {
     addresses: Vec<ListenAddress>,
     cores: Vec<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
+    orders: watch::Sender<Orders>,
     telemetry: Telemetry,
     shutdown_timeout: Duration,
     started: Instant,
@@ -91,7 +92,7 @@ impl Server {
             Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
         let (changes, told) = mpsc::unbounded_channel();
         let notices = config.notices();
-        let (stop, drain) = watch::channel(false);
+        let (orders, drain) = watch::channel(Orders::Serve);
         let gatekeeper = Gatekeeper::new(&config.limits);
         let file = config.file.as_ref().map(|file| file.display().to_string());
         let shutdown_timeout = config.shutdown_timeout;
@@ -113,7 +114,7 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run());
             cores.push(thread.map_err(StartError::Thread)?);
         }
-        let server = Self { addresses, cores, stop, telemetry, shutdown_timeout, started: Instant::now(), sockets };
+        let server = Self { addresses, cores, orders, telemetry, shutdown_timeout, started: Instant::now(), sockets };
         server.announce(file.as_deref(), &notices, workers);
         Ok(server)
     }
@@ -124,9 +125,10 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
+    /// Serves until SIGTERM or SIGINT, then drains. A second one ends it at once.
     pub fn until_stopped(self) {
-        let reason = signal::wait_for_stop(&self.telemetry);
+        let orders = self.orders.clone();
+        let reason = signal::wait_for_stop(&self.telemetry, orders);
         self.drain(reason);
     }
 
@@ -150,7 +152,13 @@ impl Server {
     }
 
     fn drain(self, reason: &str) {
-        self.stop.send_replace(true);
+        self.orders.send_if_modified(|orders| {
+            let serves = *orders == Orders::Serve;
+            if serves {
+                *orders = Orders::Drain;
+            }
+            serves
+        });
         for core in self.cores {
             // A core that panicked has told so already, and there is nothing to hand on.
             core.join().ok();

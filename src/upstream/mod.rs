@@ -190,6 +190,15 @@ pub struct Exhausted {
     pub retry_after: Option<Duration>,
 }
 
+impl Exhausted {
+    /// The server that the most telling attempt was made at.
+    #[must_use]
+    pub fn server(&self) -> Option<Arc<str>> {
+        let target = self.attempts.get(self.telling).and_then(|failure| failure.target.as_ref());
+        target.map(|target| Arc::clone(&target.url))
+    }
+}
+
 impl Upstream {
     /// One core's part of an upstream.
     #[must_use]
