@@ -376,6 +376,30 @@ fn what_may_surprise_is_said_once() {
     assert_eq!(from_text(text, Path::new("why502.toml")).unwrap().notices(), expected);
 }
 
+#[test]
+fn a_limit_that_nobody_chose_and_one_of_tls_without_tls_are_no_notice() {
+    let notices = |server: &str, timeouts: &str| {
+        let text = format!(
+            "diagnosis.probes = false\nlistener = [{{ address = \"127.0.0.1:8080\" }}]\nroute = [{{ upstream = \"a\" }}]\n\
+             [[upstream]]\nname = \"a\"\nservers = [\"{server}\"]\ntimeouts = {{ response = \"1s\"{timeouts} }}"
+        );
+        from_text(&text, Path::new("why502.toml")).unwrap().notices()
+    };
+    let odd = |key: &str| {
+        let limit = format!("{key} = 7s is longer than response = 1s");
+        vec![format!("upstream \"a\": [upstream.timeouts] {limit}; are the units right?")]
+    };
+    for (server, timeouts, expected) in [
+        ("http://a", "", vec![]),
+        ("https://a", "", vec![]),
+        ("http://a", ", tls = \"7s\"", vec![]),
+        ("https://a", ", tls = \"7s\"", odd("tls")),
+        ("http://a", ", connect = \"7s\"", odd("connect")),
+    ] {
+        assert_eq!(notices(server, timeouts), expected, "{server}{timeouts}");
+    }
+}
+
 /// The messages of a text without the file's name; empty where it is right.
 fn messages(text: &str) -> String {
     messages_in(text, Path::new("why502.toml"))
