@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::LazyLock;
 
 use askama::Template;
+use askama::filters::Escaper;
+use askama::filters::Html as HtmlEscaper;
 use askama::filters::HtmlSafe;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -140,6 +142,29 @@ impl fmt::Display for Bar {
 /// It is made of fixed text and a number.
 impl HtmlSafe for Bar {}
 
+/// A text as the page shows it: what stands between two backticks as code, everything escaped.
+#[derive(Debug, Clone, Copy)]
+struct Prose<'a>(&'a str);
+
+impl fmt::Display for Prose<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(mut rest) = *self;
+        while let Some((before, (code, behind))) =
+            rest.split_once('`').and_then(|(before, from)| Some((before, from.split_once('`')?)))
+        {
+            HtmlEscaper.write_escaped_str(&mut *f, before)?;
+            f.write_str("<code>")?;
+            HtmlEscaper.write_escaped_str(&mut *f, code)?;
+            f.write_str("</code>")?;
+            rest = behind;
+        }
+        HtmlEscaper.write_escaped_str(f, rest)
+    }
+}
+
+/// All of the text in it is escaped where it is written.
+impl HtmlSafe for Prose<'_> {}
+
 /// What only operators see.
 #[derive(Debug)]
 struct OperatorSections<'a> {
@@ -237,6 +262,7 @@ mod tests {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD as BASE64;
 
+    use super::Prose;
     use crate::answer::Answer;
     use crate::answer::Format;
     use crate::answer::samples::BARE;
@@ -246,6 +272,35 @@ mod tests {
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
     use crate::fault::Fault;
+
+    #[test]
+    fn what_stands_between_backticks_is_code_and_everything_is_escaped() {
+        for (written, shown) in [
+            ("a preStop hook", "a preStop hook"),
+            ("a `preStop` hook, `sleep 5`", "a <code>preStop</code> hook, <code>sleep 5</code>"),
+            ("`a < b` & <b>", "<code>a &#60; b</code> &#38; &#60;b&#62;"),
+            ("one ` alone, <i>", "one ` alone, &#60;i&#62;"),
+            ("`a` and ` alone", "<code>a</code> and ` alone"),
+        ] {
+            assert_eq!(Prose(written).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn code_in_a_step_is_code_in_the_page_alone() {
+        let mut story = Story::refused();
+        for step in &mut story.diagnosis.steps {
+            step.text = "Give it a `preStop` hook.".to_owned();
+        }
+        for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+            let shown = |format| text(&Answer::failure(&report, format, StatusPolicy::BadGateway)).to_owned();
+            let steps = shown(Format::Text).matches("`preStop`").count();
+            assert!(steps > 0);
+            assert_eq!(shown(Format::Html).matches("<code>preStop</code>").count(), steps);
+            assert_eq!(shown(Format::Json).matches("`preStop`").count(), steps);
+            assert!(!shown(Format::Html).contains('`'));
+        }
+    }
 
     #[test]
     fn the_page_needs_nothing_from_elsewhere_and_is_small() {

@@ -164,7 +164,7 @@ impl<'a> VisitorReport<'a> {
     }
 
     pub(super) fn place(&self) -> Place {
-        Place::of(self.fault)
+        Place::of(self.fault, self.cause)
     }
 }
 

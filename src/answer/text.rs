@@ -74,6 +74,9 @@ const fn way(place: Place) -> &'static str {
         Place::Way => {
             "  you --------------- this proxy ------ x        origin\n   ok                 ok                ^        not reached\n                                        it broke here\n"
         }
+        Place::Talk => {
+            "  you --------------- this proxy ------ x        origin\n   ok                 ok                ^        cut off\n                                        it broke here\n"
+        }
         Place::Origin => {
             "  you --------------- this proxy --------------- origin\n   ok                 ok                         ^ it broke here\n"
         }

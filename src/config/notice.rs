@@ -1,9 +1,9 @@
 //! Owns what a right configuration is still told once: what may surprise whoever wrote it.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::Config;
+use super::Timeouts;
 use super::Upstream;
 use super::problem::quoted;
 use super::value::ListenAddress;
@@ -97,13 +97,17 @@ fn about_tls(upstream: &Upstream) -> impl Iterator<Item = String> {
     unused.into_iter().chain(unverified).map(str::to_owned)
 }
 
-/// A server that may take longer to be reached than to answer is mostly a unit gone wrong.
+/// A server that may take longer to be reached than to answer is mostly a unit gone wrong. What nobody has chosen is none.
 fn about_timeouts(upstream: &Upstream) -> impl Iterator<Item = String> {
-    let limits = &upstream.timeouts;
-    let response = limits.response;
-    let steps = [("resolve", limits.resolve), ("connect", limits.connect), ("tls", limits.tls)];
-    let odd = move |(key, limit): &(&str, Duration)| *limit > response && !key.is_empty();
-    steps.into_iter().filter(odd).map(move |(key, limit)| {
+    let (limits, usual) = (&upstream.timeouts, Timeouts::USUAL);
+    let (response, speaks_tls) = (limits.response, upstream.servers.iter().any(|server| server.tls));
+    let steps = [
+        ("resolve", limits.resolve, limits.resolve != usual.resolve),
+        ("connect", limits.connect, limits.connect != usual.connect),
+        ("tls", limits.tls, limits.tls != usual.tls && speaks_tls),
+    ];
+    let odd = steps.into_iter().filter(move |(_, limit, chosen)| *chosen && *limit > response);
+    odd.map(move |(key, limit, _)| {
         format!("[upstream.timeouts] {key} = {limit:?} is longer than response = {response:?}; are the units right?")
     })
 }

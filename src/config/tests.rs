@@ -166,7 +166,7 @@ fn every_wrong_value_is_told_with_its_cure() {
         ].join("\n")),
         ("[[upstream]]\nservers = [{ url = \"http://a\", weight = 2 }, \"http://u:secret@a\"]", [
             r#"6:1: [[upstream]] has no `name`; add name = "app""#,
-            r#"7:12: { url = "http://a", weight = 2 } is not a server; write "http://app.internal:3000", "https://app.internal" or "unix:/run/app.sock""#,
+            "7:12: weights are not supported yet by this version; write the URL alone",
             "7:46: this URL holds a user name or a password; write it without; credentials go into the request's Authorization field",
         ].join("\n")),
         ("[upstream.tls]\ncertificate = \"a.pem\"", "7:15: a certificate without its key; add key = \"client.key\", its private key".to_owned()),
@@ -374,6 +374,30 @@ fn what_may_surprise_is_said_once() {
         "[forwarding] trusted_proxies: 0.0.0.0/0 lets everybody claim any client address",
     ];
     assert_eq!(from_text(text, Path::new("why502.toml")).unwrap().notices(), expected);
+}
+
+#[test]
+fn a_limit_that_nobody_chose_and_one_of_tls_without_tls_are_no_notice() {
+    let notices = |server: &str, timeouts: &str| {
+        let text = format!(
+            "diagnosis.probes = false\nlistener = [{{ address = \"127.0.0.1:8080\" }}]\nroute = [{{ upstream = \"a\" }}]\n\
+             [[upstream]]\nname = \"a\"\nservers = [\"{server}\"]\ntimeouts = {{ response = \"1s\"{timeouts} }}"
+        );
+        from_text(&text, Path::new("why502.toml")).unwrap().notices()
+    };
+    let odd = |key: &str| {
+        let limit = format!("{key} = 7s is longer than response = 1s");
+        vec![format!("upstream \"a\": [upstream.timeouts] {limit}; are the units right?")]
+    };
+    for (server, timeouts, expected) in [
+        ("http://a", "", vec![]),
+        ("https://a", "", vec![]),
+        ("http://a", ", tls = \"7s\"", vec![]),
+        ("https://a", ", tls = \"7s\"", odd("tls")),
+        ("http://a", ", connect = \"7s\"", odd("connect")),
+    ] {
+        assert_eq!(notices(server, timeouts), expected, "{server}{timeouts}");
+    }
 }
 
 /// The messages of a text without the file's name; empty where it is right.

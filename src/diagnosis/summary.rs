@@ -229,11 +229,11 @@ const fn slow(cause: Cause) -> &'static str {
         Cause::Overload => {
             "The site's server has more to do at the moment than it can manage, and it did not answer in time."
         }
-        Cause::Firewall | Cause::Network => {
+        Cause::Firewall | Cause::Network | Cause::FaultyProxy => {
             "Your request or its answer was lost on the way between this site and its server."
         }
         Cause::OriginDown => "The site's server no longer responds. It may be restarting.",
-        Cause::FaultyProxy | Cause::Application | Cause::Dns | Cause::Tls | Cause::Unknown => {
+        Cause::Application | Cause::Dns | Cause::Tls | Cause::Unknown => {
             "The site's server took too long over this request. Other pages of the site may still work."
         }
     }
@@ -260,8 +260,10 @@ const fn garbled(cause: Cause) -> &'static str {
 const fn partial(cause: Cause) -> &'static str {
     match cause {
         Cause::Overload => "The site's server is so busy at the moment that its answer stopped in the middle.",
-        Cause::Firewall | Cause::Network => "The connection to the site's server broke in the middle of its answer.",
-        Cause::Application | Cause::FaultyProxy | Cause::OriginDown | Cause::Dns | Cause::Tls | Cause::Unknown => {
+        Cause::Firewall | Cause::Network | Cause::FaultyProxy => {
+            "The connection to the site's server broke in the middle of its answer."
+        }
+        Cause::Application | Cause::OriginDown | Cause::Dns | Cause::Tls | Cause::Unknown => {
             "The answer of the site's server stopped in the middle, so that not all of it could be shown."
         }
     }

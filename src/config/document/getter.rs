@@ -173,9 +173,13 @@ impl Table<'_> {
     }
 
     fn written<T: Written>(&self, found: &Spanned<DeValue<'_>>) -> Result<T, Wrong> {
-        match found.get_ref().as_str() {
-            Some(text) => T::parse(text),
-            None => Err(T::refused(&self.literal(found))),
+        match found.get_ref() {
+            DeValue::String(text) => T::parse(text),
+            DeValue::Table(table) => {
+                let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
+                Err(T::refused_table(&keys, &self.literal(found)))
+            }
+            _ => Err(T::refused(&self.literal(found))),
         }
     }
 

@@ -19,6 +19,12 @@ pub trait Written: Sized {
     /// What is wrong with the text, and the cure.
     fn parse(text: &str) -> Result<Self, Wrong>;
 
+    /// The refusal of a table with these keys, which is the plain one unless such a table is meant to work one day.
+    #[must_use]
+    fn refused_table(_keys: &[&str], written: &str) -> Wrong {
+        Self::refused(written)
+    }
+
     /// The plain refusal of what was written, which is quoted already where it is text.
     #[must_use]
     fn refused(written: &str) -> Wrong {

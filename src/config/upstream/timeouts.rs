@@ -24,16 +24,26 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
+    /// The limits of an upstream that says nothing of them.
+    pub(in crate::config) const USUAL: Self = Self {
+        resolve: Duration::from_secs(2),
+        connect: Duration::from_secs(3),
+        tls: Duration::from_secs(5),
+        send: Duration::from_secs(30),
+        response: Duration::from_secs(60),
+        body: Duration::from_secs(60),
+        tunnel: Duration::from_secs(3600),
+    };
+
     pub(super) fn read(table: Table<'_>) -> Self {
-        let seconds = |key, default| table.time_limit(key, Duration::from_secs(default));
         let timeouts = Self {
-            resolve: seconds("resolve", 2),
-            connect: seconds("connect", 3),
-            tls: seconds("tls", 5),
-            send: seconds("send", 30),
-            response: seconds("response", 60),
-            body: seconds("body", 60),
-            tunnel: seconds("tunnel", 3600),
+            resolve: table.time_limit("resolve", Self::USUAL.resolve),
+            connect: table.time_limit("connect", Self::USUAL.connect),
+            tls: table.time_limit("tls", Self::USUAL.tls),
+            send: table.time_limit("send", Self::USUAL.send),
+            response: table.time_limit("response", Self::USUAL.response),
+            body: table.time_limit("body", Self::USUAL.body),
+            tunnel: table.time_limit("tunnel", Self::USUAL.tunnel),
         };
         table.close();
         timeouts

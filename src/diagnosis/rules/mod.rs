@@ -76,7 +76,7 @@ pub const RULES: &[Rule] = &[
     rule("name_servers_silent", Firewall, 0.4, resolve::name_servers_silent),
     rule("port_closed_host_alive", OriginDown, 0.6, connect::port_closed_host_alive),
     rule("socket_left_behind", OriginDown, 1.2, connect::socket_left_behind),
-    rule("localhost_in_container", FaultyProxy, 2.6, connect::localhost_in_container),
+    rule("localhost_in_container", FaultyProxy, 1.3, connect::localhost_in_container),
     rule("one_loopback_family", FaultyProxy, 1.0, connect::one_loopback_family),
     rule("own_address_refused", FaultyProxy, 1.8, connect::own_address_refused),
     rule("all_addresses_refused", OriginDown, 0.5, connect::all_addresses_refused),

@@ -74,8 +74,10 @@ impl Written for Group {
     fn parse(text: &str) -> Result<Self, Wrong> {
         let stands_for = |fault: &Fault| fault.word() == text || fault.stage().word() == text;
         let faults: Vec<Fault> = Fault::ALL.into_iter().filter(stands_for).collect();
+        if !faults.is_empty() {
+            return Ok(Self(faults));
+        }
         match nearest(text, Fault::ALL.iter().map(|fault| fault.word())) {
-            _ if !faults.is_empty() => Ok(Self(faults)),
             Some(nearest) => {
                 Err(Wrong { instead: format!("did you mean {}?", quoted(nearest)), ..Self::refused(&quoted(text)) })
             }

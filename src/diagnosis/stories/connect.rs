@@ -25,12 +25,12 @@ fn refused() -> Vec<Row> {
         story()
             .at("http://127.0.0.1:3000")
             .in_container()
-            .ends("localhost in a container is the container", Cause::FaultyProxy, 0.65, &["localhost_in_container"])
+            .ends("localhost in a container is the container", Cause::FaultyProxy, 0.45, &["localhost_in_container"])
             .says(&["this container itself"]),
         story().at("http://0.0.0.0:3000").in_container().ends(
             "the address to listen on, used to connect",
             Cause::FaultyProxy,
-            0.65,
+            0.45,
             &["localhost_in_container"],
         ),
         story()

@@ -70,6 +70,15 @@ fn every_story_ends_in_its_cause() {
     assert!(told.is_empty(), "{} stories end wrongly:\n\n{}", told.len(), told.join("\n\n"));
 }
 
+/// Sidecars and build machines do have the server in the same container, so that it may as well be down.
+#[test]
+fn in_a_container_a_closed_port_of_loopback_is_a_toss_up() {
+    let case = Story::of(Fault::ConnectionRefused).at("http://127.0.0.1:3000").in_container().case();
+    let causes = diagnose(&case, |_| Vec::new()).causes;
+    let [(Cause::FaultyProxy, wrong_place), (Cause::OriginDown, down), ..] = causes[..] else { panic!("{causes:?}") };
+    assert!((0.45..=0.55).contains(&wrong_place) && wrong_place - down < 0.1, "{causes:?}");
+}
+
 #[test]
 fn every_rule_speaks_in_a_story_that_asks_for_it() {
     let asked: BTreeSet<&str> = rows().iter().flat_map(|row| row.expect.evidence).copied().collect();
