@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use serde_json::Value;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
@@ -49,6 +50,11 @@ impl Museum {
             eprintln!("skipped: {}: this machine or this user cannot have it", row.name);
         }
         there
+    }
+
+    /// Ends the program; answers its whole log.
+    pub(crate) fn close(self) -> Vec<Value> {
+        self.proxy.stop().1
     }
 
     fn has(&self, row: &Row) -> bool {

@@ -98,7 +98,8 @@ impl Proxy {
     pub(crate) fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.program.child.id()));
         let status = status.expect("the kernel tells of a program that runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
         peak.map(|peak: u64| peak * 1024).expect("it tells of its memory")
     }
 
