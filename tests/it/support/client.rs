@@ -67,7 +67,8 @@ impl Client {
     /// The next head, interim or final.
     pub(crate) fn head(&mut self) -> Head {
         let (line, fields) = self.wire.head().expect("a head comes before the connection ends");
-        let status = line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
+        let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
+        let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
         Head { status: status.unwrap_or_else(|| panic!("{line:?} is no status line")), fields }
     }
 

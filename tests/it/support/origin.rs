@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
 use std::thread;
+use std::time::Duration;
 
 use socket2::Domain;
 use socket2::Socket;
@@ -70,6 +71,11 @@ impl Origin {
     pub(crate) fn accept(&self) -> Conversation {
         let wire = self.arrivals.recv_timeout(PATIENCE).expect("the proxy connects");
         Conversation { wire }
+    }
+
+    /// The same, where it may be another origin that it connects to; none where it has not, for a while.
+    pub(crate) fn try_accept(&self) -> Option<Conversation> {
+        self.arrivals.recv_timeout(Duration::from_millis(500)).ok().map(|wire| Conversation { wire })
     }
 
     /// Whether the proxy has made no connection that was not accepted.
@@ -156,6 +162,11 @@ impl Conversation {
         self.wire.try_send(answer).ok();
     }
 
+    /// Answers like that, and closes the connection, so that the next request comes on a fresh one.
+    pub(crate) fn answer_and_close(mut self, body: &str) {
+        self.say(format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    }
+
     /// Whether the proxy closes the connection, with nothing more in it. Waits for that.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.wire.is_closed()
@@ -168,10 +179,12 @@ impl Request {
         field(&self.fields, name)
     }
 
-    /// The fields as lines, without those that every request gets and that hold something random or of this machine.
+    /// The fields as lines, sorted by name, without those that every request gets and that hold something random.
     pub(crate) fn lines(&self) -> Vec<String> {
-        let always = |name: &str| matches!(name, "via" | "x-request-id");
-        self.fields.iter().filter(|(name, _)| !always(name)).map(|(name, value)| format!("{name}: {value}")).collect()
+        let mut fields: Vec<_> =
+            self.fields.iter().filter(|(name, _)| !matches!(&**name, "via" | "x-request-id")).collect();
+        fields.sort_by_key(|(name, _)| name);
+        fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
     }
 }
 

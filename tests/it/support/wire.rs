@@ -77,6 +77,20 @@ impl Wire {
         }
     }
 
+    /// Sends until the other side has taken nothing for a while; answers how much it took in all.
+    pub(crate) fn send_until_stuck(&mut self, bytes: &[u8]) -> usize {
+        self.socket().set_write_timeout(Some(STUCK)).expect("a time limit can be set");
+        let mut taken = 0;
+        while let Ok(length) = self.socket().send(&bytes[taken..bytes.len().min(taken + 64 * 1024)]) {
+            taken += length;
+            if taken == bytes.len() {
+                break;
+            }
+        }
+        self.socket().set_write_timeout(Some(PATIENCE)).expect("a time limit can be set");
+        taken
+    }
+
     /// Says that nothing more will be sent (FIN).
     pub(crate) fn half_close(&self) {
         self.socket().shutdown(Shutdown::Write).expect("a connection can be closed by half");
@@ -155,7 +169,8 @@ impl Wire {
         bytes
     }
 
-    fn line(&mut self) -> Option<String> {
+    /// The next line; none where the connection ends before.
+    pub(crate) fn line(&mut self) -> Option<String> {
         let end = self.find(b"\r\n")?;
         let line = self.unread.drain(..end + 2).take(end).collect();
         Some(String::from_utf8(line).expect("a line is text"))
@@ -200,3 +215,6 @@ fn fields_of(text: &str) -> Fields {
     let split = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
     fields.map(|line| split(line).unwrap_or_else(|| panic!("{line:?} is no field"))).collect()
 }
+
+/// How long nothing is taken by a side that has stopped reading.
+const STUCK: Duration = Duration::from_millis(300);
