@@ -171,7 +171,7 @@ impl Tap {
 
     fn note_read(&self, bytes: &[u8]) {
         if bytes.is_empty() {
-            self.end.borrow_mut().get_or_insert(End::Closed);
+            self.end.borrow_mut().get_or_insert_with(|| self.end_of_reading());
             return;
         }
         self.received.set(self.received.get() + bytes.len() as u64);
@@ -181,6 +181,12 @@ impl Tap {
             let room = limit.saturating_sub(captured.len());
             captured.extend(bytes.iter().take(room));
         }
+    }
+
+    /// The kernel tells of a reset once. Where a write was told, reading looks like an orderly end afterwards.
+    fn end_of_reading(&self) -> End {
+        let write_error = self.write_error.borrow();
+        write_error.as_ref().filter(|error| error.kind() == io::ErrorKind::ConnectionReset).map_or(End::Closed, End::of)
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -288,5 +294,25 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Tap;
+    use crate::fault::classify::http::Ended;
+
+    #[test]
+    fn a_reset_that_a_write_was_told_of_is_a_reset_to_the_reader_too() {
+        for (told_to_the_writer, ended) in
+            [(None, Ended::Closed), (Some(libc::ECONNRESET), Ended::Reset), (Some(libc::EPIPE), Ended::Closed)]
+        {
+            let tap = Tap::new();
+            *tap.write_error.borrow_mut() = told_to_the_writer.map(io::Error::from_raw_os_error);
+            tap.note_read(&[]);
+            assert_eq!(tap.ended(), Some(ended), "{told_to_the_writer:?}");
+        }
     }
 }

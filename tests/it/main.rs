@@ -4,6 +4,18 @@
 //! Where a test needs a program or a right that this machine does not give it, it says so in a line and passes.
 
 #[cfg(test)]
+mod balancing;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod ejection;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod forwarding;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod upgrade;

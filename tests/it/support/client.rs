@@ -1,21 +1,18 @@
-//! Owns a client that sends any bytes over TCP, and reads what comes back by the letter of RFC 9112.
+//! Owns a client that sends any bytes, and reads what comes back by the letter of RFC 9112.
 
-use std::io;
-use std::io::Read;
-use std::io::Write;
 use std::net::SocketAddr;
-use std::net::TcpStream;
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::wire::Fields;
+use super::wire::Wire;
+use super::wire::field;
 
 /// A connection to the proxy.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
-    /// What was received and belongs to what is read next.
-    unread: Vec<u8>,
+    pub(crate) wire: Wire,
 }
 
 /// The head of a response.
@@ -23,7 +20,7 @@ pub(crate) struct Client {
 pub(crate) struct Head {
     pub(crate) status: u16,
     /// In their order, with names in lower case.
-    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) fields: Fields,
 }
 
 /// A response.
@@ -33,7 +30,7 @@ pub(crate) struct Answer {
     pub(crate) interim: Vec<Head>,
     pub(crate) head: Head,
     pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Vec<(String, String)>,
+    pub(crate) trailers: Fields,
     pub(crate) ending: Ending,
 }
 
@@ -55,47 +52,37 @@ pub(crate) fn get(proxy: SocketAddr, path: &str, fields: &str) -> Answer {
 
 impl Client {
     pub(crate) fn connect(proxy: SocketAddr) -> Self {
-        let stream = TcpStream::connect(proxy).expect("the proxy accepts connections");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a time limit can be set");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a time limit can be set");
-        stream.set_nodelay(true).expect("TCP_NODELAY can be set");
-        Self { stream, unread: Vec::new() }
+        Self { wire: Wire::to(proxy).expect("the proxy accepts connections") }
+    }
+
+    pub(crate) fn connect_to_socket(path: &Path) -> Self {
+        Self { wire: Wire::to_socket(path).expect("the proxy accepts connections") }
     }
 
     /// Sends these bytes at once.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("the proxy reads");
+        self.wire.send(bytes);
     }
 
     /// The next head, interim or final.
     pub(crate) fn head(&mut self) -> Head {
-        let end = self.find(b"\r\n\r\n").expect("a head comes before the connection ends");
-        let bytes: Vec<u8> = self.unread.drain(..end + 4).collect();
-        let text = String::from_utf8(bytes).expect("a head is text");
-        let (status_line, fields) = text.split_once("\r\n").expect("a head has lines");
-        let status = status_line.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)?.parse().ok());
-        Head {
-            status: status.unwrap_or_else(|| panic!("{status_line:?} is no status line")),
-            fields: fields_of(fields),
-        }
+        let (line, fields) = self.wire.head().expect("a head comes before the connection ends");
+        let rest = line.strip_prefix("HTTP/1.1 ").or_else(|| line.strip_prefix("HTTP/1.0 "));
+        let status = rest.and_then(|rest| rest.get(..3)?.parse().ok());
+        Head { status: status.unwrap_or_else(|| panic!("{line:?} is no status line")), fields }
     }
 
     /// The next answer to any request but HEAD and CONNECT, with its body.
     pub(crate) fn answer(&mut self) -> Answer {
-        let mut interim = Vec::new();
-        let head = loop {
-            match self.head() {
-                head if (100..200).contains(&head.status) && head.status != 101 => interim.push(head),
-                head => break head,
-            }
-        };
-        let mut answer = Answer { interim, head, body: Vec::new(), trailers: Vec::new(), ending: Ending::Whole };
+        let mut answer = self.answer_to_head();
         let length = answer.field("content-length").map(|length| length.parse().expect("a length is a number"));
         let body = match (answer.head.status, answer.field("transfer-encoding"), length) {
             (101 | 204 | 304, _, _) => Some(()),
-            (_, Some("chunked"), _) => self.chunks(&mut answer),
-            (_, _, Some(length)) => self.take(length, &mut answer.body),
-            (_, _, None) => self.until_closed(&mut answer.body),
+            (_, Some("chunked"), _) => {
+                self.wire.chunks(&mut answer.body).map(|trailers| answer.trailers.extend(trailers))
+            }
+            (_, _, Some(length)) => self.wire.take(length, &mut answer.body),
+            (_, _, None) => self.wire.until_closed(&mut answer.body),
         };
         if body.is_none() {
             answer.ending = Ending::Cut;
@@ -103,91 +90,28 @@ impl Client {
         answer
     }
 
-    /// Whether the connection is closed or reset, with nothing more in it.
-    pub(crate) fn is_closed(&mut self) -> bool {
-        !self.receive().unwrap_or(false) && self.unread.is_empty()
-    }
-
-    fn chunks(&mut self, answer: &mut Answer) -> Option<()> {
-        loop {
-            let size = self.line()?;
-            let size = usize::from_str_radix(size.split(';').next().unwrap_or_default().trim(), 16);
-            let size = size.expect("a chunk begins with its size");
-            if size == 0 {
-                break;
-            }
-            self.take(size, &mut answer.body)?;
-            assert_eq!(self.line()?, "", "a chunk ends with a line end");
-        }
-        loop {
-            let line = self.line()?;
-            if line.is_empty() {
-                return Some(());
-            }
-            answer.trailers.extend(fields_of(&line));
-        }
-    }
-
-    fn line(&mut self) -> Option<String> {
-        let end = self.find(b"\r\n")?;
-        let line = self.unread.drain(..end + 2).take(end).collect();
-        Some(String::from_utf8(line).expect("a line is text"))
-    }
-
-    /// Moves that many bytes; fewer, and none, where the connection ends before.
-    fn take(&mut self, length: usize, into: &mut Vec<u8>) -> Option<()> {
-        while self.unread.len() < length {
-            if !self.receive().unwrap_or(false) {
-                into.append(&mut self.unread);
-                return None;
-            }
-        }
-        into.extend(self.unread.drain(..length));
-        Some(())
-    }
-
-    /// Moves everything up to an orderly close; none where there is none.
-    fn until_closed(&mut self, into: &mut Vec<u8>) -> Option<()> {
-        let closed = loop {
-            match self.receive() {
-                Ok(true) => {}
-                Ok(false) => break Some(()),
-                Err(_) => break None,
+    /// The next answer to a request to which none has a body.
+    pub(crate) fn answer_to_head(&mut self) -> Answer {
+        let mut interim = Vec::new();
+        let head = loop {
+            match self.head() {
+                head if (100..200).contains(&head.status) && head.status != 101 => interim.push(head),
+                head => break head,
             }
         };
-        into.append(&mut self.unread);
-        closed
+        Answer { interim, head, body: Vec::new(), trailers: Vec::new(), ending: Ending::Whole }
     }
 
-    fn find(&mut self, end: &[u8]) -> Option<usize> {
-        loop {
-            if let Some(found) = self.unread.windows(end.len()).position(|window| window == end) {
-                return Some(found);
-            }
-            if !self.receive().unwrap_or(false) {
-                return None;
-            }
-        }
-    }
-
-    /// Waits for more bytes; whether there were any before an orderly close.
-    fn receive(&mut self) -> io::Result<bool> {
-        let mut buffer = [0; 16 * 1024];
-        match self.stream.read(&mut buffer) {
-            Ok(length) => {
-                self.unread.extend_from_slice(&buffer[..length]);
-                Ok(length > 0)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => panic!("nothing came in {PATIENCE:?}"),
-            Err(error) => Err(error),
-        }
+    /// Whether the connection is closed or reset, with nothing more in it. Waits for that.
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.wire.is_closed()
     }
 }
 
 impl Answer {
     /// The value of a field, by its name in lower case; the first where there are several.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        self.head.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        field(&self.head.fields, name)
     }
 
     /// The body as text.
@@ -201,14 +125,10 @@ impl Answer {
     }
 }
 
-fn fields_of(text: &str) -> Vec<(String, String)> {
-    let fields = text.split("\r\n").filter(|line| !line.is_empty());
-    let split = |line: &str| line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-    fields.map(|line| split(line).unwrap_or_else(|| panic!("{line:?} is no field"))).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::io::Write;
     use std::net::TcpListener;
     use std::thread;
 

@@ -40,9 +40,12 @@ impl Proxy {
 
     /// The same in a directory with files that the configuration names.
     pub(crate) fn run_in(directory: PrivateDirectory, configuration: &str) -> Self {
-        let file = directory.file("why502.toml");
-        fs::write(&file, configuration).expect("a file can be written");
-        let program = Program::start(&["run", "--config", &file.to_string_lossy()], directory.path());
+        Self::run_under(&[], directory, configuration)
+    }
+
+    /// The same, started by another command: the program with its arguments follows those words.
+    pub(crate) fn run_under(wrapper: &[&str], directory: PrivateDirectory, configuration: &str) -> Self {
+        let program = Program::run(wrapper, &directory, configuration);
         let mut proxy = Self { program, listeners: Vec::new(), log: Vec::new(), directory };
         let started = proxy.line("started");
         let listeners = started["listeners"].as_array().expect("a started line names its listeners");
@@ -63,15 +66,46 @@ impl Proxy {
     /// The next line of the log that is this event. Others are passed over.
     pub(crate) fn line(&mut self, event: &str) -> Value {
         loop {
-            let Ok(line) = self.program.out.recv_timeout(PATIENCE) else {
-                panic!("no `{event}` line came; it said:\n{}", self.program.complaints());
-            };
-            let line: Value = serde_json::from_str(&line).expect("a line of the log is JSON");
-            self.log.push(line.clone());
+            let line = self.next_line(event);
             if line["event"] == event {
                 return line;
             }
         }
+    }
+
+    /// The lines up to and with the next one of a request, which ends whatever is told of it.
+    pub(crate) fn lines_of_a_request(&mut self) -> Vec<Value> {
+        let mut lines = Vec::new();
+        loop {
+            lines.push(self.next_line("request"));
+            if lines.iter().any(|line| line["event"] == "request") {
+                return lines;
+            }
+        }
+    }
+
+    fn next_line(&mut self, wanted: &str) -> Value {
+        let Some(line) = self.program.line() else {
+            let events: Vec<_> = self.log.iter().map(|line| format!("{} {}", line["event"], line["path"])).collect();
+            panic!("no `{wanted}` line came after {events:#?}; it said:\n{}", self.program.complaints());
+        };
+        let line: Value = serde_json::from_str(&line).expect("a line of the log is JSON");
+        self.log.push(line.clone());
+        line
+    }
+
+    /// The most memory that it has had resident so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.program.child.id()));
+        let status = status.expect("the kernel tells of a program that runs");
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak.map(|peak: u64| peak * 1024).expect("it tells of its memory")
+    }
+
+    /// Closes the far end of its standard output, so that it cannot log any more.
+    pub(crate) fn stop_listening(&mut self) {
+        self.program.out = mpsc::channel().1;
     }
 
     /// Sends it a signal: `TERM`, `INT`, `HUP`.
@@ -81,8 +115,13 @@ impl Proxy {
 
     /// Ends it by SIGTERM; answers how it ended and every line of its log.
     pub(crate) fn stop(self) -> (Ended, Vec<Value>) {
+        self.program.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits until it has ended after a signal; answers the same.
+    pub(crate) fn ended(self) -> (Ended, Vec<Value>) {
         let Self { program, mut log, .. } = self;
-        program.signal("TERM");
         let ended = program.ended();
         log.extend(
             ended.out.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line of the log is JSON")),
@@ -102,21 +141,37 @@ pub(crate) struct Ended {
 
 /// Runs the program with these arguments until it ends.
 pub(crate) fn why502(arguments: &[&str], directory: &Path) -> Ended {
-    Program::start(arguments, directory).ended()
+    Program::start(&[], arguments, directory).ended()
+}
+
+/// A configuration with one upstream, these servers in it, more lines for it, and more tables before it.
+pub(crate) fn in_front_of(servers: &[&str], upstream: &str, tables: &str) -> String {
+    format!(
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n{tables}\n[[route]]\nupstream = \"app\"\n\n\
+         [[upstream]]\nname = \"app\"\nservers = {servers:?}\n{upstream}\n"
+    )
 }
 
 /// A started program, both of whose outputs are read line by line.
 #[derive(Debug)]
-struct Program {
+pub(crate) struct Program {
     child: Child,
     out: Receiver<String>,
     err: Receiver<String>,
 }
 
 impl Program {
-    fn start(arguments: &[&str], directory: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_why502"));
-        command.args(arguments).current_dir(directory).env_remove("RUST_LOG");
+    /// Runs with this configuration, which is written to `why502.toml`. Nobody waits for it to serve.
+    pub(crate) fn run(wrapper: &[&str], directory: &PrivateDirectory, configuration: &str) -> Self {
+        let file = directory.file("why502.toml");
+        fs::write(&file, configuration).expect("a file can be written");
+        Self::start(wrapper, &["run", "--config", &file.to_string_lossy()], directory.path())
+    }
+
+    fn start(wrapper: &[&str], arguments: &[&str], directory: &Path) -> Self {
+        let words: Vec<&str> = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_why502")]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(arguments).current_dir(directory).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program can be started");
         let out = lines(child.stdout.take().expect("it was piped"));
@@ -124,14 +179,24 @@ impl Program {
         Self { child, out, err }
     }
 
-    fn signal(&self, name: &str) {
+    /// The next line that it writes to standard output; none where none comes.
+    pub(crate) fn line(&self) -> Option<String> {
+        self.out.recv_timeout(PATIENCE).ok()
+    }
+
+    /// The next line that it writes to standard error; none where none comes.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        self.err.recv_timeout(PATIENCE).ok()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
 
     /// Waits until it ends.
-    fn ended(mut self) -> Ended {
+    pub(crate) fn ended(mut self) -> Ended {
         let (out, err) = (rest(&self.out), rest(&self.err));
         let status = self.child.wait().expect("it has not been waited for").code();
         Ended { status, out, err }
