@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::report::Report;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::classify::tls::alert_name;
 use crate::fault::failure::Target;
 
 /// A parameter that everybody may see. It holds numbers and words of ours, so that nothing of the inside fits in.
@@ -141,16 +142,11 @@ fn quoted(text: &str) -> String {
 /// What the name server said. Where the fault follows from one answer only, it is that one.
 fn rcode(failure: &Failure) -> Option<&'static str> {
     let implied = IMPLIED_RCODES.iter().find(|(fault, _)| *fault == failure.fault).map(|(_, rcode)| *rcode);
-    implied.or_else(|| failure.dns.as_ref()?.answers.iter().rev().find_map(|answer| answer.rcode))
+    implied.or_else(|| failure.dns.as_ref()?.deciding(failure.fault)?.rcode)
 }
 
 fn info_code(failure: &Failure) -> Option<u16> {
     failure.dns.as_ref()?.answers.iter().flat_map(|answer| &answer.extended).map(|(code, _)| *code).next()
-}
-
-/// The registered name of a TLS alert (IANA, "TLS Alerts").
-fn alert_name(number: u8) -> Option<&'static str> {
-    ALERTS.iter().find(|(of, _)| *of == number).map(|(_, name)| *name)
 }
 
 /// How this proxy calls itself: the deployment's name, once one can be configured (section 2).
@@ -161,39 +157,6 @@ const IMPLIED_RCODES: &[(Fault, &str)] =
 
 /// Characters of a text in the field.
 const LONGEST_STRING: usize = 400;
-
-const ALERTS: &[(u8, &str)] = &[
-    (0, "close_notify"),
-    (10, "unexpected_message"),
-    (20, "bad_record_mac"),
-    (22, "record_overflow"),
-    (30, "decompression_failure"),
-    (40, "handshake_failure"),
-    (42, "bad_certificate"),
-    (43, "unsupported_certificate"),
-    (44, "certificate_revoked"),
-    (45, "certificate_expired"),
-    (46, "certificate_unknown"),
-    (47, "illegal_parameter"),
-    (48, "unknown_ca"),
-    (49, "access_denied"),
-    (50, "decode_error"),
-    (51, "decrypt_error"),
-    (70, "protocol_version"),
-    (71, "insufficient_security"),
-    (80, "internal_error"),
-    (86, "inappropriate_fallback"),
-    (90, "user_canceled"),
-    (100, "no_renegotiation"),
-    (109, "missing_extension"),
-    (110, "unsupported_extension"),
-    (112, "unrecognized_name"),
-    (113, "bad_certificate_status_response"),
-    (115, "unknown_psk_identity"),
-    (116, "certificate_required"),
-    (120, "no_application_protocol"),
-    (121, "ech_required"),
-];
 
 #[cfg(test)]
 mod tests {

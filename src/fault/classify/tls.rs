@@ -74,8 +74,13 @@ pub fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
 #[must_use]
 pub fn name_alert(alert: AlertDescription) -> (u8, String) {
     let number = u8::from(alert);
-    let name = ALERTS.iter().find(|(known, _)| *known == number).map_or("unknown", |(_, name)| name);
-    (number, name.to_owned())
+    (number, alert_name(number).unwrap_or("unknown").to_owned())
+}
+
+/// The registered name of an alert.
+#[must_use]
+pub fn alert_name(number: u8) -> Option<&'static str> {
+    ALERTS.iter().find(|(known, _)| *known == number).map(|(_, name)| *name)
 }
 
 fn is_tls(spoken: Spoken) -> bool {
@@ -106,12 +111,13 @@ fn of_certificate(reason: &CertificateError) -> Fault {
     }
 }
 
-/// RFC 8446, section 6, and RFC 6066.
+/// IANA, "TLS Alerts".
 const ALERTS: &[(u8, &str)] = &[
     (0, "close_notify"),
     (10, "unexpected_message"),
     (20, "bad_record_mac"),
     (22, "record_overflow"),
+    (30, "decompression_failure"),
     (40, "handshake_failure"),
     (42, "bad_certificate"),
     (43, "unsupported_certificate"),
@@ -128,6 +134,7 @@ const ALERTS: &[(u8, &str)] = &[
     (80, "internal_error"),
     (86, "inappropriate_fallback"),
     (90, "user_canceled"),
+    (100, "no_renegotiation"),
     (109, "missing_extension"),
     (110, "unsupported_extension"),
     (112, "unrecognized_name"),
@@ -135,6 +142,7 @@ const ALERTS: &[(u8, &str)] = &[
     (115, "unknown_psk_identity"),
     (116, "certificate_required"),
     (120, "no_application_protocol"),
+    (121, "ech_required"),
 ];
 
 #[cfg(test)]
