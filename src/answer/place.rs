@@ -38,9 +38,9 @@ impl Place {
             | Fault::FileDescriptorsExhausted
             | Fault::ProxyLoop => Self::Gateway,
             // Nobody but this proxy counts what its servers may get at once.
-            Fault::ServerAtCapacity => match cause {
-                Cause::FaultyProxy => Self::Gateway,
-                _ => Self::Origin,
+            Fault::ServerAtCapacity => match Side::of(cause) {
+                Side::Way => Self::Gateway,
+                Side::Server | Side::Open => Self::Origin,
             },
             Fault::DnsNameNotFound
             | Fault::DnsNoRecords

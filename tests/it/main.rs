@@ -8,6 +8,8 @@ mod balancing;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod ejection;
 #[cfg(test)]
 mod faults;

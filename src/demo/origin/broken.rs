@@ -21,8 +21,8 @@ pub const BROKEN: &[Row] = &[
     Row::broken("dns_name_not_found", Fault::DnsNameNotFound, Way::Name(name_server::MISSING), "The origin's name does not exist, as after a typing mistake."),
     Row::broken("dns_no_records", Fault::DnsNoRecords, Way::Name(name_server::EMPTY), "The name exists, but it has no address."),
     Row::broken("dns_server_failure", Fault::DnsServerFailure, Way::Name(name_server::FAILING), "The name server fails, and says why in an extended error."),
+    Row::broken("dns_server_failure_cut", Fault::DnsServerFailure, Way::Name(name_server::CUT), "The answer is too long for UDP, and the name server refuses TCP."),
     Row::broken("dns_refused", Fault::DnsRefused, Way::Name(name_server::REFUSED), "The name server does not answer this proxy."),
-    Row::broken("dns_resolver_unreachable", Fault::DnsResolverUnreachable, Way::Name(name_server::CUT), "The answer is too long for UDP, and the name server refuses TCP."),
     Row::broken("dns_timeout", Fault::DnsTimeout, Way::Name(name_server::SILENT), "The name server does not answer at all.").with(&["timeouts.resolve = \"1s\""]),
     // Connect.
     Row::broken("connection_refused", Fault::ConnectionRefused, Way::ClosedPort, "Nothing listens on the port."),
@@ -69,7 +69,6 @@ pub const BROKEN: &[Row] = &[
     Row::broken("response_not_http_09", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"<html><body>It works.</body></html>\n")]), "A document comes without a head, as in HTTP/0.9."),
     Row::broken("response_malformed_status_line", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 twohundred OK\r\n\r\n"), Act::Wait]), "The status is not a number."),
     Row::broken("response_malformed_lengths", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello"), Act::Wait]), "The answer has two lengths."),
-    Row::broken("response_malformed_framing", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Act::Wait]), "The answer has a length and a transfer coding."),
     Row::broken("response_malformed_coding", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"), Act::Wait]), "The answer is chunked twice."),
     Row::broken("response_malformed_field", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\nok"), Act::Wait]), "A line of the head is no field."),
     Row::broken("response_header_too_large", Fault::ResponseHeaderTooLarge, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nSet-Cookie: session="), Say(&[b'x'; 16 * 1024]), Act::Wait]), "A cookie is larger than the limit for the whole head.").with(&["limits.response_header_bytes = \"8KiB\""]),
@@ -87,6 +86,10 @@ pub const BROKEN: &[Row] = &[
 
 /// The faults that no row shows, with the reason, each a sentence for the start page.
 pub const LEFT_OUT: &[(Fault, &str)] = &[
+    (
+        Fault::DnsResolverUnreachable,
+        "It takes a network without a name server, and the demo's has one for its other names.",
+    ),
     (Fault::HostUnreachable, "Only a router or a silent neighbour makes it, and loopback has neither."),
     (Fault::ConnectionProhibited, "It takes a rule of the kernel's firewall, which only root may set."),
     (Fault::LocalPortsExhausted, "It would take every port of this machine."),
@@ -106,6 +109,9 @@ const fn script(acts: &'static [Act]) -> Way {
 
 /// Long enough for what was said to have been passed on, so that the answer's head is out when the rest fails.
 const BREATH: Act = Act::Pause(Duration::from_millis(300));
+
+/// A piece of a field's value, without a line break.
+const SIXTY_FOUR_LETTERS: &[u8] = &[b'a'; 64];
 
 #[cfg(test)]
 mod tests {

@@ -15,9 +15,11 @@ use socket2::Socket;
 use socket2::Type;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::Act;
@@ -256,10 +258,18 @@ where
 }
 
 async fn converse_tcp(mut stream: TcpStream, manner: Manner) {
-    if matches!(converse(&mut stream, manner).await, Ok(Ending::Reset)) {
+    match converse(&mut stream, manner).await {
         // Without lingering, the kernel says RST instead of FIN. Where it cannot be set, the connection is gone already.
-        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        Ok(Ending::Reset) => drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO))),
+        Ok(Ending::Close) => drop(timeout(FAREWELL, part(&mut stream)).await),
+        Err(_) => {}
     }
+}
+
+/// Closes in order: what the far end still sends would make a reset of it, if nobody read it.
+async fn part(stream: &mut TcpStream) -> io::Result<u64> {
+    stream.shutdown().await?;
+    tokio::io::copy(stream, &mut tokio::io::sink()).await
 }
 
 async fn converse_tls(stream: TcpStream, config: Arc<ServerConfig>, manner: Manner) {
@@ -280,6 +290,9 @@ where
     }
     Ok(Ending::Close)
 }
+
+/// How long is read what comes after the end.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// No kernel holds more for a queue of length 0; Linux holds one.
 pub(super) const MOST_QUEUED: usize = 16;
