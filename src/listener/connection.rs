@@ -86,7 +86,7 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, mut drain: watch::Recei
     let header_limit = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
     let mut connection = http1::Builder::new().max_header_size(header_limit).serve_connection(door, service);
 
-    let mut deadline = Deadline::after(limits.header_timeout.min(limits.idle_timeout));
+    let mut deadline = Deadline::after(shortest(&limits));
     let mut draining = false;
     let mut stop = Box::pin(async move { stopped(&mut drain).await });
     let outcome = poll_fn(|cx| {
@@ -160,7 +160,9 @@ impl Desk {
 
     fn due(&self, limits: &crate::config::Limits) -> Due {
         let now = Instant::now();
-        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at) };
+        // Another phase may begin in the meantime, and its limit may be a shorter one.
+        let look = now + shortest(limits);
+        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at.min(look)) };
         if let Some(since) = self.watch.blocked_since() {
             return due(since + limits.body_timeout, Late::Reader);
         }
@@ -168,7 +170,7 @@ impl Desk {
             Phase::Idle(since) => due(since + limits.idle_timeout, Late::Idle),
             Phase::Head(since) => due(since + limits.header_timeout, Late::Head),
             // The limits of the exchange hold now; a look now and then is for the next phase and for a reader that stalls.
-            Phase::Serving => Due::At(now + limits.body_timeout.min(limits.header_timeout).min(LOOK)),
+            Phase::Serving => Due::At(look.min(now + LOOK)),
         }
     }
 
@@ -219,6 +221,11 @@ impl Desk {
             within(LINGER, transport.shutdown()).await.ok();
         }
     }
+}
+
+/// No limit can run out sooner than this after any moment.
+fn shortest(limits: &crate::config::Limits) -> Duration {
+    limits.header_timeout.min(limits.body_timeout).min(limits.idle_timeout)
 }
 
 /// The refusal that stands for an answer which hyper made up.
