@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::os::fd::RawFd;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::pin::Pin;
@@ -30,13 +31,12 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::answer::Answer;
-use crate::fault::Failure;
+use crate::config::Limits;
 use crate::listener::Orders;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
 use crate::listener::gatekeeper::Place;
-use crate::listener::stopped;
 use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
 use crate::net::stream::Transport;
@@ -47,17 +47,18 @@ use crate::proxy::arrival::Arrival;
 use crate::proxy::interim::Interim;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::upgrade::Tunnel;
+use crate::upstream::Cut;
 
 /// Serves one client until it leaves, is refused, or the program drains.
 pub(super) async fn serve(
     transport: Transport,
     arrival: Arrival,
     proxy: Rc<Proxy>,
-    drain: watch::Receiver<Orders>,
+    orders: watch::Receiver<Orders>,
     place: Place,
 ) {
-    let desk = Rc::new(Desk::new(arrival, proxy));
-    let ended = converse(&desk, transport, drain).await;
+    let desk = Rc::new(Desk::new(arrival, proxy, transport.descriptor()));
+    let ended = converse(&desk, transport, orders).await;
     match ended {
         Ended::Tunnel(tunnel, transport, read) => tunnel.run(transport, read).await,
         Ended::Refused(refusal, transport) => desk.refuse(refusal, transport).await,
@@ -80,24 +81,34 @@ enum Ended {
 }
 
 /// Speaks HTTP with the client.
-async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<Orders>) -> Ended {
+async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver<Orders>) -> Ended {
     let limits = desk.proxy.state().limits();
     let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
     let header_limit = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
     let mut connection = http1::Builder::new().max_header_size(header_limit).serve_connection(door, service);
 
-    let mut deadline = Deadline::after(limits.header_timeout.min(limits.idle_timeout));
-    let mut stop = Stop::new(drain);
+    let mut deadline = Deadline::after(shortest(&limits));
+    let mut told = Told::new(orders);
+    let mut leaving = false;
     let outcome = poll_fn(|cx| {
-        if stop.poll_now(cx) {
-            Pin::new(&mut connection).graceful_shutdown();
+        match told.poll_now(cx) {
+            Orders::Leave => return Poll::Ready(Err(Late::Everything)),
+            // A client that has just come is answered first: hyper would close a connection on which nothing was read yet.
+            Orders::Drain if !leaving && desk.watch.was_used() => {
+                leaving = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            Orders::Drain | Orders::Serve => {}
         }
         if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(Ok(outcome));
         }
+        if told.is_news() {
+            deadline.reset(Instant::now() + NEWCOMER);
+        }
         while Pin::new(&mut deadline).poll(cx).is_ready() {
-            match desk.due(&limits) {
+            match desk.due(&limits, told.last) {
                 Due::At(at) => deadline.reset(at),
                 Due::Late(late) => return Poll::Ready(Err(late)),
             }
@@ -110,36 +121,54 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, drain: watch::Receiver<
     match outcome {
         Err(Late::Idle) => Ended::Done(transport),
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, transport),
-        Err(Late::Reader) => Ended::Cut(transport),
+        Err(Late::Reader | Late::Left) => Ended::Cut(transport),
+        Err(Late::Everything) if desk.watch.phase() == Phase::Serving => Ended::Cut(transport),
+        Err(Late::Everything) => Ended::Done(transport),
         Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
     }
 }
 
-/// The word to stop, looked at cheaply: a connection is polled for many other reasons.
-struct Stop {
-    drain: watch::Receiver<Orders>,
-    waiting: Pin<Box<dyn Future<Output = ()>>>,
+/// The orders, looked at cheaply: a connection is polled for many other reasons.
+struct Told {
+    orders: watch::Receiver<Orders>,
+    change: Pin<Box<dyn Future<Output = ()>>>,
+    last: Orders,
     polled: bool,
-    given: bool,
+    news: bool,
 }
 
-impl Stop {
-    fn new(drain: watch::Receiver<Orders>) -> Self {
-        let mut watched = drain.clone();
-        let waiting = Box::pin(async move { stopped(&mut watched).await });
-        Self { drain, waiting, polled: false, given: false }
+impl Told {
+    fn new(orders: watch::Receiver<Orders>) -> Self {
+        let last = *orders.borrow();
+        Self { change: next_change(&orders, last), orders, last, polled: false, news: last != Orders::Serve }
     }
 
-    /// True once, when the word is given. The first look leaves a waker behind, which is the same for all that follow.
-    fn poll_now(&mut self, cx: &mut Context<'_>) -> bool {
-        let is_news = !self.polled || self.drain.has_changed().unwrap_or(true);
-        if self.given || !is_news {
-            return false;
-        }
+    /// The orders now. The first look leaves a waker behind, which is the same for all that follow.
+    fn poll_now(&mut self, cx: &mut Context<'_>) -> Orders {
+        let look = !self.polled || self.orders.has_changed().unwrap_or(true);
         self.polled = true;
-        self.given = self.waiting.as_mut().poll(cx).is_ready();
-        self.given
+        while look && self.last != Orders::Leave && self.change.as_mut().poll(cx).is_ready() {
+            self.last = *self.orders.borrow_and_update();
+            self.change = next_change(&self.orders, self.last);
+            self.news = true;
+        }
+        self.last
     }
+
+    /// True once after each change.
+    fn is_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+}
+
+/// Ends when the orders are others than these, or nobody can give any more.
+fn next_change(orders: &watch::Receiver<Orders>, last: Orders) -> Pin<Box<dyn Future<Output = ()>>> {
+    let mut orders = orders.clone();
+    Box::pin(async move {
+        if orders.wait_for(|orders| *orders != last).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }
 
 /// What a connection's requests share.
@@ -167,12 +196,16 @@ enum Late {
     Head,
     /// Taken more of its response.
     Reader,
+    /// Stayed: it has closed its side, which hyper does not see while it reads nothing.
+    Left,
+    /// Nothing: the program ends now.
+    Everything,
 }
 
 impl Desk {
-    fn new(arrival: Arrival, proxy: Rc<Proxy>) -> Self {
+    fn new(arrival: Arrival, proxy: Rc<Proxy>, descriptor: Option<RawFd>) -> Self {
         let interim = Arc::<Interim>::default();
-        let watch = Watch::new(Arc::clone(&interim));
+        let watch = Watch::new(Arc::clone(&interim), descriptor);
         Self {
             arrival,
             proxy,
@@ -184,24 +217,29 @@ impl Desk {
         }
     }
 
-    fn due(&self, limits: &crate::config::Limits) -> Due {
+    fn due(&self, limits: &Limits, orders: Orders) -> Due {
         let now = Instant::now();
-        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at) };
+        // Another phase may begin in the meantime, and its limit may be a shorter one.
+        let look = now + shortest(limits);
+        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at.min(look)) };
         if let Some(since) = self.watch.blocked_since() {
             return due(since + limits.body_timeout, Late::Reader);
         }
         match self.watch.phase() {
+            Phase::Idle(_) if orders == Orders::Drain => Due::Late(Late::Idle),
             Phase::Idle(since) => due(since + limits.idle_timeout, Late::Idle),
             Phase::Head(since) => due(since + limits.header_timeout, Late::Head),
-            // The limits of the exchange hold now; a look now and then is for the next phase and for a reader that stalls.
-            Phase::Serving => Due::At(now + limits.body_timeout.min(limits.header_timeout).min(LOOK)),
+            Phase::Serving if self.watch.is_abandoned() => Due::Late(Late::Left),
+            // The limits of the exchange hold now; a look now and then is for the next phase and for a client that stalls.
+            Phase::Serving => Due::At(look.min(now + LOOK)),
         }
     }
 
     async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Response<Counted> {
-        self.watch.serving();
+        let has_body = !request.body().is_end_stream();
+        self.watch.serving(has_body);
         self.version.set(request.version());
-        self.had_body.set(!request.body().is_end_stream());
+        self.had_body.set(has_body);
         let Reply { response, tunnel } = self.proxy.handle(request, &self.arrival, &self.interim).await;
         *self.tunnel.borrow_mut() = tunnel;
         self.owed(response)
@@ -219,7 +257,7 @@ impl Desk {
             return Ended::Tunnel(tunnel, transport, read);
         }
         if let Some(status) = self.watch.swallowed_status() {
-            return Ended::Refused(refusal_of(status), transport);
+            return Ended::Refused(self.refusal_of(status), transport);
         }
         match outcome {
             Ok(()) => Ended::Done(transport),
@@ -227,6 +265,17 @@ impl Desk {
             // A body that broke off. Where its end would have been the connection's, only a reset tells the client.
             Err(error) if error.is_user() && self.version.get() < Version::HTTP_11 => Ended::Cut(transport),
             Err(_) => Ended::Done(transport),
+        }
+    }
+
+    /// The refusal that stands for an answer which hyper made up. A head that is too large in its first line has too long a
+    /// target (RFC 9112, section 3).
+    fn refusal_of(&self, status: u16) -> Refusal {
+        match status {
+            414 => Refusal::TargetTooLong,
+            431 if !self.watch.has_first_line() => Refusal::TargetTooLong,
+            431 => Refusal::HeadTooLarge,
+            _ => Refusal::HeadInvalid,
         }
     }
 
@@ -250,13 +299,9 @@ impl Desk {
     }
 }
 
-/// The refusal that stands for an answer which hyper made up.
-fn refusal_of(status: u16) -> Refusal {
-    match status {
-        414 => Refusal::TargetTooLong,
-        431 => Refusal::HeadTooLarge,
-        _ => Refusal::HeadInvalid,
-    }
+/// No limit can run out sooner than this after any moment.
+fn shortest(limits: &Limits) -> Duration {
+    limits.header_timeout.min(limits.body_timeout).min(limits.idle_timeout)
 }
 
 fn refusal_of_parse(error: &hyper::Error) -> Refusal {
@@ -347,9 +392,9 @@ impl Drop for Counted {
 
 impl Body for Counted {
     type Data = Bytes;
-    type Error = Box<Failure>;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
@@ -365,4 +410,6 @@ impl Body for Counted {
 /// How long a connection that is closed may take to be read away.
 const LINGER: Duration = Duration::from_secs(2);
 /// How often a connection that is being served is looked at.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a client that has just come has to send its request when the program is to end.
+const NEWCOMER: Duration = Duration::from_millis(500);

@@ -7,18 +7,22 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use memchr::memchr;
+use memchr::memmem;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use crate::net::stream::Transport;
+use crate::net::tcp_info;
 use crate::proxy::interim::Interim;
 
 /// A client's stream.
@@ -38,8 +42,15 @@ pub(super) struct Watch {
     swallowed: RefCell<Vec<u8>>,
     /// The beginning of the head that is being read.
     head: RefCell<Vec<u8>>,
+    /// Bytes of the next head may have come while this request was served.
+    ahead: Cell<bool>,
+    /// The head's first line has come whole.
+    first_line: Cell<bool>,
+    /// A byte has come on this connection.
+    used: Cell<bool>,
     blocked_since: Cell<Option<Instant>>,
     left: Cell<bool>,
+    descriptor: Option<RawFd>,
     interim: Arc<Interim>,
 }
 
@@ -55,14 +66,18 @@ pub(super) enum Phase {
 }
 
 impl Watch {
-    pub(super) fn new(interim: Arc<Interim>) -> Rc<Self> {
+    pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Idle(Instant::now())),
             owed: Cell::new(false),
             swallowed: RefCell::default(),
             head: RefCell::default(),
+            ahead: Cell::new(false),
+            first_line: Cell::new(false),
+            used: Cell::new(false),
             blocked_since: Cell::new(None),
             left: Cell::new(false),
+            descriptor,
             interim,
         })
     }
@@ -81,10 +96,29 @@ impl Watch {
         self.left.get()
     }
 
-    /// A head was read whole; what it asks for is being served.
-    pub(super) fn serving(&self) {
+    /// Whether the client has sent anything yet.
+    pub(super) fn was_used(&self) -> bool {
+        self.used.get()
+    }
+
+    /// Whether the client has ended the connection below hyper, which does not look while a body waits to be taken.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.descriptor.is_some_and(tcp_info::is_ended)
+    }
+
+    /// Whether the first line of the head that is being read has come whole.
+    pub(super) fn has_first_line(&self) -> bool {
+        self.first_line.get()
+    }
+
+    /// A head was read whole; what it asks for is being served. Without a body, whatever else has come belongs to the next.
+    pub(super) fn serving(&self, has_body: bool) {
         self.phase.set(Phase::Serving);
-        self.head.borrow_mut().clear();
+        let mut head = self.head.borrow_mut();
+        let end = memmem::find(&head, b"\r\n\r\n").map_or(head.len(), |at| at + 4);
+        self.ahead.set(!has_body && head.len() > end);
+        head.clear();
+        self.first_line.set(false);
     }
 
     /// A response is about to be written.
@@ -95,7 +129,8 @@ impl Watch {
 
     /// The whole response is in hyper's hands.
     pub(super) fn served(&self) {
-        self.phase.set(Phase::Idle(Instant::now()));
+        let now = Instant::now();
+        self.phase.set(if self.ahead.take() { Phase::Head(now) } else { Phase::Idle(now) });
     }
 
     /// The status with which hyper wanted to answer by itself, if it did.
@@ -119,10 +154,14 @@ impl Watch {
             self.left.set(true);
             return;
         }
+        self.used.set(true);
         if let Phase::Idle(_) = self.phase.get() {
             self.phase.set(Phase::Head(Instant::now()));
         }
         if let Phase::Head(_) = self.phase.get() {
+            if !self.first_line.get() {
+                self.first_line.set(memchr(b'\n', bytes).is_some());
+            }
             let mut head = self.head.borrow_mut();
             let room = HEAD_KEPT.saturating_sub(head.len());
             head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));

@@ -27,6 +27,7 @@ pub struct Gatekeeper {
 pub struct Place {
     gatekeeper: Arc<Gatekeeper>,
     address: Option<IpAddr>,
+    inside: bool,
 }
 
 impl Gatekeeper {
@@ -47,16 +48,19 @@ impl Gatekeeper {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// Waits while every place is taken.
-    pub async fn wait_for_place(&self) {
-        while self.inside() >= self.most {
+    /// A place for this client, once there is one; none where its address has all that one address may have.
+    pub async fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
+        let mut place = self.count(peer)?;
+        let room = |inside: usize| (inside < self.most).then_some(inside + 1);
+        while self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             Deadline::after(CROWDED_PAUSE).await;
         }
+        place.inside = true;
+        Some(place)
     }
 
-    /// A place for this client; none where its address has all that one address may have.
-    #[must_use]
-    pub fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
+    /// Counts the client among those of its address.
+    fn count(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
         let address = match peer {
             Peer::Tcp(address) if self.most_of_one > 0 => Some(address.ip()),
             Peer::Tcp(_) | Peer::Unix(_) => None,
@@ -69,14 +73,15 @@ impl Gatekeeper {
             }
             *count += 1;
         }
-        self.inside.fetch_add(1, Ordering::Relaxed);
-        Some(Place { gatekeeper: Arc::clone(self), address })
+        Some(Place { gatekeeper: Arc::clone(self), address, inside: false })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gatekeeper.inside.fetch_sub(1, Ordering::Relaxed);
+        if self.inside {
+            self.gatekeeper.inside.fetch_sub(1, Ordering::Relaxed);
+        }
         let Some(address) = self.address else { return };
         let mut counts = self.gatekeeper.by_address.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&address) {
@@ -99,6 +104,7 @@ mod tests {
     use super::Gatekeeper;
     use crate::config::Limits;
     use crate::fault::failure::Peer;
+    use crate::net::deadline::within;
 
     fn limits(connections: usize, connections_per_client: usize) -> Limits {
         Limits {
@@ -116,23 +122,38 @@ mod tests {
         Peer::Tcp(address.parse().unwrap())
     }
 
-    #[test]
-    fn one_address_has_only_its_own_places_and_gets_them_back() {
+    #[tokio::test]
+    async fn one_address_has_only_its_own_places_and_gets_them_back() {
         let gatekeeper = Gatekeeper::new(&limits(100, 2));
-        let first = gatekeeper.admit(&peer("10.0.0.1:1"));
-        let second = gatekeeper.admit(&peer("10.0.0.1:2"));
+        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
+        let second = gatekeeper.admit(&peer("10.0.0.1:2")).await;
         assert!(first.is_some() && second.is_some());
-        assert!(gatekeeper.admit(&peer("10.0.0.1:3")).is_none());
-        assert!(gatekeeper.admit(&peer("10.0.0.2:1")).is_some());
+        assert!(gatekeeper.admit(&peer("10.0.0.1:3")).await.is_none());
+        assert!(gatekeeper.admit(&peer("10.0.0.2:1")).await.is_some());
         drop(first);
-        assert!(gatekeeper.admit(&peer("10.0.0.1:4")).is_some());
+        assert!(gatekeeper.admit(&peer("10.0.0.1:4")).await.is_some());
     }
 
-    #[test]
-    fn peers_of_unix_sockets_are_not_told_apart() {
+    #[tokio::test(start_paused = true)]
+    async fn the_last_place_is_waited_for() {
+        let gatekeeper = Gatekeeper::new(&limits(1, 0));
+        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
+        let other = peer("10.0.0.2:1");
+        let second = gatekeeper.admit(&other);
+        assert!(within(Duration::from_secs(1), second).await.is_err());
+        drop(first);
+        assert!(gatekeeper.admit(&peer("10.0.0.2:2")).await.is_some());
+        assert_eq!(gatekeeper.inside(), 0);
+    }
+
+    #[tokio::test]
+    async fn peers_of_unix_sockets_are_not_told_apart() {
         let gatekeeper = Gatekeeper::new(&limits(100, 1));
         let unix = Peer::Unix(Arc::from(""));
-        let places: Vec<_> = (0..5).filter_map(|_| gatekeeper.admit(&unix)).collect();
+        let mut places = Vec::new();
+        for _ in 0..5 {
+            places.extend(gatekeeper.admit(&unix).await);
+        }
         assert_eq!((places.len(), gatekeeper.inside()), (5, 5));
         drop(places);
         assert_eq!(gatekeeper.inside(), 0);

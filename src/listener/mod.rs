@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::fault::failure::Peer;
 use crate::listener::gatekeeper::Gatekeeper;
@@ -55,10 +56,10 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
     loop {
         let admitted = tokio::select! {
             biased;
-            admitted = admit(&socket, &gatekeeper) => admitted,
             () = stopped(&mut drain) => break,
-            Some(_) = connections.join_next() => continue,
+            admitted = admit(&socket, &gatekeeper) => admitted,
         };
+        while connections.try_join_next().is_some() {}
         match admitted {
             Ok((transport, peer, place)) => {
                 let arrival = Arrival::new(peer, Scheme::Http);
@@ -76,9 +77,9 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
 /// The next client that may come in. While there is no place, clients wait in the kernel's queue.
 async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Transport, Peer, Place)> {
     loop {
-        gatekeeper.wait_for_place().await;
         let (transport, peer) = socket.accept().await?;
-        if let Some(place) = gatekeeper.admit(&peer) {
+        // One client waits here for a place, the others in the kernel's queue.
+        if let Some(place) = gatekeeper.admit(&peer).await {
             return Ok((transport, peer, place));
         }
     }
@@ -92,8 +93,12 @@ async fn drain_queue(
     drain: &watch::Receiver<Orders>,
     connections: &mut JoinSet<()>,
 ) {
+    let end = Instant::now() + QUEUE_TIME;
     while let Ok(Ok((transport, peer))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await {
-        if let Some(place) = gatekeeper.admit(&peer) {
+        if Instant::now() >= end {
+            break;
+        }
+        if let Some(place) = gatekeeper.admit(&peer).await {
             let arrival = Arrival::new(peer, Scheme::Http);
             connections.spawn_local(connection::serve(transport, arrival, Rc::clone(proxy), drain.clone(), place));
         }
@@ -127,5 +132,7 @@ async fn pause(error: &io::Error, proxy: &Proxy) {
     Deadline::after(SHORTAGE_PAUSE).await;
 }
 
+/// How long clients that come while the program drains are still taken in, should they never cease.
+const QUEUE_TIME: Duration = Duration::from_millis(100);
 /// How long accepting rests when this host has run out of something.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);

@@ -214,18 +214,19 @@ impl Tap {
 pub struct Tapped<S> {
     stream: S,
     tap: Rc<Tap>,
+    reports: bool,
 }
 
 impl<S> Tapped<S> {
     /// The stream, tapped.
     pub const fn new(stream: S, tap: Rc<Tap>) -> Self {
-        Self { stream, tap }
+        Self { stream, tap, reports: false }
     }
 
     /// The same, with the descriptor of the TCP connection below, which stays open as long as the stream lives.
     pub fn over(stream: S, tap: Rc<Tap>, descriptor: Option<RawFd>) -> Self {
         tap.descriptor.set(descriptor);
-        Self { stream, tap }
+        Self { stream, tap, reports: false }
     }
 
     /// The stream itself.
@@ -233,9 +234,15 @@ impl<S> Tapped<S> {
         &self.stream
     }
 
+    /// Reports writes that fail from now on: behind a 101 there is no answer that they could hide.
+    pub fn report_writes(&mut self) {
+        self.reports = true;
+    }
+
     fn settle_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.tap.note_write(&result);
         match result {
+            Poll::Ready(Err(error)) if self.reports => Poll::Ready(Err(error)),
             Poll::Ready(Err(error)) => {
                 self.tap.write_error.borrow_mut().get_or_insert(error);
                 Poll::Pending
@@ -268,7 +275,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() {
+        if self.tap.write_failed() && !self.reports {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -280,7 +287,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() {
+        if self.tap.write_failed() && !self.reports {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);

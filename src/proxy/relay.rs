@@ -14,7 +14,6 @@ use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
 
-use crate::fault::Failure;
 use crate::proxy::Passage;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
@@ -28,6 +27,7 @@ use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
 use crate::telemetry::Event;
 use crate::upstream::Answered;
+use crate::upstream::Cut;
 use crate::upstream::ResponseBody;
 use crate::upstream::Switched;
 
@@ -116,15 +116,17 @@ impl ClientBody {
 }
 
 impl Relay {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             None => {
                 self.aborted = false;
                 return Poll::Ready(None);
             }
-            Some(Err(failure)) => {
-                self.proxy.explain_cut(&self.state, &self.destination, &failure, &self.story, self.sent);
-                return Poll::Ready(Some(Err(failure)));
+            Some(Err(cut)) => {
+                if let Cut::Server(failure) = &cut {
+                    self.proxy.explain_cut(&self.state, &self.destination, failure, &self.story, self.sent);
+                }
+                return Poll::Ready(Some(Err(cut)));
             }
             Some(Ok(frame)) => frame,
         };
@@ -148,9 +150,9 @@ impl Drop for Relay {
 
 impl Body for ClientBody {
     type Data = Bytes;
-    type Error = Box<Failure>;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         match &mut self.0 {
             Kind::Empty => Poll::Ready(None),
             Kind::Whole(bytes) => {

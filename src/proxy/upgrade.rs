@@ -56,7 +56,9 @@ impl Tunnel {
         let upgraded =
             within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
         let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
-        let mut server = Active { stream: upgraded.stream, activity: Rc::clone(activity), counts: false };
+        let mut stream = upgraded.stream;
+        stream.report_writes();
+        let mut server = Active { stream, activity: Rc::clone(activity), counts: false };
         client.write_all(&upgraded.read).await?;
         server.write_all(&read).await?;
         let outcome = {
@@ -80,6 +82,7 @@ impl Tunnel {
         if outcome.is_err() {
             // What broke off on one side breaks off on the other.
             client.stream.reset_on_close();
+            server.stream.stream().transport().reset_on_close();
         }
         outcome
     }

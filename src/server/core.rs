@@ -1,11 +1,13 @@
 //! Owns one core: its thread, its runtime, and everything that lives in it.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::net::UnixListener;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -19,6 +21,8 @@ use crate::proxy::state::Shared;
 use crate::proxy::state::State;
 use crate::server::changes;
 use crate::telemetry;
+use crate::telemetry::Event;
+use crate::telemetry::Notice;
 use crate::upstream::Change;
 
 /// A listening socket that belongs to no runtime yet.
@@ -51,21 +55,15 @@ pub(super) struct Core {
 
 impl Core {
     /// Serves until it is to stop and has drained.
-    pub(super) fn run(self) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = match runtime {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                tracing::error!(%error, "a core has no runtime");
-                return;
-            }
-        };
-        LocalSet::new().block_on(&runtime, self.serve());
+    pub(super) fn run(self, runtime: &Runtime) {
+        LocalSet::new().block_on(runtime, self.serve());
     }
 
     async fn serve(self) {
         let Self { shared, sockets, telemetry, gatekeeper, mut drain, shutdown_timeout, changes } = self;
         let proxy = Proxy::new(State::new(&shared), telemetry);
+        // The core's own orders: the program's, and the end of its patience.
+        let (order, orders) = watch::channel(Orders::Serve);
         let mut doors = JoinSet::new();
         for socket in sockets {
             match socket.into_socket() {
@@ -74,10 +72,13 @@ impl Core {
                         socket,
                         Rc::clone(&proxy),
                         Arc::clone(&gatekeeper),
-                        drain.clone(),
+                        orders.clone(),
                     ));
                 }
-                Err(error) => tracing::error!(%error, "a listener cannot be served"),
+                Err(error) => {
+                    let message = format!("this core cannot serve a listener: {error}");
+                    proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
+                }
             }
         }
         let mut housekeeping = JoinSet::new();
@@ -86,11 +87,15 @@ impl Core {
             housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
         }
         listener::stopped(&mut drain).await;
-        let finished = async { while doors.join_next().await.is_some() {} };
+        order.send_replace(Orders::Drain);
+        let mut finished = pin!(async { while doors.join_next().await.is_some() {} });
         tokio::select! {
-            _ = tokio::time::timeout(shutdown_timeout, finished) => {}
+            _ = tokio::time::timeout(shutdown_timeout, finished.as_mut()) => {}
             _ = drain.wait_for(|orders| *orders == Orders::Leave) => {}
         }
+        order.send_replace(Orders::Leave);
+        // Connections end at once now, each in a way that its client can tell.
+        tokio::time::timeout(LAST_WORDS, finished).await.ok();
         proxy.telemetry().flush();
     }
 }
@@ -110,3 +115,5 @@ async fn keep_house(proxy: Rc<Proxy>) {
 /// How long an access line may wait.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SWEEP: u32 = 10;
+/// How long connections have to end when the core's patience is over.
+const LAST_WORDS: Duration = Duration::from_secs(1);

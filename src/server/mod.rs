@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
@@ -28,6 +29,7 @@ use crate::net::socket;
 use crate::net::tls::TlsSetupError;
 use crate::proxy::state;
 use crate::proxy::via::Pseudonym;
+use crate::server::signal::Signals;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Telemetry;
@@ -62,6 +64,11 @@ pub enum StartError {
         /// Why.
         source: TlsSetupError,
     },
+    /// A core cannot wait for its sockets.
+    #[error(
+        "this host has too few file descriptors left for a core; raise the limit (`ulimit -n`, LimitNOFILE in systemd)"
+    )]
+    Runtime(#[source] io::Error),
     /// A thread cannot be started.
     #[error("a thread cannot be started; `[runtime] workers` may ask for too many")]
     Thread(#[source] io::Error),
@@ -77,6 +84,7 @@ pub struct Server {
     shutdown_timeout: Duration,
     started: Instant,
     sockets: Vec<PathBuf>,
+    signals: Option<Signals>,
 }
 
 impl Server {
@@ -87,6 +95,7 @@ impl Server {
     /// What keeps it from starting. Nothing runs then.
     pub fn start(config: Config, checklist: Checklist) -> Result<Self, StartError> {
         let workers = workers(&config);
+        let signals = Signals::listen(runtime()?)?;
         let (addresses, mut bound) = bind(&config, workers)?;
         let telemetry =
             Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
@@ -111,10 +120,20 @@ impl Server {
                 shutdown_timeout,
                 changes: told.take(),
             };
-            let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run());
+            let runtime = runtime()?;
+            let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run(&runtime));
             cores.push(thread.map_err(StartError::Thread)?);
         }
-        let server = Self { addresses, cores, orders, telemetry, shutdown_timeout, started: Instant::now(), sockets };
+        let server = Self {
+            addresses,
+            cores,
+            orders,
+            telemetry,
+            shutdown_timeout,
+            started: Instant::now(),
+            sockets,
+            signals: Some(signals),
+        };
         server.announce(file.as_deref(), &notices, workers);
         Ok(server)
     }
@@ -126,9 +145,11 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains. A second one ends it at once.
-    pub fn until_stopped(self) {
-        let orders = self.orders.clone();
-        let reason = signal::wait_for_stop(&self.telemetry, orders);
+    pub fn until_stopped(mut self) {
+        let reason = match self.signals.take() {
+            Some(signals) => signals.wait_for_stop(&self.telemetry, self.orders.clone()),
+            None => "asked to stop",
+        };
         self.drain(reason);
     }
 
@@ -173,6 +194,11 @@ impl Server {
         drop(core);
         self.telemetry.stop(self.shutdown_timeout.min(LOG_PATIENCE));
     }
+}
+
+/// What a core, or the one who waits for signals, runs on.
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)
 }
 
 /// What the cores share, from the configuration.

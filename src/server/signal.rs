@@ -1,34 +1,22 @@
 //! Owns the signals: SIGTERM and SIGINT end the program, SIGHUP opens the log's file anew.
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
 
 use crate::listener::Orders;
+use crate::server::StartError;
 use crate::telemetry::Telemetry;
 
-/// Blocks until the program is to end, says why, and goes on listening: whoever asks a second time does not want to wait.
-pub(super) fn wait_for_stop(telemetry: &Telemetry, orders: watch::Sender<Orders>) -> &'static str {
-    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return "no runtime" };
-    let told = runtime.block_on(async {
-        let mut signals = Signals::listen().ok()?;
-        let reason = loop {
-            match signals.next().await {
-                Asked::Stop(reason) => break reason,
-                Asked::Reopen => telemetry.reopen(),
-            }
-        };
-        Some((reason, signals))
-    });
-    let Some((reason, mut signals)) = told else { return "no signals" };
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            while signals.next().await == Asked::Reopen {}
-            orders.send_replace(Orders::Leave);
-        });
-    });
-    reason
+/// Signals, listened for from before the first client is served.
+#[derive(Debug)]
+pub(super) struct Signals {
+    runtime: Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
 /// What a signal asks for.
@@ -38,26 +26,40 @@ enum Asked {
     Reopen,
 }
 
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
+    pub(super) fn listen(runtime: Runtime) -> Result<Self, StartError> {
+        let listen = |kind| {
+            let _inside = runtime.enter();
+            signal(kind).map_err(StartError::Runtime)
+        };
+        let (terminate, interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let hangup = listen(SignalKind::hangup())?;
+        Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.hangup.recv() => Asked::Reopen,
-        }
+    /// Blocks until the program is to end, says why, and goes on listening: whoever asks a second time does not want to wait.
+    pub(super) fn wait_for_stop(mut self, telemetry: &Telemetry, orders: watch::Sender<Orders>) -> &'static str {
+        let reason = loop {
+            match self.next() {
+                Asked::Stop(reason) => break reason,
+                Asked::Reopen => telemetry.reopen(),
+            }
+        };
+        std::thread::spawn(move || {
+            while self.next() == Asked::Reopen {}
+            orders.send_replace(Orders::Leave);
+        });
+        reason
+    }
+
+    fn next(&mut self) -> Asked {
+        let Self { runtime, terminate, interrupt, hangup } = self;
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => Asked::Stop("SIGTERM"),
+                _ = interrupt.recv() => Asked::Stop("SIGINT"),
+                _ = hangup.recv() => Asked::Reopen,
+            }
+        })
     }
 }

@@ -46,6 +46,26 @@ pub enum ClientFault {
     TimedOut,
 }
 
+/// Why a response's body breaks off.
+#[derive(Debug)]
+pub enum Cut {
+    /// The server is at fault.
+    Server(Box<Failure>),
+    /// The client is: it broke its own body while the response was under way.
+    Client(ClientFault),
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(failure) => failure.fmt(f),
+            Self::Client(fault) => fault.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Cut {}
+
 /// The body of a request on its way to a server.
 pub struct RequestBody {
     stream: Option<Incoming>,
@@ -300,24 +320,31 @@ impl ResponseBody {
         }
     }
 
-    /// Whether the server has kept the client waiting for too long.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Box<Failure>> {
+    /// Whether one side has kept the other waiting for too long.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Cut> {
         let Some(lease) = &mut self.lease else { return Poll::Pending };
-        let limit = lease.body_limit();
-        if self.waiting_since.is_none() {
+        let since = *self.waiting_since.get_or_insert_with(|| {
             let now = Instant::now();
-            self.waiting_since = Some(now);
-            self.deadline.reset(now + limit);
+            self.deadline.reset(lease.body_due(now).at().min(now + lease.body_limit()));
+            now
+        });
+        while Pin::new(&mut self.deadline).poll(cx).is_ready() {
+            let now = Instant::now();
+            let due = lease.body_due(since);
+            if now >= due.at() {
+                return Poll::Ready(lease.body_late(&due));
+            }
+            self.deadline.reset(due.at().min(now + lease.body_limit()));
         }
-        Pin::new(&mut self.deadline).poll(cx).map(|()| lease.body_late(limit))
+        Poll::Pending
     }
 }
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = Box<Failure>;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Box<Failure>>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
         let frame = match this.poll_stream(cx) {
             Poll::Ready(frame) => frame,
@@ -334,8 +361,8 @@ impl Body for ResponseBody {
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                let failure = this.lease.take().map(|mut lease| lease.body_failed(error));
-                Poll::Ready(failure.map(Err))
+                let cut = this.lease.take().map(|mut lease| lease.body_failed(error));
+                Poll::Ready(cut.map(Err))
             }
             Some(Ok(frame)) => {
                 if let (Some(lease), Some(data)) = (&mut this.lease, frame.data_ref()) {

@@ -95,6 +95,12 @@ impl Connection {
         }
     }
 
+    /// How long it may lie idle: less than the pool would keep it where the server has said that it closes earlier. It is given
+    /// up a little before that, for a request that is on its way when the server closes is lost.
+    pub(super) fn idle_limit(&self, configured: Duration) -> Duration {
+        self.keep_alive_hint.map_or(configured, |hint| configured.min(hint.saturating_sub(HINT_MARGIN)))
+    }
+
     /// Where the stream arrives after a 101; once.
     pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
         self.upgraded.take()
@@ -130,6 +136,9 @@ async fn drive(
         upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf }).ok();
     }
 }
+
+/// How long before its announced end a connection is given up.
+const HINT_MARGIN: Duration = Duration::from_millis(500);
 
 /// `timeout=5, max=100`
 fn announced_timeout(field: &str) -> Option<Duration> {

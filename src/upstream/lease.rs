@@ -12,6 +12,7 @@ use http_body::Body;
 use http_body::Frame;
 use hyper::body::Incoming;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -19,6 +20,8 @@ use crate::fault::failure::Malformed;
 use crate::fault::failure::ResponseEvidence;
 use crate::upstream::attempt::Exchange;
 use crate::upstream::attempt::Trouble;
+use crate::upstream::body::ClientFault;
+use crate::upstream::body::Cut;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::Upgraded;
 use crate::upstream::server::InFlight;
@@ -54,6 +57,23 @@ impl Exchange {
         let declared = stream.size_hint().exact().map(|rest| rest + ahead);
         let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false, reusable: true };
         Ok(Response::from_parts(parts, ResponseBody::new(stream, first, Box::new(lease))))
+    }
+}
+
+/// The limit that a body runs into next, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum BodyDue {
+    /// The server's: no progress of the body.
+    Server(Instant),
+    /// The client's: no progress of its own body.
+    Client(Instant),
+}
+
+impl BodyDue {
+    pub(super) const fn at(self) -> Instant {
+        match self {
+            Self::Server(at) | Self::Client(at) => at,
+        }
     }
 }
 
@@ -130,23 +150,53 @@ impl Lease {
         self.exchange.lane.settings.timeouts.body
     }
 
-    /// The body made no progress for too long.
-    pub(super) fn body_late(&mut self, limit: Duration) -> Box<Failure> {
+    /// Which limit the body runs into, having waited since then. While the client still has to send, and keeps the server
+    /// waiting, the client's limit holds: the server may need the rest before it can go on.
+    pub(super) fn body_due(&self, since: Instant) -> BodyDue {
+        let watch = self.exchange.watch.as_ref().filter(|watch| !watch.ended());
+        match watch.and_then(|watch| watch.waiting_since()) {
+            Some(client) => BodyDue::Client(client + self.exchange.lane.client_body_timeout),
+            None => BodyDue::Server(since + self.body_limit()),
+        }
+    }
+
+    /// That limit has run out.
+    pub(super) fn body_late(&mut self, due: &BodyDue) -> Cut {
+        if let Some(fault) = self.client_fault() {
+            return Cut::Client(fault);
+        }
+        if matches!(due, BodyDue::Client(_)) {
+            return self.blame_client(ClientFault::TimedOut);
+        }
+        let limit = self.body_limit();
         let mut failure = self.failure(Fault::ResponseBodyTimedOut).after(limit);
         failure.stage_elapsed = limit;
         failure.transport = self.exchange.connection.tap.transport();
-        self.report(failure)
+        Cut::Server(self.report(failure))
     }
 
     /// The body broke off.
-    pub(super) fn body_failed(&mut self, error: hyper::Error) -> Box<Failure> {
+    pub(super) fn body_failed(&mut self, error: hyper::Error) -> Cut {
+        if let Some(fault) = self.client_fault() {
+            return self.blame_client(fault);
+        }
         let tap = &self.exchange.connection.tap;
         let mut failure = self.failure(Fault::of_body(&error, tap.ended()));
         failure.os_error = tap.os_error();
         if failure.fault == Fault::ResponseChunkingInvalid {
             failure.malformed = Some(Malformed::ChunkSize);
         }
-        self.report(failure.because(error))
+        Cut::Server(self.report(failure.because(error)))
+    }
+
+    fn client_fault(&self) -> Option<ClientFault> {
+        self.exchange.watch.as_ref().and_then(|watch| watch.fault())
+    }
+
+    /// Nothing is known of the server then, neither good nor bad.
+    fn blame_client(&mut self, fault: ClientFault) -> Cut {
+        self.failed = true;
+        Cut::Client(fault)
     }
 
     /// The head that hyper let through is none that may be passed on.

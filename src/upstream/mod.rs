@@ -28,6 +28,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use self::body::ClientFault;
+pub use self::body::Cut;
 pub use self::body::RequestBody;
 pub use self::body::ResponseBody;
 pub use self::connection::Upgraded;
@@ -278,9 +279,12 @@ impl Upstream {
             (None, Some(again)) if retry::is_safe(failure, &again.0.method, true) => again.request(),
             (None, _) => return None,
         };
-        let (lane, freshness) =
-            if died_idle(failure) { (lane, Freshness::Fresh) } else { (self.pick(tries)?, Freshness::Any) };
-        self.shared.budget.spend(Instant::now()).then_some(Try { request, lane, freshness })
+        if died_idle(failure) {
+            // The end of an idle connection is no sign of trouble that a budget would have to hold down.
+            return Some(Try { request, lane, freshness: Freshness::Fresh });
+        }
+        let lane = self.pick(tries)?;
+        self.shared.budget.spend(Instant::now()).then_some(Try { request, lane, freshness: Freshness::Any })
     }
 
     fn may_follow(&self, tries: &Tries) -> bool {

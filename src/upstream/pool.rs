@@ -34,7 +34,7 @@ impl Pool {
         let mut found = None;
         while let Some(entry) = idle.pop() {
             let age = now.duration_since(entry.since);
-            if entry.connection.is_closed() || age >= self.settings.idle_timeout {
+            if entry.connection.is_closed() || age >= entry.connection.idle_limit(self.settings.idle_timeout) {
                 continue;
             }
             if entry.connection.is_ready() {
@@ -61,7 +61,8 @@ impl Pool {
     /// Closes what has been idle for too long, and forgets what the server has closed.
     pub(super) fn sweep(&self, now: Instant) {
         let keep = |entry: &Idle| {
-            !entry.connection.is_closed() && now.duration_since(entry.since) < self.settings.idle_timeout
+            let limit = entry.connection.idle_limit(self.settings.idle_timeout);
+            !entry.connection.is_closed() && now.duration_since(entry.since) < limit
         };
         self.idle.borrow_mut().retain(keep);
     }

@@ -4,11 +4,15 @@
 //! Where a test needs a program or a right that this machine does not give it, it says so in a line and passes.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod balancing;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod demo;
+#[cfg(test)]
+mod drain;
 #[cfg(test)]
 mod ejection;
 #[cfg(test)]
@@ -16,8 +20,18 @@ mod faults;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod log;
+#[cfg(test)]
+mod names;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod unix;
 #[cfg(test)]
 mod upgrade;

@@ -179,7 +179,11 @@ impl Table<'_> {
                 let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
                 Err(T::refused_table(&keys, &self.literal(found)))
             }
-            _ => Err(T::refused(&self.literal(found))),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_) => Err(T::refused(&self.literal(found))),
         }
     }
 

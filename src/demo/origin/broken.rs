@@ -110,9 +110,6 @@ const fn script(acts: &'static [Act]) -> Way {
 /// Long enough for what was said to have been passed on, so that the answer's head is out when the rest fails.
 const BREATH: Act = Act::Pause(Duration::from_millis(300));
 
-/// A piece of a field's value, without a line break.
-const SIXTY_FOUR_LETTERS: &[u8] = &[b'a'; 64];
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

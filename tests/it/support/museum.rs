@@ -28,7 +28,8 @@ pub(crate) struct Museum {
 }
 
 impl Museum {
-    /// Opens the demo with more lines in its `[diagnosis]`. Its log is JSON here.
+    /// Opens the demo with more lines in its `[diagnosis]`. Its log is JSON here, and its upstreams have names of which no
+    /// visitor should know.
     pub(crate) fn open(diagnosis: &str) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime can be had");
@@ -36,6 +37,8 @@ impl Museum {
         let configuration = demo
             .configuration()
             .replace("format = \"pretty\"", "format = \"json\"")
+            .replace("upstream = \"", "upstream = \"inside-")
+            .replace("\nname = \"", "\nname = \"inside-")
             .replace("probes = false", &format!("probes = false\n{diagnosis}"));
         let token = fs::read_to_string(written(&configuration, "token_file")).expect("the demo has a token");
         let proxy = Proxy::run(&configuration);
@@ -58,7 +61,7 @@ impl Museum {
     }
 
     fn has(&self, row: &Row) -> bool {
-        self.configuration.contains(&format!("\nname = {:?}\n", row.name))
+        self.configuration.contains(&format!("\npath = {:?}\n", row.path()))
     }
 
     /// What is heard of each of these, in their order; visited all at once.

@@ -3,6 +3,7 @@
 use std::io;
 use std::io::Read;
 use std::io::Write;
+use std::mem::MaybeUninit;
 use std::net::Shutdown;
 use std::net::SocketAddr;
 use std::net::TcpStream;
@@ -104,6 +105,15 @@ impl Wire {
     /// Whether the connection is closed or reset, with nothing more in it. Waits for that.
     pub(crate) fn is_closed(&mut self) -> bool {
         !self.receive().unwrap_or(false) && self.unread.is_empty()
+    }
+
+    /// Whether something can be read now. Waits for nothing.
+    pub(crate) fn has_more(&self) -> bool {
+        let mut one = [MaybeUninit::uninit()];
+        self.socket().set_nonblocking(true).expect("a socket can be asked");
+        let more = self.socket().peek(&mut one);
+        self.socket().set_nonblocking(false).expect("a socket can wait");
+        !self.unread.is_empty() || more.is_ok()
     }
 
     /// The next line that is not empty, and the fields behind it; none where the connection ends before.

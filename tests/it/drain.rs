@@ -1,0 +1,63 @@
+//! How it ends: whoever is in is served, nobody else comes in, and the exit status is 0.
+
+use std::net::TcpStream;
+
+use super::support::client::Client;
+use super::support::eventually;
+use super::support::origin::Origin;
+use super::support::proxy::Proxy;
+use super::support::proxy::in_front_of;
+
+#[test]
+fn a_request_in_flight_finishes_when_the_program_is_told_to_stop() {
+    for signal in ["TERM", "INT"] {
+        let origin = Origin::listen();
+        let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+        let mut client = Client::connect(proxy.address());
+        client.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+        let mut conversation = origin.accept();
+        conversation.request();
+
+        proxy.signal(signal);
+        eventually("the end of the listener", || TcpStream::connect(proxy.address()).is_err().then_some(()));
+        conversation.answer("done");
+        let answer = client.answer();
+        assert_eq!((answer.text(), answer.field("connection")), ("done", Some("close")));
+        assert!(client.is_closed());
+        let (ended, log) = proxy.ended();
+        assert_eq!((ended.status, &*ended.err), (Some(0), ""));
+        let events: Vec<_> =
+            log.iter().map(|line| line["event"].as_str().unwrap()).filter(|event| *event != "notice").collect();
+        assert_eq!(events, ["started", "request", "stopped"]);
+        let last = log.last().unwrap();
+        assert_eq!((&last["reason"], &last["requests"]), (&format!("SIG{signal}").into(), &1.into()));
+    }
+}
+
+#[test]
+fn who_is_idle_is_let_go_at_once() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+    origin.greet("hello");
+    let mut idle = Client::connect(proxy.address());
+    idle.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    idle.answer();
+    let mut silent = Client::connect(proxy.address());
+    let (ended, _) = proxy.stop();
+    assert_eq!(ended.status, Some(0));
+    assert!(idle.is_closed() && silent.is_closed());
+}
+
+#[test]
+fn a_request_that_does_not_end_is_cut_when_the_time_is_up() {
+    let origin = Origin::listen();
+    let configuration = format!("shutdown_timeout = \"300ms\"\n{}", in_front_of(&[&origin.url], "", ""));
+    let proxy = Proxy::run(&configuration);
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.request();
+    let (ended, _) = proxy.stop();
+    assert_eq!(ended.status, Some(0));
+    assert!(client.is_closed() && conversation.is_closed());
+}
