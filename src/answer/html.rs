@@ -29,6 +29,7 @@ use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
+use crate::diagnosis::wording::duration;
 use crate::fault::Failure;
 use crate::fault::failure::AddressFailure;
 
@@ -221,13 +222,13 @@ impl AttemptRow {
     /// The attempt itself, then each address where more than one was tried (RFC 8305).
     fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Vec<Self> {
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
+        let limit = timing.limit.map(|limit| format!(" of at most {}", duration(limit))).unwrap_or_default();
         let attempt = Self {
             server: failure.target.as_ref().map_or_else(|| String::from("no server"), |target| target.url.to_string()),
             peer: failure.peer.as_ref().map(ToString::to_string).unwrap_or_default(),
             fault: failure.fault.word(),
-            elapsed: words::duration(failure.elapsed),
-            timing: format!("{}: {}{limit}", timing.stage, words::duration(timing.took)),
+            elapsed: duration(operator.elapsed(failure)),
+            timing: format!("{}: {}{limit}", timing.stage, duration(timing.took)),
             used: timing.limit.map(|limit| Bar(words::percent(timing.took.as_secs_f64() / limit.as_secs_f64()))),
         };
         let several = failure.addresses.len() > 1;
@@ -239,7 +240,7 @@ impl AttemptRow {
             server: String::new(),
             peer: tried.address.to_string(),
             fault: tried.fault.word(),
-            elapsed: words::duration(tried.elapsed),
+            elapsed: duration(tried.elapsed),
             timing: String::new(),
             used: None,
         }

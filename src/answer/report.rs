@@ -192,6 +192,12 @@ impl<'a> OperatorReport<'a> {
         &self.case.attempts
     }
 
+    /// How long an attempt took in all: what its last stage did, where there was next to nothing before that.
+    pub(super) fn elapsed(&self, failure: &Failure) -> Duration {
+        let took = failure.waited();
+        if failure.elapsed.saturating_sub(took) < NEXT_TO_NOTHING { took } else { failure.elapsed }
+    }
+
     /// How long the stage that failed had taken, against its limit.
     pub(super) fn timing(&self, failure: &Failure) -> Timing {
         let stage = failure.fault.stage();
@@ -205,9 +211,12 @@ impl<'a> OperatorReport<'a> {
             Stage::Body => Some(timeouts.body),
             Stage::Gateway | Stage::Upstream => None,
         };
-        Timing { stage, took: failure.stage_elapsed, limit: failure.limit.or(configured) }
+        Timing { stage, took: failure.waited(), limit: failure.limit.or(configured) }
     }
 }
+
+/// Two times that are so close together would only make a reader wonder which is right.
+const NEXT_TO_NOTHING: Duration = Duration::from_millis(1);
 
 /// Below it, a cause is not worth naming to a person.
 const LEAST_CONFIDENCE: f64 = 0.05;
@@ -215,3 +224,32 @@ const LEAST_CONFIDENCE: f64 = 0.05;
 /// What a reader is told whose request may have been carried out without an answer.
 pub(super) const SENT_ALREADY: &str =
     "Before you send it again, see whether it had gone through: what you sent may have arrived.";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+
+    #[test]
+    fn one_event_has_one_time_wherever_it_is_told() {
+        for (elapsed, stage, told) in [
+            (42, 0, "after less than 0.1 ms; connect: less than 0.1 ms of at most 3 s"),
+            (130, 0, "after 0.1 ms; connect: 0.1 ms of at most 3 s"),
+            (130, 40, "after less than 0.1 ms; connect: less than 0.1 ms of at most 3 s"),
+            (52_400, 400, "after 52 ms; connect: 0.4 ms of at most 3 s"),
+        ] {
+            let mut story = Story::refused();
+            let failure = &mut story.case.attempts[0];
+            (failure.elapsed, failure.stage_elapsed) = (Duration::from_micros(elapsed), Duration::from_micros(stage));
+            let answer = Answer::failure(&story.for_operator(OCCURRENCE), Format::Text, StatusPolicy::BadGateway);
+            let words: Vec<&str> = text(&answer).split_whitespace().collect();
+            assert!(words.join(" ").contains(told), "{told}: {}", text(&answer));
+        }
+    }
+}

@@ -16,6 +16,7 @@ use super::report::VisitorReport;
 use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
+use crate::diagnosis::wording::duration;
 
 /// The body of a failing answer, with marks for what is filled in.
 pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
@@ -119,11 +120,11 @@ fn attempts(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
         let peer = failure.peer.as_ref().map(|peer| format!(" at {peer}")).unwrap_or_default();
         sheet.paragraph(&format!("{number:>4}. "), &format!("{server}{peer}"));
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
-        let (elapsed, took) = (words::duration(failure.elapsed), words::duration(timing.took));
+        let limit = timing.limit.map(|limit| format!(" of at most {}", duration(limit))).unwrap_or_default();
+        let (elapsed, took) = (duration(operator.elapsed(failure)), duration(timing.took));
         sheet.paragraph("      ", &format!("{} after {elapsed}; {}: {took}{limit}", failure.fault, timing.stage));
         for tried in failure.addresses.iter().filter(|_| failure.addresses.len() > 1) {
-            let elapsed = words::duration(tried.elapsed);
+            let elapsed = duration(tried.elapsed);
             sheet.paragraph("      ", &format!("{}: {} after {elapsed}", tried.address, tried.fault));
         }
     }
