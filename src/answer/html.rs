@@ -43,8 +43,14 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
         detail: report.detail(),
         stations: visitor.place().stations(),
         sentence: visitor.place().sentence(),
+        supposition: visitor.supposition(),
+        supposed: visitor.supposed().map(RankedCause::of).collect(),
         cause: RankedCause::likeliest(visitor),
-        others: visitor.other_causes().map(RankedCause::of).collect(),
+        others: visitor
+            .other_causes()
+            .skip(usize::from(visitor.supposition().is_some()))
+            .map(RankedCause::of)
+            .collect(),
         visitor_steps: report.steps_for(Audience::Visitor),
         owner_steps: report.steps_for(Audience::Owner),
         may_have_arrived: visitor.may_have_arrived,
@@ -82,6 +88,8 @@ struct FailurePage<'a> {
     detail: &'a str,
     stations: [Station; 3],
     sentence: &'static str,
+    supposition: Option<String>,
+    supposed: Vec<RankedCause>,
     cause: RankedCause,
     others: Vec<RankedCause>,
     visitor_steps: Vec<ShownStep<'a>>,

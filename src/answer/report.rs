@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::occurrence::Occurrence;
 use super::place::Place;
 use super::proxy_status::Parameter;
+use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Case;
 use crate::diagnosis::Cause;
@@ -163,6 +164,21 @@ impl<'a> VisitorReport<'a> {
         self.causes.iter().copied().filter(worth_naming)
     }
 
+    /// The likeliest cause and the one behind it, in a sentence that favours neither; none where the first is likelier
+    /// than not, or where nothing is known.
+    pub(super) fn supposition(&self) -> Option<String> {
+        let unsure = self.cause != Cause::Unknown && self.confidence < LIKELIER_THAN_NOT;
+        unsure.then(|| {
+            let causes: Vec<&str> = self.supposed().map(|(cause, _)| words::supposed(cause)).collect();
+            format!("Perhaps {}.", causes.join(", perhaps "))
+        })
+    }
+
+    /// The causes that such a sentence names.
+    pub(super) fn supposed(&self) -> impl Iterator<Item = (Cause, f64)> {
+        std::iter::once((self.cause, self.confidence)).chain(self.other_causes().take(1))
+    }
+
     pub(super) fn place(&self) -> Place {
         Place::of(self.fault, self.cause)
     }
@@ -218,6 +234,9 @@ impl<'a> OperatorReport<'a> {
 /// Two times that are so close together would only make a reader wonder which is right.
 const NEXT_TO_NOTHING: Duration = Duration::from_millis(1);
 
+/// From here on, a cause is said without a `perhaps`.
+const LIKELIER_THAN_NOT: f64 = 0.5;
+
 /// Below it, a cause is not worth naming to a person.
 const LEAST_CONFIDENCE: f64 = 0.05;
 
@@ -235,6 +254,33 @@ mod tests {
     use crate::answer::samples::Story;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+
+    #[test]
+    fn where_no_cause_is_likelier_than_not_the_first_two_are_said_alike() {
+        for (causes, said) in [
+            (
+                &[(Cause::Firewall, 0.43), (Cause::OriginDown, 0.3), (Cause::Network, 0.1)][..],
+                Some("Perhaps a firewall, perhaps an origin that is down."),
+            ),
+            (&[(Cause::Firewall, 0.49), (Cause::OriginDown, 0.04)], Some("Perhaps a firewall.")),
+            (&[(Cause::Firewall, 0.5), (Cause::OriginDown, 0.4)], None),
+            (&[(Cause::Unknown, 0.4), (Cause::OriginDown, 0.3)], None),
+        ] {
+            let mut story = Story::refused();
+            (story.diagnosis.cause, story.diagnosis.confidence) = causes[0];
+            story.diagnosis.causes = causes.to_vec();
+            for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+                assert_eq!(report.visitor().supposition().as_deref(), said);
+                for format in [Format::Html, Format::Text] {
+                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    assert_eq!(text(&answer).contains("Perhaps "), said.is_some(), "{format:?}: {}", text(&answer));
+                    assert!(said.is_none_or(|said| text(&answer).contains(said)), "{format:?}: {}", text(&answer));
+                    assert!(said.is_none() || !text(&answer).contains("most likely</h2>"));
+                }
+            }
+        }
+    }
 
     #[test]
     fn one_event_has_one_time_wherever_it_is_told() {

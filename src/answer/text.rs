@@ -86,7 +86,14 @@ const fn way(place: Place) -> &'static str {
 
 fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
     sheet.heading("Why");
-    if visitor.cause == Cause::Unknown {
+    let supposition = visitor.supposition();
+    if let Some(supposition) = &supposition {
+        sheet.paragraph("  ", supposition);
+        for (cause, confidence) in visitor.supposed() {
+            sheet
+                .paragraph("  ", &format!("{} ({} %): {}", cause.title(), words::percent(confidence), cause.meaning()));
+        }
+    } else if visitor.cause == Cause::Unknown {
         sheet.paragraph("  ", visitor.cause.meaning());
     } else {
         let (percent, sure) = (words::percent(visitor.confidence), words::how_sure(visitor.confidence));
@@ -95,6 +102,7 @@ fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
     }
     let others: Vec<_> = visitor
         .other_causes()
+        .skip(usize::from(supposition.is_some()))
         .map(|(cause, confidence)| format!("{} ({} %)", cause.title(), words::percent(confidence)))
         .collect();
     if !others.is_empty() {

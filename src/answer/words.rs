@@ -1,5 +1,7 @@
 //! Owns how numbers are said to a person: how sure, and how long to wait.
 
+use crate::diagnosis::Cause;
+
 /// How sure a confidence is, in a word.
 pub(super) fn how_sure(confidence: f64) -> &'static str {
     match percent(confidence) {
@@ -15,6 +17,21 @@ pub(super) fn percent(confidence: f64) -> u8 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what fits, and NaN is 0")]
     let percent = (confidence * 100.0).round().clamp(0.0, 100.0) as u8;
     percent
+}
+
+/// A cause that may well not be it, behind `perhaps`.
+pub(super) const fn supposed(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Overload => "more requests than it can take",
+        Cause::Dns => "a wrong name in DNS",
+        Cause::Firewall => "a firewall",
+        Cause::FaultyProxy => "a faulty proxy",
+        Cause::OriginDown => "an origin that is down",
+        Cause::Application => "a fault of the application",
+        Cause::Network => "a broken network",
+        Cause::Tls => "a fault of TLS",
+        Cause::Unknown => "something else",
+    }
 }
 
 /// A number of seconds to wait, in the largest unit that does not mislead.
