@@ -235,7 +235,7 @@ impl AttemptRow {
             server: failure.target.as_ref().map_or_else(|| String::from("no server"), |target| target.url.to_string()),
             peer: failure.peer.as_ref().map(ToString::to_string).unwrap_or_default(),
             fault: failure.fault.word(),
-            elapsed: duration(operator.elapsed(failure)),
+            elapsed: duration(timing.in_all),
             timing: format!("{}: {}{limit}", timing.stage, duration(timing.took)),
             used: timing.limit.map(|limit| Bar(words::percent(timing.took.as_secs_f64() / limit.as_secs_f64()))),
         };

@@ -61,6 +61,8 @@ pub(super) struct Timing {
     pub(super) stage: Stage,
     pub(super) took: Duration,
     pub(super) limit: Option<Duration>,
+    /// What the attempt took in all; the same as its last stage where there was next to nothing before that.
+    pub(super) in_all: Duration,
 }
 
 /// A step as one reader is shown it.
@@ -208,12 +210,6 @@ impl<'a> OperatorReport<'a> {
         &self.case.attempts
     }
 
-    /// How long an attempt took in all: what its last stage did, where there was next to nothing before that.
-    pub(super) fn elapsed(&self, failure: &Failure) -> Duration {
-        let took = failure.waited();
-        if failure.elapsed.saturating_sub(took) < NEXT_TO_NOTHING { took } else { failure.elapsed }
-    }
-
     /// How long the stage that failed had taken, against its limit.
     pub(super) fn timing(&self, failure: &Failure) -> Timing {
         let stage = failure.fault.stage();
@@ -227,7 +223,10 @@ impl<'a> OperatorReport<'a> {
             Stage::Body => Some(timeouts.body),
             Stage::Gateway | Stage::Upstream => None,
         };
-        Timing { stage, took: failure.waited(), limit: failure.limit.or(configured) }
+        let took = failure.waited();
+        let only_stage = failure.elapsed.saturating_sub(took) < NEXT_TO_NOTHING;
+        let in_all = if only_stage { took } else { failure.elapsed };
+        Timing { stage, took, limit: failure.limit.or(configured), in_all }
     }
 }
 

@@ -129,7 +129,7 @@ fn attempts(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
         sheet.paragraph(&format!("{number:>4}. "), &format!("{server}{peer}"));
         let timing = operator.timing(failure);
         let limit = timing.limit.map(|limit| format!(" of at most {}", duration(limit))).unwrap_or_default();
-        let (elapsed, took) = (duration(operator.elapsed(failure)), duration(timing.took));
+        let (elapsed, took) = (duration(timing.in_all), duration(timing.took));
         sheet.paragraph("      ", &format!("{} after {elapsed}; {}: {took}{limit}", failure.fault, timing.stage));
         for tried in failure.addresses.iter().filter(|_| failure.addresses.len() > 1) {
             let elapsed = duration(tried.elapsed);
