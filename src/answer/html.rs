@@ -29,6 +29,7 @@ use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
+use crate::diagnosis::wording::duration;
 use crate::fault::Failure;
 use crate::fault::failure::AddressFailure;
 
@@ -42,8 +43,14 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
         detail: report.detail(),
         stations: visitor.place().stations(),
         sentence: visitor.place().sentence(),
+        supposition: visitor.supposition(),
+        supposed: visitor.supposed().map(RankedCause::of).collect(),
         cause: RankedCause::likeliest(visitor),
-        others: visitor.other_causes().map(RankedCause::of).collect(),
+        others: visitor
+            .other_causes()
+            .skip(usize::from(visitor.supposition().is_some()))
+            .map(RankedCause::of)
+            .collect(),
         visitor_steps: report.steps_for(Audience::Visitor),
         owner_steps: report.steps_for(Audience::Owner),
         may_have_arrived: visitor.may_have_arrived,
@@ -81,6 +88,8 @@ struct FailurePage<'a> {
     detail: &'a str,
     stations: [Station; 3],
     sentence: &'static str,
+    supposition: Option<String>,
+    supposed: Vec<RankedCause>,
     cause: RankedCause,
     others: Vec<RankedCause>,
     visitor_steps: Vec<ShownStep<'a>>,
@@ -221,13 +230,13 @@ impl AttemptRow {
     /// The attempt itself, then each address where more than one was tried (RFC 8305).
     fn of(operator: &OperatorReport<'_>, failure: &Failure) -> Vec<Self> {
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
+        let limit = timing.limit.map(|limit| format!(" of at most {}", duration(limit))).unwrap_or_default();
         let attempt = Self {
             server: failure.target.as_ref().map_or_else(|| String::from("no server"), |target| target.url.to_string()),
             peer: failure.peer.as_ref().map(ToString::to_string).unwrap_or_default(),
             fault: failure.fault.word(),
-            elapsed: words::duration(failure.elapsed),
-            timing: format!("{}: {}{limit}", timing.stage, words::duration(timing.took)),
+            elapsed: duration(timing.in_all),
+            timing: format!("{}: {}{limit}", timing.stage, duration(timing.took)),
             used: timing.limit.map(|limit| Bar(words::percent(timing.took.as_secs_f64() / limit.as_secs_f64()))),
         };
         let several = failure.addresses.len() > 1;
@@ -239,7 +248,7 @@ impl AttemptRow {
             server: String::new(),
             peer: tried.address.to_string(),
             fault: tried.fault.word(),
-            elapsed: words::duration(tried.elapsed),
+            elapsed: duration(tried.elapsed),
             timing: String::new(),
             used: None,
         }

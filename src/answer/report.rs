@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::occurrence::Occurrence;
 use super::place::Place;
 use super::proxy_status::Parameter;
+use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Case;
 use crate::diagnosis::Cause;
@@ -60,6 +61,8 @@ pub(super) struct Timing {
     pub(super) stage: Stage,
     pub(super) took: Duration,
     pub(super) limit: Option<Duration>,
+    /// What the attempt took in all; the same as its last stage where there was next to nothing before that.
+    pub(super) in_all: Duration,
 }
 
 /// A step as one reader is shown it.
@@ -163,6 +166,21 @@ impl<'a> VisitorReport<'a> {
         self.causes.iter().copied().filter(worth_naming)
     }
 
+    /// The likeliest cause and the one behind it, in a sentence that favours neither; none where the first is likelier
+    /// than not, or where nothing is known.
+    pub(super) fn supposition(&self) -> Option<String> {
+        let unsure = self.cause != Cause::Unknown && self.confidence < LIKELIER_THAN_NOT;
+        unsure.then(|| {
+            let causes: Vec<&str> = self.supposed().map(|(cause, _)| words::supposed(cause)).collect();
+            format!("Perhaps {}.", causes.join(", perhaps "))
+        })
+    }
+
+    /// The causes that such a sentence names.
+    pub(super) fn supposed(&self) -> impl Iterator<Item = (Cause, f64)> {
+        std::iter::once((self.cause, self.confidence)).chain(self.other_causes().take(1))
+    }
+
     pub(super) fn place(&self) -> Place {
         Place::of(self.fault, self.cause)
     }
@@ -205,9 +223,18 @@ impl<'a> OperatorReport<'a> {
             Stage::Body => Some(timeouts.body),
             Stage::Gateway | Stage::Upstream => None,
         };
-        Timing { stage, took: failure.stage_elapsed, limit: failure.limit.or(configured) }
+        let took = failure.waited();
+        let only_stage = failure.elapsed.saturating_sub(took) < NEXT_TO_NOTHING;
+        let in_all = if only_stage { took } else { failure.elapsed };
+        Timing { stage, took, limit: failure.limit.or(configured), in_all }
     }
 }
+
+/// Two times that are so close together would only make a reader wonder which is right.
+const NEXT_TO_NOTHING: Duration = Duration::from_millis(1);
+
+/// From here on, a cause is said without a `perhaps`.
+const LIKELIER_THAN_NOT: f64 = 0.5;
 
 /// Below it, a cause is not worth naming to a person.
 const LEAST_CONFIDENCE: f64 = 0.05;
@@ -215,3 +242,59 @@ const LEAST_CONFIDENCE: f64 = 0.05;
 /// What a reader is told whose request may have been carried out without an answer.
 pub(super) const SENT_ALREADY: &str =
     "Before you send it again, see whether it had gone through: what you sent may have arrived.";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crate::answer::Answer;
+    use crate::answer::Format;
+    use crate::answer::samples::OCCURRENCE;
+    use crate::answer::samples::Story;
+    use crate::answer::samples::text;
+    use crate::config::StatusPolicy;
+    use crate::diagnosis::Cause;
+
+    #[test]
+    fn where_no_cause_is_likelier_than_not_the_first_two_are_said_alike() {
+        for (causes, said) in [
+            (
+                &[(Cause::Firewall, 0.43), (Cause::OriginDown, 0.3), (Cause::Network, 0.1)][..],
+                Some("Perhaps a firewall, perhaps an origin that is down."),
+            ),
+            (&[(Cause::Firewall, 0.49), (Cause::OriginDown, 0.04)], Some("Perhaps a firewall.")),
+            (&[(Cause::Firewall, 0.5), (Cause::OriginDown, 0.4)], None),
+            (&[(Cause::Unknown, 0.4), (Cause::OriginDown, 0.3)], None),
+        ] {
+            let mut story = Story::refused();
+            (story.diagnosis.cause, story.diagnosis.confidence) = causes[0];
+            story.diagnosis.causes = causes.to_vec();
+            for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
+                assert_eq!(report.visitor().supposition().as_deref(), said);
+                for format in [Format::Html, Format::Text] {
+                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    assert_eq!(text(&answer).contains("Perhaps "), said.is_some(), "{format:?}: {}", text(&answer));
+                    assert!(said.is_none_or(|said| text(&answer).contains(said)), "{format:?}: {}", text(&answer));
+                    assert!(said.is_none() || !text(&answer).contains("most likely</h2>"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_event_has_one_time_wherever_it_is_told() {
+        for (elapsed, stage, told) in [
+            (42, 0, "after less than 0.1 ms; connect: less than 0.1 ms of at most 3 s"),
+            (130, 0, "after 0.1 ms; connect: 0.1 ms of at most 3 s"),
+            (130, 40, "after less than 0.1 ms; connect: less than 0.1 ms of at most 3 s"),
+            (52_400, 400, "after 52 ms; connect: 0.4 ms of at most 3 s"),
+        ] {
+            let mut story = Story::refused();
+            let failure = &mut story.case.attempts[0];
+            (failure.elapsed, failure.stage_elapsed) = (Duration::from_micros(elapsed), Duration::from_micros(stage));
+            let answer = Answer::failure(&story.for_operator(OCCURRENCE), Format::Text, StatusPolicy::BadGateway);
+            let words: Vec<&str> = text(&answer).split_whitespace().collect();
+            assert!(words.join(" ").contains(told), "{told}: {}", text(&answer));
+        }
+    }
+}

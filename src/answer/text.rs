@@ -16,6 +16,7 @@ use super::report::VisitorReport;
 use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
+use crate::diagnosis::wording::duration;
 
 /// The body of a failing answer, with marks for what is filled in.
 pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
@@ -85,7 +86,14 @@ const fn way(place: Place) -> &'static str {
 
 fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
     sheet.heading("Why");
-    if visitor.cause == Cause::Unknown {
+    let supposition = visitor.supposition();
+    if let Some(supposition) = &supposition {
+        sheet.paragraph("  ", supposition);
+        for (cause, confidence) in visitor.supposed() {
+            sheet
+                .paragraph("  ", &format!("{} ({} %): {}", cause.title(), words::percent(confidence), cause.meaning()));
+        }
+    } else if visitor.cause == Cause::Unknown {
         sheet.paragraph("  ", visitor.cause.meaning());
     } else {
         let (percent, sure) = (words::percent(visitor.confidence), words::how_sure(visitor.confidence));
@@ -94,6 +102,7 @@ fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
     }
     let others: Vec<_> = visitor
         .other_causes()
+        .skip(usize::from(supposition.is_some()))
         .map(|(cause, confidence)| format!("{} ({} %)", cause.title(), words::percent(confidence)))
         .collect();
     if !others.is_empty() {
@@ -119,11 +128,11 @@ fn attempts(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
         let peer = failure.peer.as_ref().map(|peer| format!(" at {peer}")).unwrap_or_default();
         sheet.paragraph(&format!("{number:>4}. "), &format!("{server}{peer}"));
         let timing = operator.timing(failure);
-        let limit = timing.limit.map(|limit| format!(" of at most {}", words::duration(limit))).unwrap_or_default();
-        let (elapsed, took) = (words::duration(failure.elapsed), words::duration(timing.took));
+        let limit = timing.limit.map(|limit| format!(" of at most {}", duration(limit))).unwrap_or_default();
+        let (elapsed, took) = (duration(timing.in_all), duration(timing.took));
         sheet.paragraph("      ", &format!("{} after {elapsed}; {}: {took}{limit}", failure.fault, timing.stage));
         for tried in failure.addresses.iter().filter(|_| failure.addresses.len() > 1) {
-            let elapsed = words::duration(tried.elapsed);
+            let elapsed = duration(tried.elapsed);
             sheet.paragraph("      ", &format!("{}: {} after {elapsed}", tried.address, tried.fault));
         }
     }

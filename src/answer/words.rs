@@ -1,6 +1,6 @@
-//! Owns how numbers are said to a person: how sure, how long, how long to wait.
+//! Owns how numbers are said to a person: how sure, and how long to wait.
 
-use std::time::Duration;
+use crate::diagnosis::Cause;
 
 /// How sure a confidence is, in a word.
 pub(super) fn how_sure(confidence: f64) -> &'static str {
@@ -19,18 +19,19 @@ pub(super) fn percent(confidence: f64) -> u8 {
     percent
 }
 
-/// A duration with as many digits as are worth reading: `0.4 ms`, `250 ms`, `3 s`, `2.19 s`, `5 min`.
-pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs_f64();
-    let (number, digits, unit) = match duration.as_millis() {
-        0..10 => (seconds * 1000.0, 1, "ms"),
-        10..1000 => (seconds * 1000.0, 0, "ms"),
-        1000..120_000 => (seconds, 2, "s"),
-        _ => (seconds / 60.0, 1, "min"),
-    };
-    let number = format!("{number:.digits$}");
-    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
-    format!("{number} {unit}")
+/// A cause that may well not be it, behind `perhaps`.
+pub(super) const fn supposed(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Overload => "more requests than it can take",
+        Cause::Dns => "a wrong name in DNS",
+        Cause::Firewall => "a firewall",
+        Cause::FaultyProxy => "a faulty proxy",
+        Cause::OriginDown => "an origin that is down",
+        Cause::Application => "a fault of the application",
+        Cause::Network => "a broken network",
+        Cause::Tls => "a fault of TLS",
+        Cause::Unknown => "something else",
+    }
 }
 
 /// A number of seconds to wait, in the largest unit that does not mislead.
@@ -45,9 +46,6 @@ pub(super) fn wait(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::duration;
     use super::how_sure;
     use super::percent;
     use super::wait;
@@ -63,20 +61,6 @@ mod tests {
             (f64::NAN, "only a guess", 0),
         ] {
             assert_eq!((how_sure(confidence), percent(confidence)), (word, hundredths));
-        }
-    }
-
-    #[test]
-    fn a_duration_has_as_many_digits_as_are_worth_reading() {
-        for (micros, words) in [
-            (0, "0 ms"),
-            (400, "0.4 ms"),
-            (250_300, "250 ms"),
-            (3_000_000, "3 s"),
-            (2_190_000, "2.19 s"),
-            (300_000_000, "5 min"),
-        ] {
-            assert_eq!(duration(Duration::from_micros(micros)), words);
         }
     }
 

@@ -1,4 +1,5 @@
-//! Owns how a command speaks to whoever started it: results to standard output, complaints to standard error.
+//! Owns how a command speaks to whoever started it: results to standard output, complaints to standard error. Long lines are
+//! broken for a person at a terminal, and left whole for a program.
 
 use std::error::Error;
 use std::fmt::Display;
@@ -8,13 +9,25 @@ use std::iter;
 
 /// The two outputs of a command.
 pub(super) struct Console<'a> {
-    out: &'a mut dyn Write,
-    err: &'a mut dyn Write,
+    out: Output<'a>,
+    err: Output<'a>,
+}
+
+struct Output<'a> {
+    to: &'a mut dyn Write,
+    is_terminal: bool,
 }
 
 impl<'a> Console<'a> {
+    /// Two outputs that programs may read.
     pub(super) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        Self { out, err }
+        Self { out: Output { to: out, is_terminal: false }, err: Output { to: err, is_terminal: false } }
+    }
+
+    /// The same, where one or both are terminals.
+    pub(super) fn on_terminals(mut self, out: bool, err: bool) -> Self {
+        (self.out.is_terminal, self.err.is_terminal) = (out, err);
+        self
     }
 
     /// Writes what the command was asked for to standard output.
@@ -23,7 +36,7 @@ impl<'a> Console<'a> {
     ///
     /// It cannot be written. A pipe whose reader has left is none: it has read enough.
     pub(super) fn say(&mut self, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
-        write(self.out, lines)
+        self.out.write(lines)
     }
 
     /// Writes what is wrong to standard error.
@@ -32,7 +45,7 @@ impl<'a> Console<'a> {
     ///
     /// As those of `say`.
     pub(super) fn complain(&mut self, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
-        write(self.err, lines)
+        self.err.write(lines)
     }
 
     /// Writes an error to standard error, and on a line below it each that led to it. No other place prints a chain.
@@ -47,13 +60,47 @@ impl<'a> Console<'a> {
     }
 }
 
-fn write(output: &mut dyn Write, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
-    let written = lines.into_iter().try_for_each(|line| writeln!(output, "{line}"));
-    match written.and_then(|()| output.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+impl Output<'_> {
+    fn write(&mut self, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
+        let shown = |line: String| if self.is_terminal { wrapped(&line) } else { line };
+        let written = lines.into_iter().try_for_each(|line| writeln!(self.to, "{}", shown(line.to_string())));
+        match written.and_then(|()| self.to.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
     }
 }
+
+/// A line in lines that fit a terminal, the following ones indented. A word that does not fit stays whole.
+fn wrapped(line: &str) -> String {
+    let indent = hanging(line);
+    let (mut wrapped, mut column) = (String::new(), 0);
+    for word in line.split_inclusive(' ') {
+        let width = word.trim_end().chars().count();
+        if column > indent && width > 0 && column + width > COLUMNS {
+            wrapped.truncate(wrapped.trim_end().len());
+            wrapped.push('\n');
+            wrapped.extend(iter::repeat_n(' ', indent));
+            column = indent;
+        }
+        wrapped.push_str(word);
+        column += word.chars().count();
+    }
+    wrapped
+}
+
+/// How far the lines below a line are indented: to its second column where it has columns, else a little.
+fn hanging(line: &str) -> usize {
+    let text = line.trim_start();
+    let margin = line.len() - text.len();
+    let columns = text.split_once("  ").filter(|(first, _)| first.len() < WIDEST_FIRST_COLUMN && !first.contains(' '));
+    columns.map_or(margin + 2, |(_, second)| line.len() - second.trim_start().len())
+}
+
+/// The width of a terminal that nobody has widened.
+const COLUMNS: usize = 80;
+
+const WIDEST_FIRST_COLUMN: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -85,6 +132,37 @@ mod tests {
             let said = Console::new(&mut out, &mut err).say(["fine"]);
             assert_eq!(said.map_err(|error| error.kind()), expected);
         }
+    }
+
+    #[test]
+    fn a_long_line_is_broken_for_a_terminal_only() {
+        let long = "  notice    upstream \"app\": [upstream.timeouts] connect = 180s is longer than response = 60s; are the units right?";
+        let busy =
+            "why502: 127.0.0.1:8080: another program listens there; end it, or listen on another address with --listen";
+        let said = |terminal| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut console = Console::new(&mut out, &mut err).on_terminals(terminal, terminal);
+            console.say(["  route     every host / to app", long]).expect("a vector takes all");
+            console.complain([busy]).expect("a vector takes all");
+            (String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        };
+        assert_eq!(said(false), (format!("  route     every host / to app\n{long}\n"), format!("{busy}\n")));
+        let notice = "  route     every host / to app
+  notice    upstream \"app\": [upstream.timeouts] connect = 180s is longer than
+            response = 60s; are the units right?
+";
+        let complaint = "\
+why502: 127.0.0.1:8080: another program listens there; end it, or listen on
+  another address with --listen
+";
+        assert_eq!(said(true), (notice.to_owned(), complaint.to_owned()));
+    }
+
+    #[test]
+    fn a_word_that_fits_no_line_stays_whole() {
+        let path = format!("/{}", "a".repeat(100));
+        assert_eq!(wrapped(&path), path);
+        assert_eq!(wrapped(&format!("see {path} there")), format!("see\n  {path}\n  there"));
     }
 
     #[test]

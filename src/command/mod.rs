@@ -87,7 +87,8 @@ impl CommandLine {
         show_spans();
         // Neither is locked for long: the log and the developers' spans go there too, from threads of their own.
         let (mut out, mut err) = (io::stdout(), io::stderr());
-        let mut console = Console::new(&mut out, &mut err);
+        let (out_shown, err_shown) = (out.is_terminal(), err.is_terminal());
+        let mut console = Console::new(&mut out, &mut err).on_terminals(out_shown, err_shown);
         let exit = self.command.run(&mut console).unwrap_or_else(|error| {
             console.complain([format!("why502: cannot write its output: {error}")]).ok();
             Exit::Failed

@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_limit_is_told_as_a_limit() {
         let late = failure(Fault::ConnectionTimedOut).after(Duration::from_secs(3));
-        assert_eq!(detail(&late), "10.0.0.5:3000 did not accept the connection within the limit of 3.0 s.");
+        assert_eq!(detail(&late), "10.0.0.5:3000 did not accept the connection within the limit of 3 s.");
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         let closed = Failure { connection, bytes, ..failure(Fault::ClosedBeforeResponse) };
         assert_eq!(
             detail(&closed),
-            "10.0.0.5:3000 closed the connection without an answer after 0.4 ms; on a connection reused after 5.0 s \
+            "10.0.0.5:3000 closed the connection without an answer after 0.4 ms; on a connection reused after 5 s \
              idle, for its 3rd request; the whole request (312 bytes) was sent and 0 bytes received."
         );
     }

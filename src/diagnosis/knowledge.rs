@@ -116,7 +116,7 @@ fn what_everybody_may_read_names_nothing_private() {
         "walrus",
         "quail",
         "otter",
-        "54 s",
+        "54.3 s",
         "43 s",
         "4.9",
         "55 s",

@@ -14,7 +14,7 @@ pub mod rules;
 mod runbook;
 pub mod summary;
 pub mod weigh;
-mod wording;
+pub mod wording;
 
 #[cfg(test)]
 mod knowledge;

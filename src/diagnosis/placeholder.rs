@@ -4,11 +4,11 @@
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use time::OffsetDateTime;
 
 use super::Case;
+use super::wording::duration;
 use crate::fault::failure::Peer;
 use crate::fault::failure::Target;
 
@@ -181,11 +181,11 @@ impl Placeholder {
             Self::Site => Some(case.request.host.clone()),
             Self::Path => Some(case.request.path.clone()),
             Self::Method => Some(case.request.method.clone()),
-            Self::Limit => failure.limit.map(spelled),
-            Self::Elapsed => Some(spelled(failure.stage_elapsed)),
-            Self::Idle => failure.connection.idle.map(spelled),
-            Self::PoolIdle => Some(spelled(case.settings.pool_idle)),
-            Self::KeepAlive => failure.connection.keep_alive_hint.map(spelled),
+            Self::Limit => failure.limit.map(duration),
+            Self::Elapsed => Some(duration(failure.stage_elapsed)),
+            Self::Idle => failure.connection.idle.map(duration),
+            Self::PoolIdle => Some(duration(case.settings.pool_idle)),
+            Self::KeepAlive => failure.connection.keep_alive_hint.map(duration),
             Self::HeaderLimit => Some(case.settings.response_header_bytes.to_string()),
             Self::Spoken => failure.spoken.map(|spoken| spoken.name().to_owned()),
             Self::Alert => {
@@ -291,20 +291,9 @@ fn day(seconds: i64) -> Option<String> {
     OffsetDateTime::from_unix_timestamp(seconds).ok().map(|time| time.date().to_string())
 }
 
-/// A time as a person says it: `250 ms`, `1.5 s`, `55 s`, `15 min`.
-fn spelled(time: Duration) -> String {
-    match time.as_millis() {
-        milliseconds @ 0..1_000 => format!("{milliseconds} ms"),
-        milliseconds if milliseconds < 10_000 && milliseconds % 1_000 != 0 => format!("{:.1} s", time.as_secs_f64()),
-        0..600_000 => format!("{} s", time.as_secs()),
-        _ => format!("{} min", time.as_secs() / 60),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::time::Duration;
 
     use super::*;
     use crate::diagnosis::samples;
@@ -345,8 +334,8 @@ mod tests {
             ("site", "quail.example"),
             ("path", "/otter/list"),
             ("method", "GET"),
-            ("limit", "54 s"),
-            ("elapsed", "43 s"),
+            ("limit", "54.3 s"),
+            ("elapsed", "43.2 s"),
             ("idle", "4.9 s"),
             ("pool_idle", "55 s"),
             ("keep_alive", "5 s"),
@@ -414,15 +403,6 @@ mod tests {
             (case.request.method, case.request.path) = (method.into(), path.into());
             let told = |word| value_of(word, &case).unwrap_or_else(|| "-".into());
             assert_eq!(format!("{} {}", told("url"), told("resolve")), expected, "{server} {request}");
-        }
-    }
-
-    #[test]
-    fn times_are_spelled_as_a_person_says_them() {
-        let table =
-            [(0, "0 ms"), (250, "250 ms"), (1_500, "1.5 s"), (3_000, "3 s"), (59_900, "59 s"), (900_000, "15 min")];
-        for (milliseconds, expected) in table {
-            assert_eq!(spelled(Duration::from_millis(milliseconds)), expected);
         }
     }
 

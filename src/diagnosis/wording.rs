@@ -1,4 +1,4 @@
-//! Owns how numbers, places and names are written in the operator's sentences.
+//! Owns how numbers, places and names are written in the operator's sentences, and times everywhere.
 
 use std::time::Duration;
 
@@ -6,18 +6,26 @@ use time::OffsetDateTime;
 
 use crate::fault::Failure;
 
-/// A time as a person says it: `0.4 ms`, `12 ms`, `5.0 s`, `3 min 20 s`, `2 h 5 min`, `41 days`.
-pub(super) fn duration(time: Duration) -> String {
+/// A time as a person says it: `0.4 ms`, `12 ms`, `5 s`, `3 min 20 s`, `2 h 5 min`, `41 days`. Whoever shows one in
+/// words shows it so, that one event has one time wherever it is told.
+#[must_use]
+pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {
         0 if time < Duration::from_micros(50) => "less than 0.1 ms".to_owned(),
-        0 if time < Duration::from_millis(10) => format!("{:.1} ms", time.as_secs_f64() * 1000.0),
+        0 if time < Duration::from_millis(10) => format!("{} ms", tenths(time.as_secs_f64() * 1000.0)),
         0 => format!("{} ms", time.as_millis()),
-        1..120 => format!("{:.1} s", time.as_secs_f64()),
+        1..120 => format!("{} s", tenths(time.as_secs_f64())),
         120..3_600 => two_units((seconds / 60, "min"), (seconds % 60, "s")),
         3_600..172_800 => two_units((seconds / 3_600, "h"), (seconds % 3_600 / 60, "min")),
         _ => format!("{} days", seconds / 86_400),
     }
+}
+
+/// With one digit behind the point, or none where that is a 0.
+fn tenths(number: f64) -> String {
+    let written = format!("{number:.1}");
+    written.strip_suffix(".0").map_or_else(|| written.clone(), str::to_owned)
 }
 
 fn two_units((large, large_unit): (u64, &str), (small, small_unit): (u64, &str)) -> String {
@@ -148,11 +156,11 @@ mod tests {
             [
                 "less than 0.1 ms",
                 "0.4 ms",
-                "10.0 ms",
+                "10 ms",
                 "12 ms",
                 "999 ms",
                 "1.5 s",
-                "60.0 s",
+                "60 s",
                 "3 min 20 s",
                 "2 h 5 min",
                 "2 days"

@@ -8,6 +8,7 @@ use why502::demo::origin::BROKEN;
 use why502::demo::origin::Row;
 use why502::demo::viewer::Format;
 use why502::demo::visit::Visit;
+use why502::fault::Fault;
 
 use crate::support::proxy::Proxy;
 
@@ -54,6 +55,6 @@ fn is_of(row: &Row, format: Format, answer: &str) -> bool {
 fn misnamed(line: &Value) -> Option<String> {
     let row = BROKEN.iter().find(|row| line["upstream"] == row.name)?;
     let fault = line["fault"].as_str()?;
-    (row.rehearsals == 0 && Some(fault) != row.fault.map(|fault| fault.word()))
+    (row.rehearsals == 0 && Some(fault) != row.fault.map(Fault::word))
         .then(|| format!("{}: {fault} in the log", row.name))
 }

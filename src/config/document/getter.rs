@@ -173,18 +173,17 @@ impl Table<'_> {
     }
 
     fn written<T: Written>(&self, found: &Spanned<DeValue<'_>>) -> Result<T, Wrong> {
-        match found.get_ref() {
-            DeValue::String(text) => T::parse(text),
-            DeValue::Table(table) => {
-                let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
-                Err(T::refused_table(&keys, &self.literal(found)))
-            }
-            DeValue::Integer(_)
-            | DeValue::Float(_)
-            | DeValue::Boolean(_)
-            | DeValue::Datetime(_)
-            | DeValue::Array(_) => Err(T::refused(&self.literal(found))),
+        if let Some(text) = found.get_ref().as_str() {
+            return T::parse(text);
         }
+        let literal = self.literal(found);
+        Err(match found.get_ref().as_table() {
+            Some(table) => {
+                let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
+                T::refused_table(&keys, &literal)
+            }
+            None => T::refused(&literal),
+        })
     }
 
     fn noted<T>(&self, found: &Spanned<DeValue<'_>>, read: Result<T, Wrong>) -> Option<Placed<T>> {

@@ -85,7 +85,7 @@ fn refused() -> Vec<Row> {
 fn silent() -> Vec<Row> {
     let story = || Story::of(Fault::ConnectionTimedOut).limit(3_000);
     vec![
-        story().ends("a firewall drops the port", Cause::Firewall, 0.35, &[]).says(&["within the limit of 3.0 s"]),
+        story().ends("a firewall drops the port", Cause::Firewall, 0.35, &[]).says(&["within the limit of 3 s"]),
         story().at("http://app.internal:3000").peer("93.184.216.34:3000").ends(
             "a security group that lacks this proxy",
             Cause::Firewall,

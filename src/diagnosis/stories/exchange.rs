@@ -22,7 +22,7 @@ fn reused() -> Vec<Row> {
                 0.75,
                 &["keepalive_race", "idle_at_usual_limit"],
             )
-            .says(&["keep-alive", "reused after 5.0 s idle", "3rd request"]),
+            .says(&["keep-alive", "reused after 5 s idle", "3rd request"]),
         story(Fault::ResetBeforeResponse)
             .took(0.4)
             .reused(7, 4_998)
@@ -171,12 +171,12 @@ fn slow() -> Vec<Row> {
         story()
             .packets(0, 0)
             .ends("a page waits for a database lock", Cause::Application, 0.6, &["request_arrived"])
-            .says(&["60.0 s", "acknowledged"]),
+            .says(&["60 s", "acknowledged"]),
         story().ends("the same, and nothing else is known", Cause::Application, 0.5, &[]),
         story()
             .before(1_030.0)
             .ends("a full accept queue and slow answers", Cause::Overload, 0.5, &["connecting_was_slow"])
-            .says(&["1.0 s"]),
+            .says(&["1 s"]),
         story().at("http://10.0.0.6:3000").after(story()).ends(
             "both servers are slow",
             Cause::Overload,

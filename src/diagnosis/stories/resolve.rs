@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
         story(Fault::DnsServerFailure)
             .server("10.0.0.53:53", Some("SERVFAIL"), 5_020)
             .ends("a lookup whose packet was lost once", DNS, 0.6, &["lookup_packet_lost"])
-            .says(&["5.0 s"]),
+            .says(&["5 s"]),
         story(Fault::DnsNameNotFound)
             .server("10.0.0.53:53", Some("NXDOMAIN"), 1)
             .extended(17, "Blocklist")

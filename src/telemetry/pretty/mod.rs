@@ -20,6 +20,7 @@ use super::event::UpstreamFailure;
 use super::event::before_query;
 use super::json::is_hidden;
 use super::stamp::Stamp;
+use crate::diagnosis::wording::duration;
 
 /// Appends the event's line or lines.
 pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &Event<'_>) {
@@ -57,7 +58,7 @@ fn says_started(started: &Started<'_>, day: &str) -> String {
 
 fn says_stopped(stopped: &Stopped<'_>) -> String {
     let Totals { requests, responses, failures, lines_dropped, .. } = stopped.totals;
-    let (reason, time, requests) = (stopped.reason, span(stopped.uptime), counted(*requests, "request"));
+    let (reason, time, requests) = (stopped.reason, duration(stopped.uptime), counted(*requests, "request"));
     let (errors, dropped) = (responses.server_error, counted(*lines_dropped, "log line"));
     let mut says = vec![format!("{reason} after {time}: {requests}, {errors} answered 5xx, {dropped} dropped")];
     says.extend(
@@ -67,7 +68,7 @@ fn says_stopped(stopped: &Stopped<'_>) -> String {
 }
 
 fn says_request(request: &Request<'_>) -> String {
-    let mut says = format!("{:>8}  {}", span(request.elapsed), target(request.method, request.host, request.path));
+    let mut says = format!("{:>8}  {}", in_column(request.elapsed), target(request.method, request.host, request.path));
     if let Some(origin) = request.server.or(request.upstream) {
         says.push_str("  ");
         says.push_str(origin);
@@ -82,18 +83,19 @@ fn says_failure(failure: &UpstreamFailure<'_>) -> String {
     let UpstreamFailure { fault, cause, confidence, upstream, .. } = failure;
     let target = target(failure.method, failure.host, failure.path);
     let detail = wrapped(&format!("\n{}", visible(failure.detail.as_bytes())));
-    format!("{fault}, {cause} {:.0}%  {target}  {upstream}{detail}", confidence * 100.0)
+    // What was asked for has a line of its own and no break in it, so that it can be copied.
+    format!("{fault}, {cause} {:.0}%\n{:INDENT$}{target}  {upstream}{detail}", confidence * 100.0, "")
 }
 
 fn says_ejected(ejected: &ServerEjected<'_>) -> String {
     let ServerEjected { upstream, server, fault, failures, .. } = ejected;
-    let (time, failures) = (span(ejected.ejected), counted(u64::from(*failures), "failure"));
+    let (time, failures) = (duration(ejected.ejected), counted(u64::from(*failures), "failure"));
     wrapped(&format!("{upstream}: {server} gets no requests for {time}, after {failures} in a row ({fault})"))
 }
 
 fn says_returned(returned: &ServerReturned<'_>) -> String {
     let ServerReturned { upstream, server, .. } = returned;
-    wrapped(&format!("{upstream}: {server} gets requests again, after {}", span(returned.ejected)))
+    wrapped(&format!("{upstream}: {server} gets requests again, after {}", duration(returned.ejected)))
 }
 
 /// What was asked for, short enough for a line.
@@ -142,18 +144,9 @@ fn wrapped(text: &str) -> String {
     lines.join(&format!("\n{:INDENT$}", ""))
 }
 
-/// A time, as the configuration has it: `0.4ms`, `3.0s`, `2m`.
-fn span(time: Duration) -> String {
-    let seconds = time.as_secs_f64();
-    if seconds < 1.0 {
-        format!("{:.1}ms", seconds * 1000.0)
-    } else if seconds < 120.0 {
-        format!("{seconds:.1}s")
-    } else if seconds < 7200.0 {
-        format!("{:.0}m", seconds / 60.0)
-    } else {
-        format!("{:.0}h", seconds / 3600.0)
-    }
+/// A time, short enough for a column.
+fn in_column(time: Duration) -> String {
+    duration(time).replace("less than ", "<")
 }
 
 fn counted(count: u64, what: &str) -> String {

@@ -1,6 +1,8 @@
 //! Shows every event as a person sees it.
 
 use super::Colours;
+use crate::diagnosis::Cause;
+use crate::fault::Fault;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::telemetry::Request;
@@ -26,20 +28,22 @@ fn the_lines_of_every_event_are_these() {
 12:28:01.007  start   why502 0.1.0 listens on 127.0.0.1:8080,
                       unix:/run/why502.sock with why502.toml, 2 workers; it is
                       2024-02-29, UTC
-12:28:01.007  200        1.4ms  GET shop.example/cart  http://app-1.internal:3000
-12:28:01.007  404        61.0s  GET nowhere.example/cart  (cut short)
-12:28:01.007  FAIL    connection_refused, origin_down 86%  GET shop.example/cart  app
+12:28:01.007  200       1.4 ms  GET shop.example/cart  http://app-1.internal:3000
+12:28:01.007  404         61 s  GET nowhere.example/cart  (cut short)
+12:28:01.007  FAIL    connection_refused, origin_down 86%
+                      GET shop.example/cart  app
                       10.0.0.5:3000 refused the connection after 0.4 ms: nothing
                       listens on port 3000 there.
-12:28:01.007  retry   connection_refused, origin_down 86%  GET shop.example/cart  app
+12:28:01.007  retry   connection_refused, origin_down 86%
+                      GET shop.example/cart  app
                       10.0.0.5:3000 refused the connection after 0.4 ms: nothing
                       listens on port 3000 there.
-12:28:01.007  out     app: http://app-1.internal:3000 gets no requests for
-                      10.0s, after 5 failures in a row (response_timed_out)
+12:28:01.007  out     app: http://app-1.internal:3000 gets no requests for 10 s,
+                      after 5 failures in a row (response_timed_out)
 12:28:01.007  back    app: http://app-1.internal:3000 gets requests again, after
-                      10.0s
+                      10 s
 12:28:01.007  notice  log lines were dropped: 12
-12:28:01.007  stop    SIGTERM after 60m: 12 requests, 2 answered 5xx, 0 log
+12:28:01.007  stop    SIGTERM after 1 h: 12 requests, 2 answered 5xx, 0 log
                       lines dropped
                       app connection_refused, origin_down (3)
 ";
@@ -65,9 +69,18 @@ fn nothing_from_outside_reaches_the_terminal_as_a_command() {
 }
 
 #[test]
+fn a_failure_fits_a_hundred_columns_whatever_its_fault_and_cause() {
+    let Event::UpstreamFailure(failure) = samples::failure() else { panic!("the sample is a failure") };
+    for (fault, cause) in Fault::ALL.into_iter().flat_map(|fault| Cause::ALL.map(|cause| (fault, cause))) {
+        let shown = written(Colours::Plain, &Event::UpstreamFailure(UpstreamFailure { fault, cause, ..failure }));
+        assert!(shown.lines().all(|line| line.chars().count() <= 100), "{shown}");
+    }
+}
+
+#[test]
 fn colours_stand_around_the_time_and_the_word_only() {
     let shown = written(Colours::Shown, &samples::request());
-    assert!(shown.starts_with("\x1b[2m12:28:01.007\x1b[0m  \x1b[32m200   \x1b[0m     1.4ms"), "{shown:?}");
+    assert!(shown.starts_with("\x1b[2m12:28:01.007\x1b[0m  \x1b[32m200   \x1b[0m    1.4 ms"), "{shown:?}");
 }
 
 #[test]
