@@ -232,8 +232,9 @@ fn a_refusal_is_answered_in_the_format_that_is_asked_for_and_logged_as_a_request
     let proxy = choosy();
     let mut statuses = Vec::new();
     let large = format!("GET /shop HTTP/1.1\r\nHost: shop.example\r\nX-Large: {}\r\n", "x".repeat(140_000));
-    let long = format!("GET /{} HTTP/1.1\r\nHost: shop.example\r\n", "x".repeat(70_000));
-    let made = [("a head that is too large", &*large, "\r\n", 431), ("a target that is too long", &*long, "\r\n", 414)];
+    let lengthy = format!("GET /{} HTTP/1.1\r\nHost: shop.example\r\n", "x".repeat(70_000));
+    let made =
+        [("a head that is too large", &*large, "\r\n", 431), ("a target that is too long", &*lengthy, "\r\n", 414)];
     for (what, before, behind, status) in REFUSED.iter().copied().chain(made) {
         for format in ["text/html", "application/problem+json", "application/json", "text/plain"] {
             let mut client = Client::connect(proxy.address());

@@ -111,9 +111,9 @@ fn the_operators_token_is_neither_forwarded_nor_logged() {
             let request = conversation.request();
             assert!(!request.fields.iter().any(|(_, value)| value.contains(token)), "{request:?}");
             if fails {
-                drop(conversation)
+                drop(conversation);
             } else {
-                conversation.answer_and_close("hello")
+                conversation.answer_and_close("hello");
             }
             let answer = client.answer();
             assert!(!answer.text().contains(token), "{}", answer.text());

@@ -108,6 +108,11 @@ impl Proxy {
         self.program.out = mpsc::channel().1;
     }
 
+    /// The next line that it has written to standard error, if there is one by now.
+    pub(crate) fn has_complained(&self) -> Option<String> {
+        self.program.err.try_recv().ok()
+    }
+
     /// Sends it a signal: `TERM`, `INT`, `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         self.program.signal(name);
