@@ -89,13 +89,15 @@ impl Core {
         listener::stopped(&mut drain).await;
         order.send_replace(Orders::Drain);
         let mut finished = pin!(async { while doors.join_next().await.is_some() {} });
-        tokio::select! {
-            _ = tokio::time::timeout(shutdown_timeout, finished.as_mut()) => {}
-            _ = drain.wait_for(|orders| *orders == Orders::Leave) => {}
+        let all_left = tokio::select! {
+            over = tokio::time::timeout(shutdown_timeout, finished.as_mut()) => over.is_ok(),
+            _ = drain.wait_for(|orders| *orders == Orders::Leave) => false,
+        };
+        if !all_left {
+            // The rest ends at once now, each in a way that its client can tell.
+            order.send_replace(Orders::Leave);
+            tokio::time::timeout(LAST_WORDS, finished).await.ok();
         }
-        order.send_replace(Orders::Leave);
-        // Connections end at once now, each in a way that its client can tell.
-        tokio::time::timeout(LAST_WORDS, finished).await.ok();
         proxy.telemetry().flush();
     }
 }
