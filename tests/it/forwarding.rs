@@ -255,6 +255,14 @@ fn an_answer_is_framed_by_the_rules_whatever_it_answers() {
             &["transfer-encoding: chunked"],
             "hi",
         ),
+        // The chunks count, and the length is not passed on (RFC 9112, section 6.3).
+        (
+            "GET",
+            "200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            200,
+            &["transfer-encoding: chunked"],
+            "hi",
+        ),
         ("GET", "200 OK\r\n\r\nhi", 200, &["transfer-encoding: chunked"], "hi"),
         ("HEAD", "200 OK\r\nContent-Length: 2\r\n\r\n", 200, &["content-length: 2"], ""),
         ("HEAD", "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, &[], ""),
