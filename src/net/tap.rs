@@ -154,10 +154,7 @@ impl Tap {
     /// How the far end stopped sending; none while it has not.
     #[must_use]
     pub fn ended(&self) -> Option<Ended> {
-        // The kernel tells of a reset once. Where a write has heard of it, a read only finds the end.
-        let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
-        let reset = self.write_error.borrow().as_ref().is_some_and(reset);
-        self.with_end(|end| end.map(|end| if reset { Ended::Reset } else { end.manner() }))
+        self.with_end(|end| end.map(End::manner))
     }
 
     /// What the kernel knows of the TCP connection now; none for a unix socket, or when it is closed.

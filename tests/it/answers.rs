@@ -285,7 +285,6 @@ fn who_speaks_http_2_at_once_is_told_which_versions_are_spoken() {
 }
 
 #[test]
-#[ignore = "bug: a target that alone is larger than the limit for the whole head gets 431 (RFC 9112, section 3: 414)"]
 fn a_target_that_is_larger_than_a_whole_head_may_be_is_told_so() {
     let proxy = Proxy::run(&in_front_of(&["http://127.0.0.1:1"], "", ""));
     assert_eq!(get(proxy.address(), &format!("/{}", "x".repeat(70_000)), "").head.status, 414);

@@ -162,7 +162,6 @@ fn clients_beyond_the_limit_wait_until_one_leaves() {
 }
 
 #[test]
-#[ignore = "bug: each core that waits for a client has looked for a place before, so that all but one may let one in too many"]
 fn the_limit_on_clients_holds_over_all_cores() {
     check_a_crowd(4);
 }
