@@ -85,8 +85,7 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver
     let limits = desk.proxy.state().limits();
     let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
-    let header_limit = usize::try_from(limits.request_header_bytes).unwrap_or(usize::MAX);
-    let mut connection = http1::Builder::new().max_header_size(header_limit).serve_connection(door, service);
+    let mut connection = http1::Builder::new().max_header_size(desk.header_limit()).serve_connection(door, service);
 
     let mut deadline = Deadline::after(shortest(&limits));
     let mut told = Told::new(orders);
@@ -273,10 +272,14 @@ impl Desk {
     fn refusal_of(&self, status: u16) -> Refusal {
         match status {
             414 => Refusal::TargetTooLong,
-            431 if !self.watch.has_first_line() => Refusal::TargetTooLong,
+            431 if self.watch.first_line_exceeds(self.header_limit()) => Refusal::TargetTooLong,
             431 => Refusal::HeadTooLarge,
             _ => Refusal::HeadInvalid,
         }
+    }
+
+    fn header_limit(&self) -> usize {
+        usize::try_from(self.proxy.state().limits().request_header_bytes).unwrap_or(usize::MAX)
     }
 
     /// Answers a head that hyper could not read, in the format that it seems to ask for.

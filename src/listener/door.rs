@@ -44,8 +44,10 @@ pub(super) struct Watch {
     head: RefCell<Vec<u8>>,
     /// Bytes of the next head may have come while this request was served.
     ahead: Cell<bool>,
-    /// The head's first line has come whole.
-    first_line: Cell<bool>,
+    /// How much of the head that is being read has come.
+    head_bytes: Cell<usize>,
+    /// Where in it the first line ends.
+    first_line: Cell<Option<usize>>,
     /// A byte has come on this connection.
     used: Cell<bool>,
     blocked_since: Cell<Option<Instant>>,
@@ -73,7 +75,8 @@ impl Watch {
             swallowed: RefCell::default(),
             head: RefCell::default(),
             ahead: Cell::new(false),
-            first_line: Cell::new(false),
+            head_bytes: Cell::new(0),
+            first_line: Cell::new(None),
             used: Cell::new(false),
             blocked_since: Cell::new(None),
             left: Cell::new(false),
@@ -106,9 +109,9 @@ impl Watch {
         self.descriptor.is_some_and(tcp_info::is_ended)
     }
 
-    /// Whether the first line of the head that is being read has come whole.
-    pub(super) fn has_first_line(&self) -> bool {
-        self.first_line.get()
+    /// Whether the first line alone is longer than that many bytes.
+    pub(super) fn first_line_exceeds(&self, limit: usize) -> bool {
+        self.first_line.get().unwrap_or_else(|| self.head_bytes.get()) >= limit
     }
 
     /// A head was read whole; what it asks for is being served. Without a body, whatever else has come belongs to the next.
@@ -118,7 +121,8 @@ impl Watch {
         let end = memmem::find(&head, b"\r\n\r\n").map_or(head.len(), |at| at + 4);
         self.ahead.set(!has_body && head.len() > end);
         head.clear();
-        self.first_line.set(false);
+        self.head_bytes.set(0);
+        self.first_line.set(None);
     }
 
     /// A response is about to be written.
@@ -159,8 +163,10 @@ impl Watch {
             self.phase.set(Phase::Head(Instant::now()));
         }
         if let Phase::Head(_) = self.phase.get() {
-            if !self.first_line.get() {
-                self.first_line.set(memchr(b'\n', bytes).is_some());
+            let before = self.head_bytes.get();
+            self.head_bytes.set(before + bytes.len());
+            if self.first_line.get().is_none() {
+                self.first_line.set(memchr(b'\n', bytes).map(|at| before + at));
             }
             let mut head = self.head.borrow_mut();
             let room = HEAD_KEPT.saturating_sub(head.len());
