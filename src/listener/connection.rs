@@ -115,13 +115,15 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver
         Poll::Pending
     })
     .await;
+    // Taken apart, the connection lets go of its response.
+    let serving = desk.watch.phase() == Phase::Serving;
     let parts = connection.into_parts();
     let transport = parts.io.into_inner().into_stream();
     match outcome {
         Err(Late::Idle) => Ended::Done(transport),
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, transport),
         Err(Late::Reader | Late::Left) => Ended::Cut(transport),
-        Err(Late::Everything) if desk.watch.phase() == Phase::Serving => Ended::Cut(transport),
+        Err(Late::Everything) if serving => Ended::Cut(transport),
         Err(Late::Everything) => Ended::Done(transport),
         Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
     }

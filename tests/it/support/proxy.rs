@@ -113,6 +113,11 @@ impl Proxy {
         self.program.err.try_recv().ok()
     }
 
+    /// The number of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.program.child.id()
+    }
+
     /// Sends it a signal: `TERM`, `INT`, `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         self.program.signal(name);

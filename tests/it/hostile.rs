@@ -1,0 +1,122 @@
+//! What clients and origins do to each other at the worst moment: nobody else pays for it, and nothing is left behind.
+
+use std::fs;
+
+use super::support::client::Client;
+use super::support::client::Ending;
+use super::support::client::get;
+use super::support::eventually;
+use super::support::origin::Origin;
+use super::support::proxy::Proxy;
+use super::support::proxy::in_front_of;
+
+const CHUNKED_POST: &str = "POST /form HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n";
+const BEGINNING: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+
+/// What a client does to its own body when the response has begun.
+enum Spoils {
+    WithABadChunk,
+    ByLeaving,
+    ByStalling,
+}
+
+#[test]
+fn a_body_that_its_client_spoils_is_never_the_servers_failure() {
+    for how in [Spoils::WithABadChunk, Spoils::ByLeaving, Spoils::ByStalling] {
+        let origin = Origin::listen();
+        let upstream = "ejection.after = 1\nejection.max_share = 1.0\ntimeouts.body = \"10s\"";
+        let proxy = Proxy::run(&in_front_of(&[&origin.url], upstream, "[limits]\nbody_timeout = \"300ms\""));
+        let mut client = Client::connect(proxy.address());
+        client.send(CHUNKED_POST);
+        let mut conversation = origin.accept();
+        conversation.head();
+        conversation.say(BEGINNING);
+        assert_eq!(client.head().status, 200);
+        match how {
+            Spoils::WithABadChunk => client.send("ZZ\r\n"),
+            Spoils::ByLeaving => client.wire.half_close(),
+            Spoils::ByStalling => {}
+        }
+        assert!(client.wire.chunks(&mut Vec::new()).is_none(), "the client sees that its answer is cut");
+        drop(conversation);
+        origin.greet("hello");
+        assert_eq!(get(proxy.address(), "/", "").text(), "hello", "the server is not ejected");
+        let (_, log) = proxy.stop();
+        let blamed = log.iter().filter(|line| line["event"] == "upstream_failure").count();
+        assert_eq!(blamed, 0, "{log:?}");
+    }
+}
+
+#[test]
+fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[limits]\nheader_timeout = \"300ms\""));
+    origin.greet("hello");
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /next HTTP/1.1\r\nHos");
+    assert_eq!(client.answer().text(), "hello");
+    assert_eq!(client.answer().head.status, 408);
+}
+
+#[test]
+fn a_tunnel_whose_ends_are_both_gone_leaves_nothing_behind() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+    let before = descriptors(&proxy);
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.head();
+    conversation.say("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\nbye");
+    drop(conversation);
+    assert_eq!(client.head().status, 101);
+    for _ in 0..3 {
+        client.wire.try_send("anybody there?").ok();
+    }
+    drop(client);
+    eventually("the descriptors", || (descriptors(&proxy) <= before).then_some(()));
+}
+
+#[test]
+fn a_body_that_would_end_with_its_connection_is_reset_when_the_program_ends() {
+    let origin = Origin::listen();
+    let configuration = format!("shutdown_timeout = \"200ms\"\n{}", in_front_of(&[&origin.url], "", ""));
+    let proxy = Proxy::run(&configuration);
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.head();
+    conversation.say(BEGINNING);
+    client.wire.bytes(1);
+    let (ended, log) = proxy.stop();
+    assert_eq!(ended.status, Some(0));
+    assert!(client.wire.until_closed(&mut Vec::new()).is_none(), "no orderly end");
+    let request = log.iter().find(|line| line["event"] == "request").unwrap();
+    assert_eq!(request["aborted"], true);
+}
+
+#[test]
+fn an_origin_that_closes_at_every_second_request_fails_no_get() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "retry.budget = 0.0", "[runtime]\nworkers = 1"));
+    std::thread::spawn(move || {
+        while let Some(mut conversation) = origin.try_accept() {
+            std::thread::spawn(move || {
+                conversation.request();
+                conversation.answer("first");
+                conversation.next();
+            });
+        }
+    });
+    let mut client = Client::connect(proxy.address());
+    for _ in 0..50 {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.text(), &answer.ending), ("first", &Ending::Whole));
+    }
+}
+
+/// How many descriptors the program has open.
+fn descriptors(proxy: &Proxy) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", proxy.id())).map_or(0, Iterator::count)
+}
