@@ -66,7 +66,7 @@ fn members(out: &mut Vec<u8>, event: &impl Serialize) {
 /// Appends the members of a whole JSON object to one that is open and has members already.
 ///
 /// Outside of its strings JSON has nothing but ASCII, and inside them no control character but DEL; so a line break is
-/// layout and becomes a space, and everything else that a line must not hold is in a string and is escaped there.
+/// layout and goes with the spaces around it, and everything else that a line must not hold is in a string and is escaped there.
 pub(super) fn splice(out: &mut Vec<u8>, object: &[u8]) {
     let members = object.trim_ascii().strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
     let members = members.unwrap_or_default().trim_ascii();
@@ -74,12 +74,19 @@ pub(super) fn splice(out: &mut Vec<u8>, object: &[u8]) {
         return;
     }
     out.push(b',');
-    if members.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
-        // All of it looked at without a branch, which is an order faster than letter by letter; nearly every report is plain.
-        out.extend_from_slice(members);
+    for line in members.split(|byte| *byte == b'\n') {
+        unfold(out, line.trim_ascii());
+    }
+}
+
+/// Appends a line of JSON without what a log line must not hold.
+fn unfold(out: &mut Vec<u8>, line: &[u8]) {
+    if line.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
+        // All of it looked at without a branch, which is an order faster than letter by letter; nearly every line is plain.
+        out.extend_from_slice(line);
         return;
     }
-    for character in String::from_utf8_lossy(members).chars() {
+    for character in String::from_utf8_lossy(line).chars() {
         match character {
             '\0'..' ' => out.push(b' '),
             hidden if is_hidden(hidden) => unicode_escape(out, hidden),
@@ -284,7 +291,7 @@ mod tests {
     #[test]
     fn a_report_may_be_laid_out_in_lines_or_be_empty() {
         let table = [
-            ("{\n  \"a\": 1,\r\n\t\"b\": \"\u{2028}\u{9b}\u{7f}é\"\n}\n", r#","a": 1,   "b": "\u2028\u009b\u007fé""#),
+            ("{\n  \"a\": 1,\r\n\t\"b\": \"\u{2028}\u{9b}\u{7f}é\"\n}\n", r#","a": 1,"b": "\u2028\u009b\u007fé""#),
             ("{}", ""),
             (" { } ", ""),
             ("", ""),
