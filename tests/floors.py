@@ -6,10 +6,23 @@ Exit status: 0 where every figure is within its limits, 1 where one is not, 2 fo
 import argparse
 import json
 import pathlib
+import re
 import sys
 import tomllib
 
 DELIVERED = ("passed-through", "normalised")
+
+
+def leaked(result):
+    """What a visitor was shown of the inside. The lab looks for ports with a colon before them, and a port below 60 (SMTP's 25) stands
+    in the time of day of every answer at that second: such a find counts where the answer that was kept has it beside its times."""
+    shown = re.sub(r"\b\d\d:\d\d:\d\d\b", "", result.get("raw", {}).get("visitor", ""))
+
+    def is_clock(pattern):
+        port = re.fullmatch(r"\(:\|\\bport \)(\d+)\\b", pattern)
+        return port and int(port[1]) < 60 and shown and not re.search(pattern, shown)
+
+    return [pattern for pattern in result.get("leaked") or [] if not is_clock(pattern)]
 
 
 def lab_figures(results):
@@ -29,7 +42,7 @@ def lab_figures(results):
         "log": right("log", faults),
         "healthy": sum(bool(r.get("ok")) for r in healthy),
         # A visitor was shown what is the operators'.
-        "leaks": sum(bool(r.get("leaked")) for r in faults),
+        "leaks": sum(bool(leaked(r)) for r in faults),
         # Something that worked was not left as it was.
         "disturbed": sum(not r.get("ok") for r in healthy),
     }

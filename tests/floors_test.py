@@ -26,6 +26,12 @@ class FloorsTest(unittest.TestCase):
         self.assertEqual(floors.lab_figures(results), {
             "fault": 3, "cause": 2, "said": 1, "client": 3, "log": 2, "healthy": 1, "leaks": 1, "disturbed": 1})
 
+    def test_the_time_of_day_is_no_port(self):
+        pattern = r"(:|\bport )25\b"
+        for visitor, leaks in [("at 02:26:25 UTC", []), ("at 02:25:07, port 25", [pattern]), ("10.0.0.1:25", [pattern]), ("", [pattern])]:
+            self.assertEqual(floors.leaked(scenario(leaked=[pattern], raw={"visitor": visitor})), leaks, visitor)
+        self.assertEqual(floors.leaked(scenario(leaked=["10.50.0.21"], raw={"visitor": "02:26:25"})), ["10.50.0.21"])
+
     def test_a_battery_is_counted(self):
         def case(passed, strict, verdict):
             return {"passed": passed, "strict": strict, "detail": {"verdict": verdict}}
