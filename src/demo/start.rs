@@ -1,6 +1,6 @@
 //! Owns the demo's pages: the start page, and the one that shows an answer byte for byte.
 //!
-//! `start.css` is of one family with the page of a failure. Every value is escaped; nothing is loaded from elsewhere.
+//! `start.css` is of one family with the page of a failure: both begin with `house.css`. Every value is escaped; nothing is loaded from elsewhere.
 
 use std::net::SocketAddr;
 
@@ -82,7 +82,7 @@ fn rendered(page: &impl Template) -> String {
     page.render().unwrap_or_default()
 }
 
-const CSS: &str = include_str!("start.css");
+const CSS: &str = concat!(include_str!("../answer/house.css"), include_str!("start.css"));
 
 #[derive(Debug, Template)]
 #[template(path = "start.html", config = "src/demo/askama.toml")]
