@@ -25,20 +25,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::AsyncReadExt;
-use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::answer::Answer;
 use crate::config::Limits;
-use crate::listener::Orders;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
+use crate::listener::farewell;
 use crate::listener::gatekeeper::Place;
+use crate::listener::orders::Orders;
+use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
-use crate::net::deadline::within;
 use crate::net::stream::Transport;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
@@ -127,49 +125,6 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver
         Err(Late::Everything) => Ended::Done(transport),
         Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
     }
-}
-
-/// The orders, looked at cheaply: a connection is polled for many other reasons.
-struct Told {
-    orders: watch::Receiver<Orders>,
-    change: Pin<Box<dyn Future<Output = ()>>>,
-    last: Orders,
-    polled: bool,
-    news: bool,
-}
-
-impl Told {
-    fn new(orders: watch::Receiver<Orders>) -> Self {
-        let last = *orders.borrow();
-        Self { change: next_change(&orders, last), orders, last, polled: false, news: last != Orders::Serve }
-    }
-
-    /// The orders now. The first look leaves a waker behind, which is the same for all that follow.
-    fn poll_now(&mut self, cx: &mut Context<'_>) -> Orders {
-        let look = !self.polled || self.orders.has_changed().unwrap_or(true);
-        self.polled = true;
-        while look && self.last != Orders::Leave && self.change.as_mut().poll(cx).is_ready() {
-            self.last = *self.orders.borrow_and_update();
-            self.change = next_change(&self.orders, self.last);
-            self.news = true;
-        }
-        self.last
-    }
-
-    /// True once after each change.
-    fn is_news(&mut self) -> bool {
-        std::mem::take(&mut self.news)
-    }
-}
-
-/// Ends when the orders are others than these, or nobody can give any more.
-fn next_change(orders: &watch::Receiver<Orders>, last: Orders) -> Pin<Box<dyn Future<Output = ()>>> {
-    let mut orders = orders.clone();
-    Box::pin(async move {
-        if orders.wait_for(|orders| *orders != last).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    })
 }
 
 /// What a connection's requests share.
@@ -285,21 +240,18 @@ impl Desk {
     }
 
     /// Answers a head that hyper could not read, in the format that it seems to ask for.
-    async fn refuse(&self, refusal: Refusal, mut transport: Transport) {
+    async fn refuse(&self, refusal: Refusal, transport: Transport) {
         let answer = self.proxy.refuse_unread(refusal, &self.watch.take_head(), &self.arrival);
-        let sent = within(LINGER, transport.write_all(&on_the_wire(&answer))).await;
-        if matches!(sent, Ok(Ok(()))) {
-            linger(transport).await;
-        }
+        farewell::say(&answer, transport).await;
     }
 
     /// Closes a connection in order. What the client may still be sending is read away first: closing over unread bytes is
     /// a reset, which can take the answer with it (RFC 9112, section 9.6).
-    async fn close(&self, mut transport: Transport) {
+    async fn close(&self, transport: Transport) {
         if self.had_body.get() && !self.watch.has_left() {
-            linger(transport).await;
+            farewell::linger(transport).await;
         } else {
-            within(LINGER, transport.shutdown()).await.ok();
+            farewell::close(transport).await;
         }
     }
 }
@@ -317,35 +269,6 @@ fn refusal_of_parse(error: &hyper::Error) -> Refusal {
     } else {
         Refusal::HeadInvalid
     }
-}
-
-/// An answer as bytes, for a connection that hyper has given up.
-fn on_the_wire(answer: &Answer) -> Vec<u8> {
-    let reason = answer.status.canonical_reason().unwrap_or_default();
-    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", answer.status.as_str()).into_bytes();
-    let date = httpdate::fmt_http_date(std::time::SystemTime::now());
-    let fields = answer.headers.iter().filter(|(name, _)| *name != http::header::CONNECTION);
-    let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
-    for (name, value) in fields.chain([("connection", &b"close"[..]), ("date", date.as_bytes())]) {
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value);
-        bytes.extend_from_slice(b"\r\n");
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(&answer.body);
-    bytes
-}
-
-/// Says that nothing more will come, and reads away what the client sends, for a while.
-async fn linger(mut transport: Transport) {
-    let read_away = async {
-        transport.shutdown().await?;
-        let mut scratch = [0; 4096];
-        while transport.read(&mut scratch).await? > 0 {}
-        std::io::Result::Ok(())
-    };
-    within(LINGER, read_away).await.ok();
 }
 
 /// The service boundary: what tower's layers would go around.
@@ -412,8 +335,6 @@ impl Body for Counted {
     }
 }
 
-/// How long a connection that is closed may take to be read away.
-const LINGER: Duration = Duration::from_secs(2);
 /// How often a connection that is being served is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long a client that has just come has to send its request when the program is to end.

@@ -2,7 +2,9 @@
 
 mod connection;
 mod door;
+mod farewell;
 pub mod gatekeeper;
+pub mod orders;
 
 use std::io;
 use std::rc::Rc;
@@ -18,7 +20,10 @@ use tokio::time::Instant;
 use crate::fault::failure::Peer;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::gatekeeper::Place;
+use crate::listener::orders::Orders;
+use crate::listener::orders::stopped;
 use crate::net::deadline::Deadline;
+use crate::net::socket::close_to_newcomers;
 use crate::net::stream::Transport;
 use crate::proxy::Proxy;
 use crate::proxy::arrival::Arrival;
@@ -85,7 +90,8 @@ async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Tra
     }
 }
 
-/// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first.
+/// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first. No handshake
+/// begins any more from here on, and the last ones have a moment to finish.
 async fn drain_queue(
     socket: &Socket,
     proxy: &Rc<Proxy>,
@@ -93,32 +99,22 @@ async fn drain_queue(
     drain: &watch::Receiver<Orders>,
     connections: &mut JoinSet<()>,
 ) {
+    let closed = match socket {
+        Socket::Tcp(listener) => close_to_newcomers(listener).is_ok(),
+        Socket::Unix(_) => false,
+    };
     let end = Instant::now() + QUEUE_TIME;
-    while let Ok(Ok((transport, peer))) = tokio::time::timeout(Duration::ZERO, socket.accept()).await {
-        if Instant::now() >= end {
-            break;
-        }
+    // Where newcomers cannot be kept out, whoever is in the queue now has to be the last.
+    let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
+    while let Ok(Ok((transport, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
         if let Some(place) = gatekeeper.admit(&peer).await {
             let arrival = Arrival::new(peer, Scheme::Http);
             connections.spawn_local(connection::serve(transport, arrival, Rc::clone(proxy), drain.clone(), place));
         }
+        if Instant::now() >= end {
+            break;
+        }
     }
-}
-
-/// What the cores are told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Orders {
-    /// Serve.
-    Serve,
-    /// Accept nobody, finish what is in flight, and end.
-    Drain,
-    /// End at once.
-    Leave,
-}
-
-/// Waits until the program is to end; also where nobody can say so any more.
-pub async fn stopped(orders: &mut watch::Receiver<Orders>) {
-    orders.wait_for(|orders| *orders != Orders::Serve).await.ok();
 }
 
 /// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file
@@ -132,7 +128,7 @@ async fn pause(error: &io::Error, proxy: &Proxy) {
     Deadline::after(SHORTAGE_PAUSE).await;
 }
 
-/// How long clients that come while the program drains are still taken in, should they never cease.
-const QUEUE_TIME: Duration = Duration::from_millis(100);
+/// How long clients that come while the program drains are still taken in: longer than the last step of a handshake takes.
+const QUEUE_TIME: Duration = Duration::from_millis(200);
 /// How long accepting rests when this host has run out of something.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);

@@ -7,6 +7,7 @@ use std::path::Path;
 use socket2::Domain;
 use socket2::Protocol;
 use socket2::SockAddr;
+use socket2::SockFilter;
 use socket2::Socket;
 use socket2::Type;
 
@@ -60,6 +61,26 @@ pub fn listen_unix(path: &Path) -> io::Result<std::os::unix::net::UnixListener> 
     Ok(socket.into())
 }
 
+/// Lets no new connection begin on a listening TCP socket, while those whose handshake is under way still arrive. Without it
+/// there is always one more that comes between the last accept and the close, and is reset.
+///
+/// # Errors
+///
+/// What the kernel says; the socket listens as before then.
+pub fn close_to_newcomers(socket: &tokio::net::TcpListener) -> io::Result<()> {
+    let step = SockFilter::new;
+    // A classic packet filter sees a TCP segment from its header on. One with SYN and without ACK is passed over in silence, so
+    // that the client's system asks again, and is refused then.
+    let filter = [
+        step(LOAD_BYTE, 0, 0, FLAGS_AT),
+        step(AND, 0, 0, SYN | ACK),
+        step(JUMP_IF_EQUAL, 0, 1, SYN),
+        step(RETURN, 0, 0, 0),
+        step(RETURN, 0, 0, u32::MAX),
+    ];
+    socket2::SockRef::from(socket).attach_filter(&filter)
+}
+
 /// Whether the path is a socket that refuses connections: its program has ended.
 fn is_stale(path: &Path) -> bool {
     use std::os::unix::fs::FileTypeExt;
@@ -80,3 +101,13 @@ fn tcp(address: SocketAddr) -> io::Result<Socket> {
 
 /// Connections that wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// The classic packet filter's instructions: `BPF_LD|BPF_B|BPF_ABS`, `BPF_ALU|BPF_AND`, `BPF_JMP|BPF_JEQ` and `BPF_RET`, each with a
+/// constant.
+const LOAD_BYTE: u16 = 0x30;
+const AND: u16 = 0x54;
+const JUMP_IF_EQUAL: u16 = 0x15;
+const RETURN: u16 = 0x06;
+/// Where a TCP header has its flags, and two of them (RFC 9293, section 3.1).
+const FLAGS_AT: u32 = 13;
+const SYN: u32 = 0x02;
+const ACK: u32 = 0x10;

@@ -14,8 +14,8 @@ use tokio::task::JoinSet;
 use tokio::task::LocalSet;
 
 use crate::listener;
-use crate::listener::Orders;
 use crate::listener::gatekeeper::Gatekeeper;
+use crate::listener::orders::Orders;
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
 use crate::proxy::state::State;
@@ -86,7 +86,7 @@ impl Core {
         if let Some(changes) = changes {
             housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
         }
-        listener::stopped(&mut drain).await;
+        listener::orders::stopped(&mut drain).await;
         order.send_replace(Orders::Drain);
         let mut finished = pin!(async { while doors.join_next().await.is_some() {} });
         let all_left = tokio::select! {

@@ -6,7 +6,7 @@ use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::watch;
 
-use crate::listener::Orders;
+use crate::listener::orders::Orders;
 use crate::server::StartError;
 use crate::telemetry::Telemetry;
 

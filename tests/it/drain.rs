@@ -1,12 +1,15 @@
 //! How it ends: whoever is in is served, nobody else comes in, and the exit status is 0.
 
+use std::net::SocketAddr;
 use std::net::TcpStream;
+use std::thread;
 
 use super::support::client::Client;
 use super::support::eventually;
 use super::support::origin::Origin;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
+use super::support::wire::Wire;
 
 #[test]
 fn a_request_in_flight_finishes_when_the_program_is_told_to_stop() {
@@ -60,4 +63,53 @@ fn a_request_that_does_not_end_is_cut_when_the_time_is_up() {
     let (ended, _) = proxy.stop();
     assert_eq!(ended.status, Some(0));
     assert!(client.is_closed() && conversation.is_closed());
+}
+
+#[test]
+fn whoever_asks_a_second_time_does_not_have_to_wait() {
+    let origin = Origin::listen();
+    let configuration = format!("shutdown_timeout = \"10m\"\n{}", in_front_of(&[&origin.url], "", ""));
+    let proxy = Proxy::run(&configuration);
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.request();
+    proxy.signal("TERM");
+    eventually("the end of the listener", || TcpStream::connect(proxy.address()).is_err().then_some(()));
+    let (ended, log) = proxy.stop();
+    assert_eq!((ended.status, &log.last().unwrap()["event"]), (Some(0), &"stopped".into()));
+    assert!(client.is_closed() && conversation.is_closed());
+}
+
+#[test]
+fn whoever_was_let_in_is_answered_also_while_the_program_ends() {
+    for _ in 0..3 {
+        let origin = Origin::listen();
+        let proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[runtime]\nworkers = 2"));
+        origin.greet("hello");
+        let address = proxy.address();
+        let crowd: Vec<_> = (0..8).map(|_| thread::spawn(move || ask_until_refused(address))).collect();
+        let mut proxy = proxy;
+        for _ in 0..200 {
+            proxy.line("request");
+        }
+        proxy.signal("TERM");
+        let asked: Vec<_> = crowd.into_iter().map(|client| client.join().unwrap()).collect();
+        let (answered, lost) = asked.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        assert!(answered >= 200);
+        assert_eq!(lost, 0, "of {answered} and these");
+        assert_eq!(proxy.ended().0.status, Some(0));
+    }
+}
+
+/// Asks on one new connection after the other until none is to be had; how many were answered, and how many were not.
+fn ask_until_refused(proxy: SocketAddr) -> (usize, usize) {
+    let (mut answered, mut lost) = (0, 0);
+    while let Ok(mut wire) = Wire::to(proxy) {
+        let sent = wire.try_send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut answer = Vec::new();
+        let came = sent.ok().and_then(|()| wire.until_closed(&mut answer));
+        if came.is_some() && answer.ends_with(b"hello") { answered += 1 } else { lost += 1 }
+    }
+    (answered, lost)
 }

@@ -148,3 +148,25 @@ fn the_answer_carries_the_most_telling_failure() {
         proxy.line("upstream_failure")["attempts"].as_array().unwrap().iter().map(|a| a["fault"].clone()).collect();
     assert_eq!(faults, ["connection_refused", "response_timed_out"]);
 }
+
+#[test]
+fn a_connection_is_not_used_for_longer_than_its_server_has_announced() {
+    // What it says of itself, and whether the next request comes on the same connection.
+    for (says, same) in [("Keep-Alive: timeout=60", true), ("Keep-Alive: timeout=0", false), ("", true)] {
+        let origin = Origin::listen();
+        let mut proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[runtime]\nworkers = 1"));
+        let mut client = Client::connect(proxy.address());
+        client.send("POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let mut used = origin.accept();
+        used.request();
+        let says = if says.is_empty() { String::new() } else { format!("{says}\r\n") };
+        used.say(format!("HTTP/1.1 200 OK\r\n{says}Content-Length: 0\r\n\r\n"));
+        client.answer();
+        proxy.line("request");
+        client.send("POST /2 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        let mut next = if same { used } else { origin.accept() };
+        assert_eq!(next.request().line, "POST /2 HTTP/1.1", "{says:?}");
+        next.answer("");
+        assert_eq!(client.answer().head.status, 200);
+    }
+}
