@@ -37,7 +37,7 @@ use crate::listener::gatekeeper::Place;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
 use crate::proxy::admission::refusal::Refusal;
@@ -49,19 +49,19 @@ use crate::upstream::Cut;
 
 /// Serves one client until it leaves, is refused, or the program drains.
 pub(super) async fn serve(
-    transport: Transport,
+    stream: Stream,
     arrival: Arrival,
     proxy: Rc<Proxy>,
     orders: watch::Receiver<Orders>,
     place: Place,
 ) {
-    let desk = Rc::new(Desk::new(arrival, proxy, transport.descriptor()));
-    let ended = converse(&desk, transport, orders).await;
+    let desk = Rc::new(Desk::new(arrival, proxy, stream.descriptor()));
+    let ended = converse(&desk, stream, orders).await;
     match ended {
-        Ended::Tunnel(tunnel, transport, read) => tunnel.run(transport, read).await,
-        Ended::Refused(refusal, transport) => desk.refuse(refusal, transport).await,
-        Ended::Done(transport) => desk.close(transport).await,
-        Ended::Cut(transport) => transport.reset_on_close(),
+        Ended::Tunnel(tunnel, stream, read) => tunnel.run(stream, read).await,
+        Ended::Refused(refusal, stream) => desk.refuse(refusal, stream).await,
+        Ended::Done(stream) => desk.close(stream).await,
+        Ended::Cut(stream) => stream.reset_on_close(),
     }
     drop(place);
 }
@@ -69,19 +69,19 @@ pub(super) async fn serve(
 /// How a conversation in HTTP ended.
 enum Ended {
     /// Nothing is left to say.
-    Done(Transport),
+    Done(Stream),
     /// The client is to see that a message was cut, or has not taken what it was sent.
-    Cut(Transport),
+    Cut(Stream),
     /// A head could not be read, or did not come.
-    Refused(Refusal, Transport),
+    Refused(Refusal, Stream),
     /// It goes on in another protocol.
-    Tunnel(Box<Tunnel>, Transport, Bytes),
+    Tunnel(Box<Tunnel>, Stream, Bytes),
 }
 
 /// Speaks HTTP with the client.
-async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver<Orders>) -> Ended {
+async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Orders>) -> Ended {
     let limits = desk.proxy.state().limits();
-    let door = TokioIo::new(Door::new(transport, Rc::clone(&desk.watch)));
+    let door = TokioIo::new(Door::new(stream, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
     let mut connection = http1::Builder::new().max_header_size(desk.header_limit()).serve_connection(door, service);
 
@@ -116,14 +116,14 @@ async fn converse(desk: &Rc<Desk>, transport: Transport, orders: watch::Receiver
     // Taken apart, the connection lets go of its response.
     let serving = desk.watch.phase() == Phase::Serving;
     let parts = connection.into_parts();
-    let transport = parts.io.into_inner().into_stream();
+    let stream = parts.io.into_inner().into_stream();
     match outcome {
-        Err(Late::Idle) => Ended::Done(transport),
-        Err(Late::Head) => Ended::Refused(Refusal::TooSlow, transport),
-        Err(Late::Reader | Late::Left) => Ended::Cut(transport),
-        Err(Late::Everything) if serving => Ended::Cut(transport),
-        Err(Late::Everything) => Ended::Done(transport),
-        Ok(outcome) => desk.ended(outcome, transport, parts.read_buf),
+        Err(Late::Idle) => Ended::Done(stream),
+        Err(Late::Head) => Ended::Refused(Refusal::TooSlow, stream),
+        Err(Late::Reader | Late::Left) => Ended::Cut(stream),
+        Err(Late::Everything) if serving => Ended::Cut(stream),
+        Err(Late::Everything) => Ended::Done(stream),
+        Ok(outcome) => desk.ended(outcome, stream, parts.read_buf),
     }
 }
 
@@ -208,19 +208,19 @@ impl Desk {
     }
 
     /// hyper has nothing more to say.
-    fn ended(&self, outcome: hyper::Result<()>, transport: Transport, read: Bytes) -> Ended {
+    fn ended(&self, outcome: hyper::Result<()>, stream: Stream, read: Bytes) -> Ended {
         if let Some(tunnel) = self.tunnel.take() {
-            return Ended::Tunnel(tunnel, transport, read);
+            return Ended::Tunnel(tunnel, stream, read);
         }
         if let Some(status) = self.watch.swallowed_status() {
-            return Ended::Refused(self.refusal_of(status), transport);
+            return Ended::Refused(self.refusal_of(status), stream);
         }
         match outcome {
-            Ok(()) => Ended::Done(transport),
-            Err(error) if error.is_parse() => Ended::Refused(refusal_of_parse(&error), transport),
+            Ok(()) => Ended::Done(stream),
+            Err(error) if error.is_parse() => Ended::Refused(refusal_of_parse(&error), stream),
             // A body that broke off. Where its end would have been the connection's, only a reset tells the client.
-            Err(error) if error.is_user() && self.version.get() < Version::HTTP_11 => Ended::Cut(transport),
-            Err(_) => Ended::Done(transport),
+            Err(error) if error.is_user() && self.version.get() < Version::HTTP_11 => Ended::Cut(stream),
+            Err(_) => Ended::Done(stream),
         }
     }
 
@@ -240,18 +240,18 @@ impl Desk {
     }
 
     /// Answers a head that hyper could not read, in the format that it seems to ask for.
-    async fn refuse(&self, refusal: Refusal, transport: Transport) {
+    async fn refuse(&self, refusal: Refusal, stream: Stream) {
         let answer = self.proxy.refuse_unread(refusal, &self.watch.take_head(), &self.arrival);
-        farewell::say(&answer, transport).await;
+        farewell::say(&answer, stream).await;
     }
 
     /// Closes a connection in order. What the client may still be sending is read away first: closing over unread bytes is
     /// a reset, which can take the answer with it (RFC 9112, section 9.6).
-    async fn close(&self, transport: Transport) {
+    async fn close(&self, stream: Stream) {
         if self.had_body.get() && !self.watch.has_left() {
-            farewell::linger(transport).await;
+            farewell::linger(stream).await;
         } else {
-            farewell::close(transport).await;
+            farewell::close(stream).await;
         }
     }
 }

@@ -21,14 +21,14 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 use crate::net::tcp_info;
 use crate::proxy::interim::Interim;
 
 /// A client's stream.
 #[derive(Debug)]
 pub(super) struct Door {
-    stream: Transport,
+    stream: Stream,
     watch: Rc<Watch>,
 }
 
@@ -184,11 +184,11 @@ impl Watch {
 }
 
 impl Door {
-    pub(super) fn new(stream: Transport, watch: Rc<Watch>) -> Self {
+    pub(super) fn new(stream: Stream, watch: Rc<Watch>) -> Self {
         Self { stream, watch }
     }
 
-    pub(super) fn into_stream(self) -> Transport {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 

@@ -7,19 +7,19 @@ use tokio::io::AsyncWriteExt;
 
 use crate::answer::Answer;
 use crate::net::deadline::within;
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 
 /// Sends an answer and closes.
-pub(super) async fn say(answer: &Answer, mut transport: Transport) {
-    let sent = within(LINGER, transport.write_all(&on_the_wire(answer))).await;
+pub(super) async fn say(answer: &Answer, mut stream: Stream) {
+    let sent = within(LINGER, stream.write_all(&on_the_wire(answer))).await;
     if matches!(sent, Ok(Ok(()))) {
-        linger(transport).await;
+        linger(stream).await;
     }
 }
 
 /// Closes, where the client has nothing more to send.
-pub(super) async fn close(mut transport: Transport) {
-    within(LINGER, transport.shutdown()).await.ok();
+pub(super) async fn close(mut stream: Stream) {
+    within(LINGER, stream.shutdown()).await.ok();
 }
 
 /// An answer as bytes, for a connection that hyper has given up.
@@ -41,11 +41,11 @@ fn on_the_wire(answer: &Answer) -> Vec<u8> {
 }
 
 /// Says that nothing more will come, and reads away what the client sends, for a while.
-pub(super) async fn linger(mut transport: Transport) {
+pub(super) async fn linger(mut stream: Stream) {
     let read_away = async {
-        transport.shutdown().await?;
+        stream.shutdown().await?;
         let mut scratch = [0; 4096];
-        while transport.read(&mut scratch).await? > 0 {}
+        while stream.read(&mut scratch).await? > 0 {}
         std::io::Result::Ok(())
     };
     within(LINGER, read_away).await.ok();

@@ -24,7 +24,7 @@ use crate::listener::orders::Orders;
 use crate::listener::orders::stopped;
 use crate::net::deadline::Deadline;
 use crate::net::socket::close_to_newcomers;
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 use crate::proxy::arrival::Arrival;
 use crate::proxy::arrival::Scheme;
@@ -41,15 +41,15 @@ pub enum Socket {
 }
 
 impl Socket {
-    async fn accept(&self) -> io::Result<(Transport, Peer)> {
+    async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
-                Ok((Transport::Tcp(stream), Peer::Tcp(address)))
+                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Transport::Unix(stream), Peer::Unix(Arc::from(""))))
+                Ok((Stream::Unix(stream), Peer::Unix(Arc::from(""))))
             }
         }
     }
@@ -66,9 +66,9 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
         };
         while connections.try_join_next().is_some() {}
         match admitted {
-            Ok((transport, peer, place)) => {
+            Ok((stream, peer, place)) => {
                 let arrival = Arrival::new(peer, Scheme::Http);
-                let connection = connection::serve(transport, arrival, Rc::clone(&proxy), drain.clone(), place);
+                let connection = connection::serve(stream, arrival, Rc::clone(&proxy), drain.clone(), place);
                 connections.spawn_local(connection);
             }
             Err(error) => pause(&error, &proxy).await,
@@ -80,12 +80,12 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
 }
 
 /// The next client that may come in. While there is no place, clients wait in the kernel's queue.
-async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Transport, Peer, Place)> {
+async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Stream, Peer, Place)> {
     loop {
-        let (transport, peer) = socket.accept().await?;
+        let (stream, peer) = socket.accept().await?;
         // One client waits here for a place, the others in the kernel's queue.
         if let Some(place) = gatekeeper.admit(&peer).await {
-            return Ok((transport, peer, place));
+            return Ok((stream, peer, place));
         }
     }
 }
@@ -106,10 +106,10 @@ async fn drain_queue(
     let end = Instant::now() + QUEUE_TIME;
     // Where newcomers cannot be kept out, whoever is in the queue now has to be the last.
     let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
-    while let Ok(Ok((transport, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
         if let Some(place) = gatekeeper.admit(&peer).await {
             let arrival = Arrival::new(peer, Scheme::Http);
-            connections.spawn_local(connection::serve(transport, arrival, Rc::clone(proxy), drain.clone(), place));
+            connections.spawn_local(connection::serve(stream, arrival, Rc::clone(proxy), drain.clone(), place));
         }
         if Instant::now() >= end {
             break;

@@ -33,7 +33,7 @@ use x509_parser::prelude::X509Certificate;
 use crate::config::UpstreamTls;
 use crate::fault::classify::tls::Rejected;
 use crate::fault::failure::CertificateEvidence;
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tap::Tapped;
 
@@ -86,9 +86,9 @@ pub fn client_config(settings: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsSet
 pub async fn handshake(
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-    transport: Transport,
+    transport: Stream,
     tap: &Rc<Tap>,
-) -> io::Result<TlsStream<Tapped<Transport>>> {
+) -> io::Result<TlsStream<Tapped<Stream>>> {
     tap.begin(FIRST_BYTES, Instant::now());
     let descriptor = transport.descriptor();
     let stream = TlsConnector::from(config).connect(name, Tapped::over(transport, Rc::clone(tap), descriptor)).await;

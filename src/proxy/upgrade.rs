@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
-use crate::net::stream::Transport;
+use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 use crate::proxy::story::Story;
 use crate::telemetry::Event;
@@ -42,7 +42,7 @@ impl Tunnel {
 
     /// Copies both ways until both sides have ended, one breaks off, or no byte has passed for the limit. `read` is what the
     /// client has sent behind its request already.
-    pub async fn run(mut self, client: Transport, read: Bytes) {
+    pub async fn run(mut self, client: Stream, read: Bytes) {
         let activity = Rc::new(Activity { last: Cell::new(Instant::now()), to_client: Cell::new(0) });
         let outcome = self.copy(client, read, &activity).await;
         let aborted = outcome.is_err();
@@ -50,7 +50,7 @@ impl Tunnel {
         self.proxy.telemetry().record(Event::Request(self.story.request(101, sent, aborted)));
     }
 
-    async fn copy(&mut self, client: Transport, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
+    async fn copy(&mut self, client: Stream, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
         let Some(upgraded) = self.body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
         // hyper's task hands the stream over as soon as it has seen the 101 itself.
         let upgraded =
@@ -82,7 +82,7 @@ impl Tunnel {
         if outcome.is_err() {
             // What broke off on one side breaks off on the other.
             client.stream.reset_on_close();
-            server.stream.stream().transport().reset_on_close();
+            server.stream.stream().reset_on_close();
         }
         outcome
     }

@@ -31,7 +31,6 @@ use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
 use crate::net::here;
 use crate::net::stream::Stream;
-use crate::net::stream::Transport;
 use crate::net::tap::Tap;
 use crate::net::tls;
 use crate::upstream::server::Server;
@@ -83,7 +82,7 @@ pub(super) async fn open(
         }
     };
     let stream = match tls {
-        None => Stream::Plain(transport),
+        None => transport,
         Some(tls) => secure(transport, &peer, tls, timeouts.tls).await?,
     };
     Ok(Opened { stream, peer, stale })
@@ -96,11 +95,11 @@ async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc
     }
 }
 
-async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Transport, Peer), Failure> {
+async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Stream, Peer), Failure> {
     let begin = Instant::now();
     let peer = Peer::Unix(Arc::clone(path));
     let mut failure = match within(limit, UnixStream::connect(&**path)).await {
-        Ok(Ok(stream)) => return Ok((Transport::Unix(stream), peer)),
+        Ok(Ok(stream)) => return Ok((Stream::Unix(stream), peer)),
         Ok(Err(error)) => {
             let mut failure = Failure::new(Fault::of_unix_connect(&error));
             failure.os_error = error.raw_os_error();
@@ -114,13 +113,13 @@ async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Transport, Peer), Fai
     Err(failure)
 }
 
-async fn tcp(addresses: &[SocketAddr], limit: Duration) -> Result<(Transport, Peer), Failure> {
+async fn tcp(addresses: &[SocketAddr], limit: Duration) -> Result<(Stream, Peer), Failure> {
     let begin = Instant::now();
     let mut race = Race::new(addresses);
     let outcome = within(limit, poll_fn(|cx| race.poll(cx))).await;
     if let Ok(Some((stream, address))) = outcome {
         stream.set_nodelay(true).ok();
-        return Ok((Transport::Tcp(stream), Peer::Tcp(address)));
+        return Ok((Stream::Tcp(stream), Peer::Tcp(address)));
     }
     let mut failure = race.into_failure(limit);
     failure.stage_elapsed = begin.elapsed();
@@ -233,7 +232,7 @@ impl<'a> Race<'a> {
     }
 }
 
-async fn secure(transport: Transport, peer: &Peer, tls: &Tls, limit: Duration) -> Result<Stream, Failure> {
+async fn secure(transport: Stream, peer: &Peer, tls: &Tls, limit: Duration) -> Result<Stream, Failure> {
     let begin = Instant::now();
     let tap = Tap::new();
     let mut handshake = pin!(tls::handshake(Arc::clone(&tls.config), tls.name.clone(), transport, &tap));

@@ -50,7 +50,7 @@ impl Connection {
     /// hyper's, which has none to tell before anything was sent.
     pub(super) async fn begin(stream: Stream, peer: Peer, header_limit: u64) -> hyper::Result<Self> {
         let tap = Tap::new();
-        let descriptor = stream.transport().descriptor();
+        let descriptor = stream.descriptor();
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
         let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
