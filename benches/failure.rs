@@ -26,6 +26,8 @@ use why502::diagnosis::Checklist;
 use why502::diagnosis::case::Here;
 use why502::diagnosis::case::RequestFacts;
 use why502::diagnosis::case::Settings;
+use why502::diagnosis::history::History;
+use why502::diagnosis::observation::Findings;
 use why502::fault::Failure;
 use why502::fault::Fault;
 use why502::fault::failure::Peer;
@@ -100,6 +102,8 @@ fn case() -> Case {
             name_servers: Vec::new(),
         },
         here: Here::default(),
+        history: History::default(),
+        findings: Findings::default(),
     }
 }
 

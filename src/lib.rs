@@ -27,7 +27,7 @@
 //! server                                builds the program, owns its threads, stops in order
 //! listener                              client connections
 //! proxy                                 the story of one request
-//! answer*      telemetry                what is said to people; what is told to the log
+//! answer*      probe        telemetry   what is said to people; what is checked; what is told to the log
 //! upstream                              which server, which connection, once more or not
 //! dns                                   names to addresses
 //! diagnosis*   net          route*      why; sockets and TLS; which upstream
@@ -92,6 +92,7 @@ pub mod dns;
 pub mod upstream;
 
 pub mod answer;
+pub mod probe;
 pub mod telemetry;
 
 pub mod proxy;

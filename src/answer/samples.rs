@@ -24,6 +24,8 @@ use crate::diagnosis::Step;
 use crate::diagnosis::case::Here;
 use crate::diagnosis::case::RequestFacts;
 use crate::diagnosis::case::Settings;
+use crate::diagnosis::history::History;
+use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::AddressFailure;
@@ -232,6 +234,8 @@ pub(super) fn case(attempts: Vec<Failure>) -> Case {
             name_servers: Vec::new(),
         },
         here: Here::default(),
+        history: History::default(),
+        findings: Findings::default(),
     }
 }
 

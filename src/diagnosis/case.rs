@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use crate::config::Platform;
 use crate::config::Timeouts;
+use crate::diagnosis::history::History;
+use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
 use crate::fault::Fault;
 
@@ -23,6 +25,10 @@ pub struct Case {
     pub settings: Settings,
     /// Where this proxy runs.
     pub here: Here,
+    /// What the server, the upstream and the path did before.
+    pub history: History,
+    /// What checks have found.
+    pub findings: Findings,
 }
 
 /// How many attempts a case holds at most.

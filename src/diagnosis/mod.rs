@@ -9,6 +9,8 @@ pub mod checklist;
 pub mod command;
 pub mod detail;
 pub mod evidence;
+pub mod history;
+pub mod observation;
 pub mod placeholder;
 pub mod rules;
 mod runbook;

@@ -7,6 +7,8 @@ use super::Case;
 use super::case::Here;
 use super::case::RequestFacts;
 use super::case::Settings;
+use super::history::History;
+use super::observation::Findings;
 use crate::config::Platform;
 use crate::config::Timeouts;
 use crate::fault::Failure;
@@ -44,6 +46,8 @@ pub(super) fn case(fault: Fault) -> Case {
             name_servers: vec!["10.77.0.53:53".into()],
         },
         here: Here::default(),
+        history: History::default(),
+        findings: Findings::default(),
     }
 }
 

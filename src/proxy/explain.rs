@@ -14,11 +14,23 @@ use crate::proxy::state::State;
 use crate::proxy::story::Story;
 use crate::proxy::story::Told;
 use crate::telemetry::Event;
+use crate::upstream::Answered;
 use crate::upstream::Exhausted;
 use crate::upstream::ResponseBody;
+use crate::upstream::Unanswered;
 
 impl Proxy {
-    /// The answer to a request that no server answered.
+    /// Gives the checks of a server that has just failed a moment to end, so that the answer can tell of them.
+    pub(super) async fn check(&self, destination: &Destination, outcome: &Result<Answered, Unanswered>) {
+        let Err(Unanswered::Exhausted(exhausted)) = outcome else { return };
+        let Some(failure) = exhausted.attempts.get(exhausted.telling) else { return };
+        let upstream = destination.upstream.shared();
+        if self.prober.look(upstream, failure).under_way {
+            self.prober.wait(upstream, failure).await;
+        }
+    }
+
+    /// The answer to a request that no server answered, with what is known now.
     pub(super) fn explain(
         &self,
         state: &State,
@@ -27,7 +39,7 @@ impl Proxy {
         story: &Story,
     ) -> Reply {
         let occurrence = occurrence(story, exhausted.retry_after);
-        let known = self.explained.explain(state, destination, exhausted, story);
+        let known = self.known(state, destination, exhausted, story);
         let answer = known.answer(story.role, story.wish.format(), &occurrence);
         let report = known.report(&occurrence).body;
         self.tell(&known, &report, story, Outcome::Answered(answer.body.len() as u64));
@@ -36,7 +48,7 @@ impl Proxy {
 
     /// A failure that a retry has hidden from the client.
     pub(super) fn explain_hidden(&self, state: &State, destination: &Rc<Destination>, failure: Failure, story: &Story) {
-        let known = self.explained.explain(state, destination, only(failure), story);
+        let known = self.known(state, destination, only(failure), story);
         let report = known.report(&occurrence(story, None)).body;
         self.tell(&known, &report, story, Outcome::Hidden);
     }
@@ -50,9 +62,15 @@ impl Proxy {
         story: &Story,
         sent: u64,
     ) {
-        let known = self.explained.explain(state, destination, only(failure.clone()), story);
+        let known = self.known(state, destination, only(failure.clone()), story);
         let report = known.report(&occurrence(story, None)).body;
         self.tell(&known, &report, story, Outcome::Cut(sent));
+    }
+
+    fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
+        let failure = exhausted.attempts.get(exhausted.telling);
+        let findings = failure.map(|failure| self.prober.look(destination.upstream.shared(), failure));
+        self.explained.explain(state, destination, exhausted, findings.unwrap_or_default(), story)
     }
 
     fn tell(&self, known: &Known, report: &[u8], story: &Story, outcome: Outcome) {

@@ -20,6 +20,7 @@ use crate::diagnosis;
 use crate::diagnosis::Case;
 use crate::diagnosis::Diagnosis;
 use crate::diagnosis::case::MOST_ATTEMPTS;
+use crate::diagnosis::observation::Findings;
 use crate::proxy::client::Role;
 use crate::proxy::refuse;
 use crate::proxy::state::Destination;
@@ -49,15 +50,16 @@ impl Explained {
         state: &State,
         destination: &Rc<Destination>,
         exhausted: Exhausted,
+        findings: Findings,
         story: &Story,
     ) -> Rc<Known> {
         let now = Instant::now();
         let mut all = self.0.borrow_mut();
         all.retain(|known| now.duration_since(known.at) < FRESH);
-        if let Some(known) = all.iter().find(|known| known.is_like(destination, &exhausted, story)) {
+        if let Some(known) = all.iter().find(|known| known.is_like(destination, &exhausted, &findings, story)) {
             return Rc::clone(known);
         }
-        let known = Rc::new(Known::new(state, destination, exhausted, story, now));
+        let known = Rc::new(Known::new(state, destination, (exhausted, findings), story, now));
         if all.len() < MOST_KNOWN {
             all.push(Rc::clone(&known));
         }
@@ -66,19 +68,32 @@ impl Explained {
 }
 
 impl Known {
-    fn new(state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story, now: Instant) -> Self {
-        let case = case(state, destination, exhausted, story);
+    fn new(
+        state: &State,
+        destination: &Rc<Destination>,
+        (exhausted, findings): (Exhausted, Findings),
+        story: &Story,
+        now: Instant,
+    ) -> Self {
+        let case = case(state, destination, exhausted, findings, story);
         let checklist = &state.shared.checklist;
         let diagnosis = diagnosis::diagnose(&case, |cause| checklist.steps(&case, cause));
         let policy = state.shared.config.diagnosis.status;
         Self { destination: Rc::clone(destination), case, diagnosis, policy, answers: RefCell::default(), at: now }
     }
 
-    fn is_like(&self, destination: &Rc<Destination>, exhausted: &Exhausted, story: &Story) -> bool {
-        let Case { attempts, telling, request, .. } = &self.case;
+    fn is_like(
+        &self,
+        destination: &Rc<Destination>,
+        exhausted: &Exhausted,
+        findings: &Findings,
+        story: &Story,
+    ) -> bool {
+        let Case { attempts, telling, request, findings: known, .. } = &self.case;
         Rc::ptr_eq(&self.destination, destination)
             && *telling == exhausted.telling
             && attempts.len() == exhausted.attempts.len()
+            && known.is_same(findings)
             && story.asks_for(request)
             && attempts.iter().zip(&exhausted.attempts).all(|(known, new)| known.is_like(new))
     }
@@ -108,8 +123,10 @@ impl Known {
     }
 }
 
-fn case(state: &State, destination: &Destination, exhausted: Exhausted, story: &Story) -> Case {
+fn case(state: &State, destination: &Destination, exhausted: Exhausted, findings: Findings, story: &Story) -> Case {
     let Exhausted { mut attempts, mut telling, .. } = exhausted;
+    let history = attempts.get(telling).map(|failure| destination.upstream.history(failure, story.path()));
+    let history = history.unwrap_or_default();
     if attempts.len() > MOST_ATTEMPTS {
         let told = attempts.swap_remove(telling);
         attempts.truncate(MOST_ATTEMPTS - 1);
@@ -122,6 +139,8 @@ fn case(state: &State, destination: &Destination, exhausted: Exhausted, story: &
         request: story.facts(),
         settings: destination.settings.clone(),
         here: state.shared.here.clone(),
+        history,
+        findings,
     }
 }
 

@@ -36,6 +36,7 @@ use http::Response;
 use http::Version;
 use hyper::body::Incoming;
 
+use crate::probe::Prober;
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::Upgrade;
 use crate::proxy::admission::refusal::Refusal;
@@ -63,6 +64,7 @@ pub struct Proxy {
     state: RefCell<Rc<State>>,
     telemetry: telemetry::Core,
     explained: Explained,
+    prober: Prober,
 }
 
 /// What a request gets: a response, and behind a 101 the tunnel that the connection becomes.
@@ -84,7 +86,8 @@ impl Proxy {
     /// A core's proxy, with a core's half of the telemetry.
     #[must_use]
     pub fn new(state: State, telemetry: telemetry::Core) -> Rc<Self> {
-        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry, explained: Explained::default() })
+        let prober = Prober::new(&state.shared.board);
+        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry, explained: Explained::default(), prober })
     }
 
     /// What requests see now. One that has begun keeps what it began with.
@@ -112,6 +115,7 @@ impl Proxy {
         };
         let unanswered = Unfinished { proxy: self, story: &passage.story };
         let outcome = passage.destination.upstream.call(request).await;
+        self.check(&passage.destination, &outcome).await;
         unanswered.finish();
         self.reply(passage, outcome)
     }

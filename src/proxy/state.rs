@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::diagnosis::case::Here;
 use crate::diagnosis::case::Settings;
 use crate::diagnosis::checklist::Checklist;
+use crate::probe;
 use crate::proxy::forward::Onward;
 use crate::proxy::via::Pseudonym;
 use crate::route::Miss;
@@ -26,6 +27,8 @@ pub struct Shared {
     pub checklist: Checklist,
     /// This installation's name in `Via`.
     pub pseudonym: Pseudonym,
+    /// What checks of failing servers have found.
+    pub board: Arc<probe::Board>,
     /// Where this process runs.
     pub here: Here,
     /// The name servers that are asked, for commands.

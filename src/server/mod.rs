@@ -27,6 +27,7 @@ use crate::listener::orders::Orders;
 use crate::net::here;
 use crate::net::socket;
 use crate::net::tls::TlsSetupError;
+use crate::probe;
 use crate::proxy::state;
 use crate::proxy::via::Pseudonym;
 use crate::server::signal::Signals;
@@ -217,7 +218,8 @@ fn share(
     let name_servers = resolver.name_servers().iter().map(ToString::to_string).collect();
     let (own_addresses, own_networks) = here::addresses();
     let here = Here { in_container: here::in_container(), own_addresses, own_networks };
-    Ok(state::Shared { config, upstreams, checklist, pseudonym: Pseudonym::random(), here, name_servers })
+    let board = probe::Board::new(&config.diagnosis);
+    Ok(state::Shared { config, upstreams, checklist, pseudonym: Pseudonym::random(), board, here, name_servers })
 }
 
 fn workers(config: &Config) -> usize {

@@ -37,6 +37,7 @@ pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
 use crate::config::Location;
+use crate::diagnosis::history::History;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -216,6 +217,18 @@ impl Upstream {
             })
         });
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
+    }
+
+    /// What all cores share of it.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// What was known of its past when a request for this path failed.
+    #[must_use]
+    pub fn history(&self, _failure: &Failure, _path: &str) -> History {
+        History::default()
     }
 
     /// Its settings.

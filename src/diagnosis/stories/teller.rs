@@ -1,6 +1,7 @@
 //! Owns how a story is told: a builder that makes a `Case` out of what is special about it.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Expect;
@@ -12,6 +13,9 @@ use crate::diagnosis::Cause;
 use crate::diagnosis::case::Here;
 use crate::diagnosis::case::RequestFacts;
 use crate::diagnosis::case::Settings;
+use crate::diagnosis::history::History;
+use crate::diagnosis::observation::Findings;
+use crate::diagnosis::observation::Observation;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Spoken;
@@ -36,6 +40,8 @@ pub(super) struct Story {
     request: RequestFacts,
     settings: Settings,
     here: Here,
+    history: History,
+    findings: Findings,
 }
 
 impl Story {
@@ -55,12 +61,27 @@ impl Story {
                 own_addresses: vec!["127.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
                 own_networks: vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/24".parse().unwrap()],
             },
+            history: History::default(),
+            findings: Findings::default(),
         };
         story.at("http://10.0.0.5:3000")
     }
 
     pub(super) fn ends(self, name: &'static str, cause: Cause, above: f64, evidence: &'static [&'static str]) -> Row {
         Row { name, story: self, expect: Expect { cause, above, evidence, says: &[] } }
+    }
+
+    /// What is known of the past.
+    pub(super) fn past(mut self, tell: impl FnOnce(&mut History)) -> Self {
+        tell(&mut self.history);
+        self
+    }
+
+    /// A check has found this.
+    pub(super) fn found(mut self, observation: Observation) -> Self {
+        Arc::make_mut(&mut self.findings.observations).push(observation);
+        self.findings.round = 1;
+        self
     }
 
     /// The server is this one: `http://10.0.0.5:3000`, `https://[fd00::5]:443`, `http://app.internal:3000`.
@@ -313,6 +334,8 @@ impl Story {
             request: self.request.clone(),
             settings: self.settings.clone(),
             here: self.here.clone(),
+            history: self.history.clone(),
+            findings: self.findings.clone(),
         }
     }
 
