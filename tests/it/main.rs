@@ -32,6 +32,8 @@ mod retries;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod stories;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod unix;

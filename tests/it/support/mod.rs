@@ -8,6 +8,7 @@ pub(crate) mod names;
 pub(crate) mod origin;
 pub(crate) mod proxy;
 pub(crate) mod wire;
+pub(crate) mod world;
 
 use std::env;
 use std::fs;

@@ -15,7 +15,7 @@ use hickory_proto::rr::RData;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::RecordType;
 
-/// A name server on loopback, over UDP.
+/// A name server, over UDP.
 #[derive(Debug)]
 pub(crate) struct Names {
     pub(crate) address: SocketAddr,
@@ -39,7 +39,10 @@ pub(crate) enum Says {
 
 impl Names {
     pub(crate) fn serve() -> Self {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+        Self::serve_on(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"))
+    }
+
+    pub(crate) fn serve_on(socket: UdpSocket) -> Self {
         let address = socket.local_addr().expect("a bound socket has an address");
         let zone = Arc::<Mutex<Zone>>::default();
         let shared = Arc::clone(&zone);

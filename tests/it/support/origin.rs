@@ -12,6 +12,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
 use std::thread;
 use std::time::Duration;
+use std::time::Instant;
 
 use socket2::Domain;
 use socket2::Socket;
@@ -78,6 +79,11 @@ impl Origin {
         self.arrivals.recv_timeout(Duration::from_millis(500)).ok().map(|wire| Conversation { wire })
     }
 
+    /// The proxy's next connection, however long it takes; none when there will be no more.
+    pub(crate) fn wait(&self) -> Option<Conversation> {
+        self.arrivals.recv().ok().map(|wire| Conversation { wire })
+    }
+
     /// Whether the proxy has made no connection that was not accepted.
     pub(crate) fn is_left_alone(&self) -> bool {
         matches!(self.arrivals.try_recv(), Err(TryRecvError::Empty))
@@ -113,6 +119,11 @@ impl Reserved {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Listens and takes no connection: so many and one more wait, and the kernel has no room for others.
+    pub(crate) fn listen_without_accepting(&self, room: i32) {
+        self.socket.listen(room).expect("a port can be listened on");
     }
 
     pub(crate) fn listen(self) -> Origin {
@@ -165,6 +176,19 @@ impl Conversation {
     /// Answers like that, and closes the connection, so that the next request comes on a fresh one.
     pub(crate) fn answer_and_close(mut self, body: &str) {
         self.say(format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    }
+
+    /// Says nothing until the proxy has given up.
+    pub(crate) fn hang(&mut self) {
+        self.wire.is_closed();
+    }
+
+    /// Works for a while.
+    pub(crate) fn work(&self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(rest) = end.checked_duration_since(Instant::now()) {
+            thread::park_timeout(rest);
+        }
     }
 
     /// Whether the proxy closes the connection, with nothing more in it. Waits for that.
