@@ -282,6 +282,17 @@ impl Story {
         self
     }
 
+    /// The server answered so itself, with these fields and this page.
+    pub(super) fn answered(mut self, status: u16, fields: &[(&str, &str)], page: &str) -> Self {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
+        self.sent(120).received(300)
+    }
+
     pub(super) fn local(mut self, local: LocalEvidence) -> Self {
         self.last.local = Some(local);
         self

@@ -82,13 +82,19 @@ fn without_marks(page: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("&#39;", "'").replace("\u{2019}", "'")
 }
 
-/// The phrase with what follows it, as far as the sentence goes: Envoy's and Apache's reasons stand behind it.
+/// The sentence that the phrase stands in, where it is a short one: Envoy's reasons stand behind it. Letters that are not
+/// ASCII are left out of it, for what a page hides in them is not for display.
 fn sentence(text: &str, phrase: &str) -> Option<String> {
-    let from = text.find(phrase)?;
-    let rest = text.get(from..)?;
-    let end = rest.get(phrase.len()..)?.find(". ").map_or(rest.len(), |end| end + phrase.len());
-    rest.get(..end).map(str::to_owned)
+    let (before, rest) = text.split_at_checked(text.find(phrase)?)?;
+    let begin = before.rfind(['.', '"', '{']).map_or(0, |at| at + 1);
+    let end = rest.get(phrase.len()..)?.find(['.', '"', '}']).map_or(rest.len(), |end| end + phrase.len());
+    let sentence = text.get(begin..before.len() + end)?.trim();
+    let sentence = if sentence.len() > LONGEST_SENTENCE { phrase } else { sentence };
+    Some(sentence.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect())
 }
+
+/// Bytes of a sentence that is worth telling as a whole.
+const LONGEST_SENTENCE: usize = 140;
 
 /// What stands in the marks of a page, in lower case.
 const SIGNED: &[(&str, Gateway)] = &[
