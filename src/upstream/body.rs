@@ -27,7 +27,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::fault::Failure;
-use crate::fault::Fault;
 use crate::fault::failure::Malformed;
 use crate::net::deadline::Deadline;
 use crate::upstream::connection::Upgraded;
@@ -271,7 +270,7 @@ pub const EXPECT_PATIENCE: Duration = Duration::from_millis(100);
 pub struct ResponseBody {
     stream: Incoming,
     first: Option<Frame<Bytes>>,
-    lease: Option<Box<Lease>>,
+    pub(super) lease: Option<Box<Lease>>,
     deadline: Deadline,
     waiting_since: Option<Instant>,
 }
@@ -288,26 +287,6 @@ impl ResponseBody {
     #[must_use]
     pub fn reject(mut self, malformed: Malformed, status: u16) -> Option<Box<Failure>> {
         self.lease.take().map(|mut lease| lease.reject(malformed, status))
-    }
-
-    /// The answer is the server's failure, of this fault: what is known of it, and how long its body may take; or the
-    /// client's fault, where its own body broke before. None where the body has ended long ago.
-    pub(super) fn intercept(&mut self, fault: Fault) -> Option<Result<(Failure, Duration), ClientFault>> {
-        self.lease.as_mut().map(|lease| lease.intercept(fault))
-    }
-
-    /// The next piece of an intercepted answer. Nobody waits for the rest of one that breaks off.
-    pub(super) fn poll_intercepted(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        let frame = std::task::ready!(self.poll_stream(cx));
-        if frame.is_none() {
-            self.end();
-        }
-        Poll::Ready(frame.and_then(Result::ok))
-    }
-
-    /// Bytes received for this exchange so far; none where it is over.
-    pub(super) fn received(&self) -> Option<u64> {
-        self.lease.as_ref().map(|lease| lease.received())
     }
 
     /// The connection is not to be used again: the framing of this response is in doubt.
@@ -328,13 +307,13 @@ impl ResponseBody {
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
     }
 
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.first.take() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut self.stream).poll_frame(cx),

@@ -2,11 +2,16 @@
 //! them. What is read of such an answer is bounded in size and time, and its connection lives on where its body has ended.
 
 use std::future::poll_fn;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::Response;
 use http::header;
+use http_body::Frame;
 
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -28,7 +33,7 @@ pub(super) const fn fault(status: u16) -> Option<Fault> {
 /// Makes a failure of an answer, with what its page says.
 pub(super) async fn take(response: Response<ResponseBody>, fault: Fault) -> Trouble {
     let (parts, mut body) = response.into_parts();
-    let (mut failure, limit) = match body.intercept(fault) {
+    let (mut failure, limit) = match body.lease.as_mut().map(|lease| lease.intercept(fault)) {
         Some(Ok(intercepted)) => intercepted,
         Some(Err(client)) => return Trouble::Client(client),
         None => (Failure::new(fault), Duration::ZERO),
@@ -44,8 +49,8 @@ pub(super) async fn take(response: Response<ResponseBody>, fault: Fault) -> Trou
 async fn read(body: &mut ResponseBody, limit: Duration, received: &mut u64) -> Vec<u8> {
     let mut page = Vec::new();
     let whole = async {
-        while let Some(frame) = poll_fn(|cx| body.poll_intercepted(cx)).await {
-            *received = body.received().unwrap_or(*received);
+        while let Some(frame) = poll_fn(|cx| next(body, cx)).await {
+            *received = body.lease.as_ref().map_or(*received, |lease| lease.received());
             let data = frame.into_data().unwrap_or_default();
             let room = MOST_READ.saturating_sub(page.len());
             page.extend(data.iter().take(room));
@@ -58,9 +63,21 @@ async fn read(body: &mut ResponseBody, limit: Duration, received: &mut u64) -> V
     page
 }
 
+/// The next piece. Nobody waits for the rest of an answer that breaks off.
+fn next(body: &mut ResponseBody, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+    let frame = ready!(body.poll_stream(cx));
+    if frame.is_none() {
+        body.end();
+    }
+    Poll::Ready(frame.and_then(Result::ok))
+}
+
 /// Compressed pages are not read: what made the answer is seen in its head then.
 fn is_compressed(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_ENCODING).into_iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .into_iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// How many bytes of a page are read. The pages of gateways have less than half of it.

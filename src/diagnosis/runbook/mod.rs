@@ -200,7 +200,20 @@ impl Scope {
     fn entry(self, id: String, audience: Audience, text: Template, stands_in: &[Placed<Id>]) -> Entry {
         let Self { causes, faults, platforms, upstreams, gateways, rank, commands, private } = self;
         let instead_of = stands_in.iter().map(|id| id.value.0.clone()).collect();
-        Entry { id, audience, causes, faults, platforms, upstreams, gateways, rank, text, commands, private, instead_of }
+        Entry {
+            id,
+            audience,
+            causes,
+            faults,
+            platforms,
+            upstreams,
+            gateways,
+            rank,
+            text,
+            commands,
+            private,
+            instead_of,
+        }
     }
 }
 

@@ -52,7 +52,8 @@ fn nested() -> Vec<Row> {
     let bad = |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamBadGateway).answered(502, fields, page);
     let unavailable =
         |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamUnavailable).answered(503, fields, page);
-    let late = |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamGatewayTimeout).answered(504, fields, page);
+    let late =
+        |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamGatewayTimeout).answered(504, fields, page);
     let nginx = &[("server", "nginx/1.22.1")];
     vec![
         bad(nginx, "<center>nginx</center>")

@@ -39,7 +39,8 @@ fn said(headers: &HeaderMap) -> Option<(Inner, String)> {
         flags.split([',', ' ']).find_map(flag).map(|inner| (inner, format!("response flags {flags}")))
     };
     let shed = || {
-        let field = ["x-envoy-overloaded", "x-envoy-ratelimited"].into_iter().find(|name| headers.contains_key(*name))?;
+        let field =
+            ["x-envoy-overloaded", "x-envoy-ratelimited"].into_iter().find(|name| headers.contains_key(*name))?;
         Some((Inner::Overload, field.to_owned()))
     };
     let linkerd = || {
