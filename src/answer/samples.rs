@@ -195,6 +195,7 @@ fn secret_failure(fault: Fault) -> Failure {
         server: Some("secret/1.0".to_owned()),
         retry_after: None,
         via: Some("1.1 secret-proxy".to_owned()),
+        ..ResponseEvidence::default()
     });
     failure.bytes.header_limit = Some(65_536);
     failure

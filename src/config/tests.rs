@@ -88,7 +88,12 @@ fn every_wrong_value_is_told_with_its_cure() {
         ("balance = \"random\"", r#"6:11: "random" is not supported yet by this version; write "least_requests" or "round_robin""#.to_owned()),
         ("protocol = \"h2\"", r#"6:12: "h2" is not supported yet by this version; write "http1""#.to_owned()),
         ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1""#.to_owned()),
-        ("intercept = [502]", "6:13: `intercept` is not supported yet by this version; write intercept = [], or remove the line".to_owned()),
+        ("intercept = [502, 500, \"503\", 99999]", [
+            "6:19: 500 is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",
+            "6:24: \"503\" is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",
+            "6:31: 99999 is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",
+        ].join("\n")),
+        ("intercept = 502", "6:13: `intercept` is a list; write intercept = [502, 503, 504], or some of them".to_owned()),
         ("host_header = \"a b\"", r#"6:15: "a b" is not a Host field; write "client", "upstream" or a name: "shop.example""#.to_owned()),
         ("platform = \"rust\"", r#"6:12: "rust" is not a platform; write "generic", "php", "wordpress", "magento", "node", "python", "java", "ruby" or "go""#.to_owned()),
         ("[upstream.timeouts]\nresolve = 2\nconnect = \"\"\ntls = \"0s\"\nsend = true\nresponse = \"1min\"\nbody = [\"1s\"]\ntunnel = \"1 h\"", [

@@ -13,6 +13,8 @@ use super::Step;
 use super::runbook;
 use super::runbook::Entry;
 use crate::config::problem::Problems;
+use crate::fault::Stage;
+use crate::fault::gateway::Gateway;
 
 /// Every step that there is: the built-in ones, with the operator's added or in their places.
 #[derive(Debug, Clone)]
@@ -72,6 +74,7 @@ impl Entry {
             && lists(&self.faults, &case.failure().fault)
             && lists(&self.platforms, &case.settings.platform)
             && lists(&self.upstreams, &case.settings.upstream)
+            && (self.gateways.is_empty() || gateway(case).is_some_and(|gateway| self.gateways.contains(&gateway)))
     }
 
     /// The step filled in; none where the case lacks a value for its text, or for each of its commands.
@@ -81,6 +84,12 @@ impl Entry {
         let complete = command.is_some() || self.commands.is_empty();
         complete.then(|| Step { audience: self.audience, text, command, private: self.is_private() })
     }
+}
+
+/// Who answered in the origin's place, where that is the failure and can be told.
+fn gateway(case: &Case) -> Option<Gateway> {
+    let failure = Some(case.failure()).filter(|failure| failure.fault.stage() == Stage::Upstream)?;
+    failure.response.as_ref()?.gateway
 }
 
 /// Whether the list has it; an empty one has everything.

@@ -1,5 +1,7 @@
 //! Owns the operator's sentence: what was observed, with everything that was measured, and no opinion.
 
+use std::time::Duration;
+
 use super::wording::bytes;
 use super::wording::date;
 use super::wording::duration;
@@ -29,6 +31,7 @@ pub fn detail(failure: &Failure) -> String {
         reuse(failure),
         traffic(failure),
         transport(failure),
+        gateway(failure),
     ];
     let clauses: Vec<String> = std::iter::once(observed).chain(further.into_iter().flatten()).collect();
     format!("{}.", clauses.join("; "))
@@ -83,10 +86,36 @@ fn observed(failure: &Failure) -> String {
         Fault::NoHealthyServer => "No server of the upstream is in service".to_owned(),
         Fault::ServerAtCapacity => format!("{there} has as many requests as the limits set for it allow"),
         Fault::ProxyLoop => "The request came back to this proxy".to_owned(),
-        Fault::UpstreamBadGateway => format!("{there} answered 502 itself"),
-        Fault::UpstreamUnavailable => format!("{there} answered 503 itself"),
-        Fault::UpstreamGatewayTimeout => format!("{there} answered 504 itself"),
+        Fault::UpstreamBadGateway => format!("{} answered 502 itself", answering(failure)),
+        Fault::UpstreamUnavailable => format!("{} answered 503 itself", answering(failure)),
+        Fault::UpstreamGatewayTimeout => format!("{} answered 504 itself", answering(failure)),
     }
+}
+
+/// Who answered, and where: `nginx at 10.0.0.5:80`.
+pub(super) fn answering(failure: &Failure) -> String {
+    let gateway = failure.response.as_ref().and_then(|response| response.gateway);
+    gateway.map_or_else(|| place(failure), |gateway| format!("{} at {}", gateway.name(), place(failure)))
+}
+
+/// What an intercepted answer says of itself and of the hops behind it.
+fn gateway(failure: &Failure) -> Option<String> {
+    let response = failure.response.as_ref().filter(|_| failure.fault.stage() == Stage::Upstream)?;
+    let passed = response.hops.iter().map(|hop| {
+        let error = hop.error.as_ref().map(|error| format!(" with {error}")).unwrap_or_default();
+        let next_hop = hop.next_hop.as_ref().map(|next_hop| format!(" at {next_hop}")).unwrap_or_default();
+        format!("{}{error}{next_hop}", hop.name)
+    });
+    let passed: Vec<String> = passed.collect();
+    let clauses = [
+        response.said.as_ref().map(|said| format!("it says '{said}'")),
+        response.server.as_ref().map(|server| format!("its Server is {server}")),
+        response.via.as_ref().map(|via| format!("its Via is {via}")),
+        (!passed.is_empty()).then(|| format!("its Proxy-Status names {}", list(&passed))),
+        response.retry_after.map(|seconds| format!("its Retry-After is {}", duration(Duration::from_secs(seconds)))),
+    ];
+    let clauses: Vec<String> = clauses.into_iter().flatten().collect();
+    (!clauses.is_empty()).then(|| clauses.join("; "))
 }
 
 /// The name that was looked up.

@@ -16,6 +16,7 @@ use super::Step;
 use super::samples;
 use crate::config::Platform;
 use crate::fault::Fault;
+use crate::fault::gateway::Gateway;
 
 /// What must be told, to whom, in which case.
 struct Fact {
@@ -24,6 +25,7 @@ struct Fact {
     cause: Cause,
     fault: Fault,
     platform: Platform,
+    gateway: Option<Gateway>,
     words: Vec<&'static str>,
 }
 
@@ -39,19 +41,21 @@ impl Fact {
     fn read(line: &'static str) -> Self {
         let (case, words) = line.split_once(": ").expect(line);
         let [audience, cause, fault, platform] = case.split(' ').collect::<Vec<_>>().try_into().expect(line);
+        let (platform, gateway) = platform.split_once('@').unwrap_or((platform, ""));
         Self {
             line,
             audience: [Visitor, Owner].into_iter().find(|it| it.word() == audience).expect(line),
             cause: Cause::from_word(cause).expect(line),
             fault: Fault::from_word(fault).expect(line),
             platform: Platform::ALL.into_iter().find(|it| it.word() == platform).expect(line),
+            gateway: Gateway::ALL.into_iter().find(|it| it.word() == gateway),
             words: words.split(" | ").collect(),
         }
     }
 
     /// The words that no step has.
     fn missing(&self, checklist: &Checklist) -> Vec<&'static str> {
-        let steps = steps(checklist, self.fault, self.cause, self.platform);
+        let steps = steps_behind(self.gateway, checklist, self.fault, self.cause, self.platform);
         let told: Vec<String> = steps
             .iter()
             .filter(|step| step.audience == self.audience)
@@ -62,7 +66,19 @@ impl Fact {
 }
 
 fn steps(checklist: &Checklist, fault: Fault, cause: Cause, platform: Platform) -> Vec<Step> {
+    steps_behind(None, checklist, fault, cause, platform)
+}
+
+/// The same where this gateway answered.
+fn steps_behind(
+    gateway: Option<Gateway>,
+    checklist: &Checklist,
+    fault: Fault,
+    cause: Cause,
+    platform: Platform,
+) -> Vec<Step> {
     let mut case = samples::full(fault);
+    case.attempts.iter_mut().filter_map(|failure| failure.response.as_mut()).for_each(|it| it.gateway = gateway);
     case.settings.platform = platform;
     checklist.steps(&case, cause)
 }
@@ -103,6 +119,21 @@ fn every_case_gets_enough_steps_and_not_too_many() {
         }
     });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_gateway_has_a_step_of_its_own_which_only_operators_see() {
+    let checklist = Checklist::built_in();
+    let fault = Fault::UpstreamBadGateway;
+    for cause in Cause::ALL {
+        let plain = steps(&checklist, fault, cause, Platform::Generic);
+        for gateway in Gateway::ALL {
+            let steps = steps_behind(Some(gateway), &checklist, fault, cause, Platform::Generic);
+            let own: Vec<_> = steps.iter().filter(|step| !plain.contains(step)).collect();
+            assert!(!own.is_empty() && own.iter().all(|step| step.private), "{} {cause}: {own:?}", gateway.word());
+            assert!(steps.iter().filter(|step| step.audience == Owner).count() <= 14, "{} {cause}", gateway.word());
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,10 @@ use std::time::Duration;
 
 use super::Fault;
 use super::Spoken;
+use super::gateway::Gateway;
+use super::gateway::Hop;
+use super::gateway::Inner;
+use super::malformed::shown;
 
 /// One failed attempt at an exchange with a server.
 #[derive(Debug, Clone)]
@@ -262,6 +266,14 @@ pub struct ResponseEvidence {
     pub retry_after: Option<u64>,
     /// Its `Via`, cleaned for display.
     pub via: Option<String>,
+    /// Who made it in the origin's place, where it was intercepted and that can be told.
+    pub gateway: Option<Gateway>,
+    /// What that one says of the hop behind it.
+    pub inner: Option<Inner>,
+    /// The words that say so, cleaned for display.
+    pub said: Option<String>,
+    /// The gateways that it passed, by their `Proxy-Status`, nearest the origin first.
+    pub hops: Vec<Hop>,
 }
 
 /// What this host had left.
@@ -282,9 +294,10 @@ impl ResponseEvidence {
         let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
         Self {
             status: parts.status.as_u16(),
-            server: text(http::header::SERVER).map(str::to_owned),
+            server: text(http::header::SERVER).map(|server| shown(server, LONGEST_FIELD)),
             retry_after: text(http::header::RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()),
-            via: text(http::header::VIA).map(str::to_owned),
+            via: text(http::header::VIA).map(|via| shown(via, LONGEST_FIELD)),
+            ..Self::default()
         }
     }
 }
@@ -386,3 +399,6 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
+
+/// Characters of a field of an answer that are kept.
+const LONGEST_FIELD: usize = 120;

@@ -90,14 +90,17 @@ fn name(line: &[u8]) -> Option<String> {
 fn values<'a>(fields: &'a [&'a [u8]], wanted: &'a str) -> impl Iterator<Item = String> + 'a {
     fields.iter().filter(move |line| name(line).as_deref() == Some(wanted)).flat_map(|line| {
         let value = line.splitn(2, |byte| *byte == b':').nth(1).unwrap_or_default();
-        String::from_utf8_lossy(value).split(',').map(|part| shown(part.trim())).collect::<Vec<_>>()
+        String::from_utf8_lossy(value).split(',').map(|part| shown(part.trim(), LONGEST_VALUE)).collect::<Vec<_>>()
     })
 }
 
-/// A value from the wire, fit to be shown: short, and without control characters.
-fn shown(value: &str) -> String {
-    value.chars().take(40).map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+/// A value from the wire, fit to be shown: of at most so many characters, and none that controls a terminal.
+pub(super) fn shown(value: &str, most: usize) -> String {
+    value.chars().take(most).map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
 }
+
+/// Characters of one value.
+const LONGEST_VALUE: usize = 40;
 
 /// So many lines of one name are too many to be meant.
 const BLOAT: usize = 8;

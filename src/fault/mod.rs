@@ -5,6 +5,7 @@
 
 pub mod classify;
 pub mod failure;
+pub mod gateway;
 pub mod malformed;
 pub mod spoken;
 pub mod stage;

@@ -35,6 +35,7 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
+use crate::upstream::intercept;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -80,7 +81,13 @@ pub(super) async fn run(
         },
     };
     let response = exchange.answer(sending).await?;
-    exchange.accept(response, in_flight)
+    let response = exchange.accept(response, in_flight)?;
+    let status = response.status().as_u16();
+    match intercept::fault(status).filter(|_| lane.settings.intercept.contains(&status)) {
+        // Boxed, for it is seldom.
+        Some(fault) => Err(Box::pin(intercept::take(response, fault)).await),
+        None => Ok(response),
+    }
 }
 
 fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Duration)> {

@@ -270,7 +270,7 @@ pub const EXPECT_PATIENCE: Duration = Duration::from_millis(100);
 pub struct ResponseBody {
     stream: Incoming,
     first: Option<Frame<Bytes>>,
-    lease: Option<Box<Lease>>,
+    pub(super) lease: Option<Box<Lease>>,
     deadline: Deadline,
     waiting_since: Option<Instant>,
 }
@@ -307,13 +307,13 @@ impl ResponseBody {
         }
     }
 
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }
     }
 
-    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.first.take() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut self.stream).poll_frame(cx),

@@ -209,6 +209,20 @@ impl Lease {
         self.report(failure)
     }
 
+    /// The answer itself is the failure. Whoever takes it counts it against the server.
+    pub(super) fn intercept(&mut self, fault: Fault) -> Result<(Failure, Duration), ClientFault> {
+        self.failed = true;
+        match self.client_fault() {
+            Some(fault) => Err(fault),
+            None => Ok((self.failure(fault), self.body_limit())),
+        }
+    }
+
+    /// Bytes received for this exchange.
+    pub(super) fn received(&self) -> u64 {
+        self.exchange.connection.tap.received()
+    }
+
     /// Where the stream arrives after a 101.
     pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
         self.exchange.connection.upgraded()

@@ -9,6 +9,7 @@ pub mod body;
 mod connect;
 mod connection;
 pub mod ejection;
+mod intercept;
 mod lease;
 pub mod pool;
 mod record;
@@ -388,7 +389,10 @@ impl Tries {
 
     fn exhausted(self) -> Exhausted {
         let telling = most_telling(&self.failures);
-        Exhausted { attempts: self.failures, telling, retry_after: None }
+        // Only the upstream itself, where it answered, knows when it is worth another try.
+        let told = self.failures.get(telling).filter(|failure| failure.fault.stage() == Stage::Upstream);
+        let retry_after = told.and_then(|failure| failure.response.as_ref()?.retry_after).map(Duration::from_secs);
+        Exhausted { attempts: self.failures, telling, retry_after }
     }
 }
 

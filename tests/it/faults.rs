@@ -115,6 +115,11 @@ const ROWS: &[Said<'_>] = &[
     row("response_chunking_invalid_at_once", "response_chunking_invalid", "body", 502, "http_response_transfer_coding; coding=chunked; received-status=200", "application"),
     row("no_healthy_server", "no_healthy_server", "gateway", 503, "destination_unavailable", "origin_down"),
     row("proxy_loop", "proxy_loop", "gateway", 502, "proxy_loop_detected", "faulty_proxy"),
+    row("upstream_bad_gateway", "upstream_bad_gateway", "upstream", 502, "why502; received-status=502", "origin_down"),
+    row("upstream_bad_gateway_chain", "upstream_bad_gateway", "upstream", 502, "why502; received-status=502", "dns"),
+    row("upstream_unavailable", "upstream_unavailable", "upstream", 503, "why502; received-status=503", "origin_down"),
+    row("upstream_unavailable_busy", "upstream_unavailable", "upstream", 503, "why502; received-status=503", "overload"),
+    row("upstream_gateway_timeout", "upstream_gateway_timeout", "upstream", 504, "why502; received-status=504", "application"),
 ];
 
 /// What the demo cannot show, met in a place of its own.
@@ -135,9 +140,6 @@ const NOT_MET: &[(&str, &str)] = &[
     ("h2_stream_reset", "HTTP/2 towards origins comes with a later issue"),
     ("h2_connection_error", "HTTP/2 towards origins comes with a later issue"),
     ("server_at_capacity", "limits of a server come with a later issue"),
-    ("upstream_bad_gateway", "`intercept` comes with a later issue"),
-    ("upstream_unavailable", "`intercept` comes with a later issue"),
-    ("upstream_gateway_timeout", "`intercept` comes with a later issue"),
 ];
 
 /// In place of a member of `Proxy-Status`, where the head had gone out before.

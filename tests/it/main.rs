@@ -22,6 +22,8 @@ mod forwarding;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod intercept;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod log;

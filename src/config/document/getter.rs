@@ -15,7 +15,6 @@ use toml::de::DeValue;
 use super::syntax::ODD_QUOTES;
 use super::table::Table;
 use super::written::Written;
-use super::written::not_yet;
 use crate::config::problem::Placed;
 use crate::config::problem::Wrong;
 use crate::config::value::Size;
@@ -62,12 +61,27 @@ impl Table<'_> {
         self.values(key)
     }
 
-    /// A list that has to be empty in this version, because what it holds is not supported yet.
-    pub fn empty_list(&self, key: &'static str) {
-        self.read(key, |found| {
-            let wrong = || not_yet(&format!("`{key}`"), format!("write {key} = [], or remove the line"));
-            is_empty_list(found.get_ref()).then_some(()).ok_or_else(wrong)
-        });
+    /// A list of whole numbers out of a few, each kept once; those that are none of them are noted and left out. The noun
+    /// is what such a number is called in a message, with its article.
+    #[must_use]
+    pub fn numbers(&self, key: &'static str, noun: &str, allowed: &[u16]) -> Vec<u16> {
+        self.know(key);
+        let Some(found) = self.entry(key) else { return Vec::new() };
+        let cure = || format!("write {key} = {allowed:?}, or some of them");
+        let DeValue::Array(elements) = found.get_ref() else {
+            self.wrong(found, Wrong::new(format!("`{key}` is a list"), cure()));
+            return Vec::new();
+        };
+        let mut numbers = Vec::new();
+        for element in elements {
+            let number = whole(element.get_ref()).and_then(|number| u16::try_from(number).ok());
+            match number.filter(|number| allowed.contains(number)) {
+                Some(number) if numbers.contains(&number) => {}
+                Some(number) => numbers.push(number),
+                None => self.wrong(element, Wrong::new(format!("{} is not {noun}", self.literal(element)), cure())),
+            }
+        }
+        numbers
     }
 
     /// A time for which something is waited: not zero, which would end every wait before it began.

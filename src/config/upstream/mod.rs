@@ -36,6 +36,8 @@ pub struct Upstream {
     pub balance: Balance,
     /// What the origin sees as `Host`.
     pub host_header: HostHeader,
+    /// The statuses of its own answers that are diagnosed instead of passed on: some of 502, 503 and 504.
+    pub intercept: Vec<u16>,
     /// What runs there, for the checklists.
     pub platform: Platform,
     /// `[upstream.timeouts]`
@@ -67,13 +69,13 @@ impl Upstream {
     /// An upstream with the settings of a table, which are the defaults where there is none.
     pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<ServerUrl>) -> Self {
         let Protocol::Http1 = table.value_or("protocol", Protocol::Http1);
-        table.empty_list("intercept");
         table.not_yet(&["hash_on", "health"]);
         let upstream = Self {
             name,
             servers,
             balance: table.value_or("balance", Balance::LeastRequests),
             host_header: table.value_or("host_header", HostHeader::Client),
+            intercept: table.numbers("intercept", "a status that can be intercepted", &[502, 503, 504]),
             platform: table.value_or("platform", Platform::Generic),
             timeouts: Timeouts::read(table.table("timeouts")),
             tls: UpstreamTls::read(table.table("tls")),

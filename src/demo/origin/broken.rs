@@ -82,6 +82,12 @@ pub const BROKEN: &[Row] = &[
     // Gateway.
     Row::broken("no_healthy_server", Fault::NoHealthyServer, Way::TwoClosedPorts, "Both servers have failed before and are left alone for a while.").with(&["ejection.after = 1", "ejection.base_time = \"1h\"", "ejection.max_share = 1.0"]).after(2),
     Row::broken("proxy_loop", Fault::ProxyLoop, Way::Proxy, "The upstream's address leads back to this proxy."),
+    // Upstream.
+    Row::broken("upstream_bad_gateway", Fault::UpstreamBadGateway, script(&[ReadHead, Say(NGINX_502), Act::Wait]), "The origin is an nginx that answers 502 at once, for nothing listens behind it.").with(INTERCEPT),
+    Row::broken("upstream_bad_gateway_chain", Fault::UpstreamBadGateway, script(&[ReadHead, Say(b"HTTP/1.1 502 Bad Gateway\r\nProxy-Status: why502; error=dns_error; rcode=\"NXDOMAIN\"\r\nContent-Length: 0\r\n\r\n"), Act::Wait]), "The origin is another why502, which says that a name behind it leads nowhere.").with(INTERCEPT),
+    Row::broken("upstream_unavailable", Fault::UpstreamUnavailable, script(&[ReadHead, Say(b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n")]), "The origin is an HAProxy that has taken out every server behind it.").with(INTERCEPT),
+    Row::broken("upstream_unavailable_busy", Fault::UpstreamUnavailable, script(&[ReadHead, Say(b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nRetry-After: 5\r\nContent-Length: 44\r\n\r\nserver busy: too many requests in flight now"), Act::Wait]), "The application has too much to do, says so, and says when to come back.").with(INTERCEPT),
+    Row::broken("upstream_gateway_timeout", Fault::UpstreamGatewayTimeout, script(&[ReadHead, Act::Pause(Duration::from_secs(1)), Say(b"HTTP/1.1 504 Gateway Time-out\r\nServer: nginx\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n"), Act::Wait]), "The origin is an nginx that has waited for an application and gives up.").with(INTERCEPT),
 ];
 
 /// The faults that no row shows, with the reason, each a sentence for the start page.
@@ -98,14 +104,20 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
     (Fault::H2StreamReset, "HTTP/2 towards the origin comes with a later version."),
     (Fault::H2ConnectionError, "HTTP/2 towards the origin comes with a later version."),
     (Fault::ServerAtCapacity, "Limits for a server come with a later version."),
-    (Fault::UpstreamBadGateway, "Answers of the origin itself are explained in a later version."),
-    (Fault::UpstreamUnavailable, "Answers of the origin itself are explained in a later version."),
-    (Fault::UpstreamGatewayTimeout, "Answers of the origin itself are explained in a later version."),
 ];
 
 const fn script(acts: &'static [Act]) -> Way {
     Way::Tcp(Manner::Script(acts))
 }
+
+/// Answers of the origin itself are passed on where nothing else is said.
+const INTERCEPT: &[&str] = &["intercept = [502, 503, 504]"];
+
+/// nginx's own page.
+const NGINX_502: &[u8] =
+    b"HTTP/1.1 502 Bad Gateway\r\nServer: nginx/1.28.0\r\nContent-Type: text/html\r\nContent-Length: 157\r\n\r\n\
+    <html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway</h1></center>\r\n\
+    <hr><center>nginx/1.28.0</center>\r\n</body>\r\n</html>\r\n";
 
 /// Long enough for what was said to have been passed on, so that the answer's head is out when the rest fails.
 const BREATH: Act = Act::Pause(Duration::from_millis(300));

@@ -1,10 +1,20 @@
-//! Owns the rules over what this proxy decided itself: no server left, no place left, a loop.
+//! Owns the rules over gateways: what this proxy decided itself (no server left, no place left, a loop), and what the
+//! gateway behind it said in the origin's place.
+
+use std::time::Duration;
 
 use crate::diagnosis::Case;
+use crate::diagnosis::detail::answering;
 use crate::diagnosis::detail::detail;
+use crate::diagnosis::wording::counted;
+use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::place;
+use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
+use crate::fault::failure::ResponseEvidence;
+use crate::fault::gateway::Gateway;
+use crate::fault::gateway::Inner;
 
 pub(super) fn first_failure_refused(case: &Case) -> Option<String> {
     first_failure(case, |fault| {
@@ -43,6 +53,128 @@ pub(super) fn leads_to_itself(case: &Case) -> Option<String> {
     ))
 }
 
+pub(super) fn next_hop_refused(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Refused, Inner::Unreachable])
+}
+
+pub(super) fn next_hop_without_server(case: &Case) -> Option<String> {
+    inner(case, &[Inner::NoServer])
+}
+
+pub(super) fn next_hop_silent(case: &Case) -> Option<String> {
+    inner(case, &[Inner::ConnectTimedOut])
+}
+
+pub(super) fn next_hop_name_lost(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Dns])
+}
+
+pub(super) fn next_hop_tls(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Tls])
+}
+
+pub(super) fn next_hop_slow(case: &Case) -> Option<String> {
+    inner(case, &[Inner::TimedOut])
+}
+
+pub(super) fn next_hop_broken(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Cut, Inner::Broken])
+}
+
+pub(super) fn next_gateway_faulty(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Itself])
+}
+
+pub(super) fn says_busy(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Overload])
+}
+
+pub(super) fn says_maintenance(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Maintenance])
+}
+
+/// Who sheds load says so without thinking, and when to come back. So does maintenance, which says that too.
+pub(super) fn shed_with_retry_after(case: &Case) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let seconds = response.retry_after.filter(|_| failure.fault == Fault::UpstreamUnavailable)?;
+    let at_once = failure.waited() < PROMPT && response.inner != Some(Inner::Maintenance);
+    at_once.then(|| {
+        format!(
+            "{} answered 503 after {} with a Retry-After of {}, as a server does that sheds load",
+            answering(failure),
+            duration(failure.waited()),
+            duration(Duration::from_secs(seconds))
+        )
+    })
+}
+
+/// A gateway that needs no time to say it was refused itself, or did not even try.
+pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let gateway = response.gateway.filter(|gateway| !gateway.is_application_server())?;
+    let unsaid = response.inner.is_none() && response.retry_after.is_none();
+    let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
+    (unsaid && at_once).then(|| {
+        format!(
+            "{} needed only {} to say {}: what is behind {} refused it, or hung up at once",
+            answering(failure),
+            duration(failure.waited()),
+            response.status,
+            gateway.name()
+        )
+    })
+}
+
+/// Behind a gateway that waited first, something took the request and ended, or was ended, over it.
+pub(super) fn gateway_waited_first(case: &Case) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let waited = failure.fault == Fault::UpstreamBadGateway && failure.waited() >= LATE && response.inner.is_none();
+    waited.then(|| {
+        format!(
+            "{} said 502 only after {}: what is behind it took the request, and then ended or was ended over it",
+            answering(failure),
+            duration(failure.waited())
+        )
+    })
+}
+
+pub(super) fn one_path_behind_gateway(case: &Case) -> Option<String> {
+    let (failure, _) = intercepted(case)?;
+    let past = case.history.path;
+    (past.others_working > 0 && past.others_failing == 0).then(|| {
+        let others = counted(usize::try_from(past.others_working).unwrap_or(usize::MAX), "other path");
+        format!("only {} fails behind {}, while {others} work", case.request.path, place(failure))
+    })
+}
+
+/// The server itself is the program that failed.
+pub(super) fn application_server_said(case: &Case) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let serves = response.gateway.is_some_and(Gateway::is_application_server) && response.inner.is_none();
+    serves.then(|| {
+        format!(
+            "{} runs the application itself and answered {}: the application is not deployed, not ready or failing",
+            answering(failure),
+            response.status
+        )
+    })
+}
+
+/// The answer that the upstream made itself, where that is the failure.
+fn intercepted(case: &Case) -> Option<(&Failure, &ResponseEvidence)> {
+    let failure = Some(case.failure()).filter(|failure| failure.fault.stage() == Stage::Upstream)?;
+    Some((failure, failure.response.as_ref()?))
+}
+
+/// What the gateway says of the next hop, if it is one of these.
+fn inner(case: &Case, wanted: &[Inner]) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let inner = response.inner.filter(|inner| wanted.contains(inner))?;
+    let said = response.said.as_ref().map(|said| format!(" ('{said}')")).unwrap_or_default();
+    let status = response.status;
+    Some(format!("{} answered {status}, which says that {}{said}", answering(failure), inner.words()))
+}
+
 /// The failure that took the servers out of service, where the case still holds it: the pool being empty hides it.
 fn first_failure(case: &Case, wanted: fn(Fault) -> bool) -> Option<String> {
     case.failed_with(&[Fault::NoHealthyServer])?;
@@ -50,3 +182,9 @@ fn first_failure(case: &Case, wanted: fn(Fault) -> bool) -> Option<String> {
     let told = detail(first);
     wanted(first.fault).then(|| format!("no server is in service since this failure: {}", told.trim_end_matches('.')))
 }
+
+/// What takes no longer than this was not waited for.
+const PROMPT: Duration = Duration::from_millis(500);
+
+/// What takes so long was being worked on.
+const LATE: Duration = Duration::from_millis(900);

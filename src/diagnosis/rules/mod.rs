@@ -168,6 +168,21 @@ pub const RULES: &[Rule] = &[
     rule("first_failure_broken", Application, 2.8, gateway::first_failure_broken),
     rule("limit_reached", Overload, 0.8, gateway::limit_reached),
     rule("leads_to_itself", FaultyProxy, 1.0, gateway::leads_to_itself),
+    rule("next_hop_refused", OriginDown, 1.8, gateway::next_hop_refused),
+    rule("next_hop_without_server", OriginDown, 1.6, gateway::next_hop_without_server),
+    rule("next_hop_silent", Firewall, 4.0, gateway::next_hop_silent),
+    rule("next_hop_name_lost", Dns, 5.8, gateway::next_hop_name_lost),
+    rule("next_hop_tls", Tls, 6.0, gateway::next_hop_tls),
+    rule("next_hop_slow", Application, 0.6, gateway::next_hop_slow),
+    rule("next_hop_broken", Application, 1.6, gateway::next_hop_broken),
+    rule("next_gateway_faulty", FaultyProxy, 2.2, gateway::next_gateway_faulty),
+    rule("says_busy", Overload, 2.4, gateway::says_busy),
+    rule("says_maintenance", OriginDown, 2.4, gateway::says_maintenance),
+    rule("shed_with_retry_after", Overload, 1.0, gateway::shed_with_retry_after),
+    rule("gateway_gave_up_at_once", OriginDown, 0.8, gateway::gateway_gave_up_at_once),
+    rule("gateway_waited_first", Application, 1.7, gateway::gateway_waited_first),
+    rule("one_path_behind_gateway", Application, 1.3, gateway::one_path_behind_gateway),
+    rule("application_server_said", Application, 1.6, gateway::application_server_said),
 ];
 
 /// The servers of these attempts, each once, in order.

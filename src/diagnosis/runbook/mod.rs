@@ -25,6 +25,7 @@ use crate::config::problem::Problems;
 use crate::config::problem::Wrong;
 use crate::config::problem::quoted;
 use crate::fault::Fault;
+use crate::fault::gateway::Gateway;
 
 /// One step of a runbook. An empty list of what it is for means everything.
 #[derive(Debug, Clone)]
@@ -35,6 +36,7 @@ pub(super) struct Entry {
     pub(super) faults: Vec<Fault>,
     pub(super) platforms: Vec<Platform>,
     pub(super) upstreams: Vec<String>,
+    pub(super) gateways: Vec<Gateway>,
     pub(super) rank: u32,
     pub(super) text: Template,
     /// The first whose placeholders all have a value is shown.
@@ -172,6 +174,7 @@ struct Scope {
     faults: Vec<Fault>,
     platforms: Vec<Platform>,
     upstreams: Vec<String>,
+    gateways: Vec<Gateway>,
     rank: u32,
     commands: Vec<Template>,
     private: bool,
@@ -187,6 +190,7 @@ impl Scope {
             faults: base.map(|base| &base.faults).filter(|_| faults.is_empty()).cloned().unwrap_or(faults),
             platforms: list(table, "platforms", |Runs(platform)| platform, base.map(|base| &base.platforms)),
             upstreams: list(table, "upstreams", |name: String| name, base.map(|base| &base.upstreams)),
+            gateways: list(table, "gateways", |gateway| gateway, base.map(|base| &base.gateways)),
             rank: table.integer("rank", 0..=1_000, base.map_or(USUAL_RANK, |base| base.rank)),
             commands: commands(table, base),
             private: table.flag("private", base.is_some_and(|base| base.private)),
@@ -194,9 +198,22 @@ impl Scope {
     }
 
     fn entry(self, id: String, audience: Audience, text: Template, stands_in: &[Placed<Id>]) -> Entry {
-        let Self { causes, faults, platforms, upstreams, rank, commands, private } = self;
+        let Self { causes, faults, platforms, upstreams, gateways, rank, commands, private } = self;
         let instead_of = stands_in.iter().map(|id| id.value.0.clone()).collect();
-        Entry { id, audience, causes, faults, platforms, upstreams, rank, text, commands, private, instead_of }
+        Entry {
+            id,
+            audience,
+            causes,
+            faults,
+            platforms,
+            upstreams,
+            gateways,
+            rank,
+            text,
+            commands,
+            private,
+            instead_of,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::diagnosis::Cause;
 use crate::diagnosis::command::Template;
 use crate::fault::Fault;
 use crate::fault::Stage;
+use crate::fault::gateway::Gateway;
 
 /// The name of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,6 +96,18 @@ impl Written for Cause {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         Self::from_word(text).ok_or_else(|| Self::refused(&quoted(text)))
+    }
+}
+
+impl Written for Gateway {
+    const NOUN: &'static str = "a gateway";
+
+    fn cure() -> String {
+        format!("write {}", one_of(Self::ALL.iter().map(|gateway| gateway.word())))
+    }
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        Self::ALL.into_iter().find(|gateway| gateway.word() == text).ok_or_else(|| Self::refused(&quoted(text)))
     }
 }
 

@@ -30,6 +30,7 @@ use crate::fault::failure::ResponseEvidence;
 use crate::fault::failure::Target;
 use crate::fault::failure::TlsEvidence;
 use crate::fault::failure::TransportEvidence;
+use crate::fault::gateway::Hop;
 
 /// A case in the making. What is not said is as it usually is: `http://10.0.0.5:3000`, a fresh connection, this host at
 /// 10.0.0.2 in 10.0.0.0/24 and in no container.
@@ -281,6 +282,17 @@ impl Story {
         self
     }
 
+    /// The server answered so itself, with these fields and this page.
+    pub(super) fn answered(mut self, status: u16, fields: &[(&str, &str)], page: &str) -> Self {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
+        self.sent(120).received(300)
+    }
+
     pub(super) fn local(mut self, local: LocalEvidence) -> Self {
         self.last.local = Some(local);
         self
@@ -364,6 +376,9 @@ impl Story {
             server: Some("secret-server".to_owned()),
             retry_after: Some(4711),
             via: Some("secret-via".to_owned()),
+            said: Some("secret-words".to_owned()),
+            hops: vec![Hop { name: "secret-hop".to_owned(), ..Hop::default() }],
+            ..ResponseEvidence::default()
         });
         story.request.host = "secret-site".to_owned();
         story.request.path = "/secret-path".to_owned();
