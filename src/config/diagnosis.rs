@@ -12,7 +12,7 @@ use super::files;
 pub struct Diagnosis {
     /// Which status a failure is answered with.
     pub status: StatusPolicy,
-    /// Whether a failing server is examined in the background. Accepted; there are no probes yet, see `Config::notices`.
+    /// Whether a failing server is examined in the background.
     pub probes: bool,
     /// At most one round of probes per server in this time.
     pub probe_interval: Duration,

@@ -15,7 +15,7 @@ impl Config {
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let upstreams = self.upstreams.iter().flat_map(|upstream| self.about(upstream));
-        upstreams.chain(self.about_people()).chain(self.about_probes()).collect()
+        upstreams.chain(self.about_people()).collect()
     }
 
     fn about(&self, upstream: &Upstream) -> Vec<String> {
@@ -47,12 +47,6 @@ impl Config {
                 format!("[forwarding] trusted_proxies: {network} lets everybody claim any client address")
             });
         operators.into_iter().chain(trusted)
-    }
-
-    fn about_probes(&self) -> Option<String> {
-        let says = "[diagnosis] probes: this version has no probes yet, so a diagnosis rests on what the exchange itself \
-                    showed; probes = false silences this";
-        self.diagnosis.probes.then(|| says.to_owned())
     }
 }
 

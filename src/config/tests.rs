@@ -344,9 +344,7 @@ fn an_origin_alone_gets_every_default() {
 
 #[test]
 fn what_may_surprise_is_said_once() {
-    let probes = "[diagnosis] probes: this version has no probes yet, so a diagnosis rests on what the exchange itself \
-                  showed; probes = false silences this";
-    assert_eq!(from_text(MINIMAL, Path::new("why502.toml")).unwrap().notices(), [probes]);
+    assert!(from_text(MINIMAL, Path::new("why502.toml")).unwrap().notices().is_empty());
     let text = r#"
         listener = [{ address = "0.0.0.0:8080" }, { address = "unix:/a" }]
         route = [{ upstream = "app" }]

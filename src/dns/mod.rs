@@ -9,6 +9,7 @@ mod cache;
 mod lookup;
 mod outcome;
 mod query;
+mod survey;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -67,16 +67,21 @@ impl System {
     /// The addresses that need no name server: the hosts file's, this host's own for `localhost` (RFC 6761, section 6.3), and
     /// that of a literal.
     pub(super) fn without_asking(&self, name: &str) -> Option<Arc<Addresses>> {
-        let name = name.strip_suffix('.').unwrap_or(name);
-        if let Some(addresses) = self.hosts.get(name) {
+        if let Some(addresses) = self.in_hosts_file(name) {
             return Some(Arc::clone(addresses));
         }
+        let name = name.strip_suffix('.').unwrap_or(name);
         let list = if name.rsplit('.').next() == Some("localhost") {
             vec![IpAddr::from(Ipv6Addr::LOCALHOST), IpAddr::from(Ipv4Addr::LOCALHOST)]
         } else {
             vec![name.parse().ok()?]
         };
         Addresses::in_order(list, Vec::new()).map(Arc::new)
+    }
+
+    /// The addresses that the hosts file gives, where it knows the name.
+    pub(super) fn in_hosts_file(&self, name: &str) -> Option<&Arc<Addresses>> {
+        self.hosts.get(name.strip_suffix('.').unwrap_or(name))
     }
 
     /// The full names that a name may stand for; none where it fits into no message.

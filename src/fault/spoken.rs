@@ -146,8 +146,8 @@ fn record(bytes: &[u8]) -> Option<Spoken> {
         [_, _, 0, 0, 0x0a, b'0'..=b'9', ..] | [_, _, 0, 0, 0xff, ..] | [5, 0, 0, 0, 0x0b, 8, ..] => Some(Spoken::Mysql),
         // ErrorResponse: 'E', a length below 64 KiB, then the severity field 'S'.
         [b'E', 0, 0, _, _, b'S', ..] => Some(Spoken::Postgresql),
-        // Version 1, a record type that a responder sends: END_REQUEST, STDOUT, STDERR, UNKNOWN_TYPE.
-        [1, 3 | 6 | 7 | 11, _, _, _, _, ..] => Some(Spoken::FastCgi),
+        // Version 1, a record type that a responder sends: END_REQUEST, STDOUT, STDERR, GET_VALUES_RESULT, UNKNOWN_TYPE.
+        [1, 3 | 6 | 7 | 10 | 11, _, _, _, _, ..] => Some(Spoken::FastCgi),
         // CONNACK or DISCONNECT with its fixed short length.
         [0x20, 2 | 3, 0 | 1, ..] | [0xe0, 0 | 2, ..] => Some(Spoken::Mqtt),
         // IAC, then WILL, WONT, DO or DONT (RFC 854).
@@ -254,6 +254,7 @@ mod tests {
             (b"RFB 003.008\n", Spoken::Vnc),
             (b"\x01\x06\x00\x01\x00\x50\x00\x00", Spoken::FastCgi),
             (b"\x01\x0b\x00\x00\x00\x08\x00\x00", Spoken::FastCgi),
+            (b"\x01\x0a\x00\x00\x00\x12\x06\x00", Spoken::FastCgi),
             (b"ERROR\r\nERROR\r\n", Spoken::Memcached),
             (b"CLIENT_ERROR bad command line format\r\n", Spoken::Memcached),
             (b"<!DOCTYPE HTML PUBLIC", Spoken::Http09),

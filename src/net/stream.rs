@@ -41,6 +41,12 @@ impl Stream {
         self.tcp().and_then(|stream| stream.peer_addr().ok())
     }
 
+    /// The address of this end; none for a unix socket.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        self.tcp().and_then(|stream| stream.local_addr().ok())
+    }
+
     /// Makes the end of this connection a reset, so that the far end cannot take what it got for the whole.
     pub fn reset_on_close(&self) {
         if let Some(stream) = self.tcp() {

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 use std::time::SystemTime;
 
 use rustls::CertificateError;
@@ -94,6 +96,32 @@ pub async fn handshake(
     let stream = TlsConnector::from(config).connect(name, Tapped::over(transport, Rc::clone(tap), descriptor)).await;
     tap.stop_capture();
     stream
+}
+
+/// A handshake that believes whatever certificate is presented, to see which one it is. Nothing is to be sent on what comes of
+/// it: nobody knows who reads it. The certificate is told although the handshake fails later on.
+///
+/// # Errors
+///
+/// rustls' or the transport's, for the second value.
+pub async fn look(
+    name: ServerName<'static>,
+    transport: Stream,
+    tap: &Rc<Tap>,
+) -> (Option<CertificateEvidence>, io::Result<TlsStream<Tapped<Stream>>>) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let witness =
+        Arc::new(Witness { all: Verifier { webpki: None, provider: Arc::clone(&provider) }, seen: Mutex::default() });
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config = match builder {
+        Ok(builder) => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::clone(&witness) as _).with_no_client_auth()
+        }
+        Err(error) => return (None, Err(io::Error::other(error))),
+    };
+    let outcome = handshake(Arc::new(config), name, transport, tap).await;
+    let seen = witness.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
+    (seen, outcome)
 }
 
 /// What a certificate says; none where it cannot be read.
@@ -228,6 +256,50 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Believes every certificate, and keeps what the one that it was shown says.
+#[derive(Debug)]
+struct Witness {
+    all: Verifier,
+    seen: Mutex<Option<CertificateEvidence>>,
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) =
+            read_certificate(end_entity, intermediates.len() + 1);
+        self.all.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.all.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.all.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.all.supported_verify_schemes()
     }
 }
 

@@ -1,8 +1,10 @@
 //! Owns what all cores know of the rounds: which is under way, what each has found, when the next may begin.
 
 use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
@@ -11,19 +13,41 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ourselves::Ourselves;
 use super::subject::Key;
 use super::subject::Subject;
 use crate::config;
 use crate::diagnosis::observation::Findings;
 use crate::diagnosis::observation::Observation;
 use crate::fault::Failure;
+use crate::fault::Fault;
 
 /// The rounds of this process.
 #[derive(Debug)]
 pub struct Board {
     settings: Settings,
+    ourselves: Arc<Ourselves>,
     rounds: Mutex<HashMap<Key, Round>>,
     numbers: AtomicU64,
+    /// Rounds that have ended and that nobody has told of yet.
+    ended: Mutex<VecDeque<Ended>>,
+}
+
+/// A round that has ended, for whoever tells of it.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Its number in this process, from 1.
+    pub number: u64,
+    /// The upstream.
+    pub upstream: Arc<str>,
+    /// The server's URL, as configured.
+    pub server: Arc<str>,
+    /// The fault that it was begun for.
+    pub fault: Fault,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// What it found.
+    pub observations: Arc<Vec<Observation>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -50,13 +74,30 @@ struct Found {
 impl Board {
     /// A board on which nothing stands yet.
     #[must_use]
-    pub fn new(settings: &config::Diagnosis) -> Arc<Self> {
+    pub fn new(settings: &config::Diagnosis, ourselves: Ourselves) -> Arc<Self> {
         let settings = Settings { probes: settings.probes, interval: settings.probe_interval, wait: settings.wait };
-        Arc::new(Self { settings, rounds: Mutex::default(), numbers: AtomicU64::new(1) })
+        Arc::new(Self {
+            settings,
+            ourselves: Arc::new(ourselves),
+            rounds: Mutex::default(),
+            numbers: AtomicU64::new(1),
+            ended: Mutex::default(),
+        })
+    }
+
+    /// The rounds that have ended since the last call, on whichever core, in the order in which they did.
+    #[must_use]
+    pub fn take_ended(&self) -> Vec<Ended> {
+        self.lock_ended().drain(..).collect()
+    }
+
+    /// This process, as its probes have to know it.
+    pub(super) const fn ourselves(&self) -> &Arc<Ourselves> {
+        &self.ourselves
     }
 
     /// Where a round is due, it begins with this call, and whoever called has to run it: what it finds goes to the report.
-    pub(super) fn begin(&self, subject: &Subject, failure: &Failure, now: Instant) -> Option<Report> {
+    pub(super) fn begin(self: &Arc<Self>, subject: &Subject, failure: &Failure, now: Instant) -> Option<Report> {
         if !self.settings.probes || !is_worth_a_round(failure) {
             return None;
         }
@@ -68,7 +109,16 @@ impl Board {
         let (report, found) = watch::channel(Found::default());
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         rounds.insert(subject.key().clone(), Round { number, begun: now, found });
-        Some(Report(report))
+        let Key(upstream, server) = subject.key().clone();
+        let story = Ended {
+            number,
+            upstream,
+            server,
+            fault: failure.fault,
+            elapsed: Duration::ZERO,
+            observations: Arc::default(),
+        };
+        Some(Report { found: report, begun: now, story, board: Some(Arc::clone(self)) })
     }
 
     /// What the last round of this server has found, if that is not too long ago to hold.
@@ -97,34 +147,79 @@ impl Board {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Round>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Round>> {
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_ended(&self) -> MutexGuard<'_, VecDeque<Ended>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Where a round puts what it finds. The round has ended when this is dropped.
 #[derive(Debug)]
-pub(super) struct Report(watch::Sender<Found>);
+pub(super) struct Report {
+    found: watch::Sender<Found>,
+    begun: Instant,
+    story: Ended,
+    board: Option<Arc<Board>>,
+}
 
 impl Report {
     /// Something was measured.
     pub(super) fn add(&self, observation: Observation) {
-        self.0.send_modify(|found| Arc::make_mut(&mut found.observations).push(observation));
+        self.found.send_modify(|found| {
+            if found.observations.len() < MOST_OBSERVATIONS {
+                Arc::make_mut(&mut found.observations).push(observation);
+            }
+        });
     }
 }
 
 impl Drop for Report {
     fn drop(&mut self) {
-        self.0.send_modify(|found| found.ended = true);
+        self.found.send_modify(|found| found.ended = true);
+        let Some(board) = self.board.take() else { return };
+        let observations = Arc::clone(&self.found.borrow().observations);
+        let mut ended = board.lock_ended();
+        if ended.len() == MOST_UNTOLD {
+            ended.pop_front();
+        }
+        ended.push_back(Ended { elapsed: self.begun.elapsed(), observations, ..self.story.clone() });
     }
 }
 
 /// What is plain from the failure alone needs no round.
 fn is_worth_a_round(failure: &Failure) -> bool {
-    failure.fault != crate::fault::Fault::ProxyLoop && failure.fault != crate::fault::Fault::ServerAtCapacity
+    failure.fault != Fault::ProxyLoop && failure.fault != Fault::ServerAtCapacity
 }
 
 /// For how many intervals a round's findings hold.
 const HOLDS_FOR: u32 = 3;
 /// And for how long at least.
 const LEAST_HELD: Duration = Duration::from_secs(10);
+/// More than the checks of one round can find.
+const MOST_OBSERVATIONS: usize = 128;
+/// How many rounds wait to be told of, where nobody does.
+const MOST_UNTOLD: usize = 64;
+
+#[cfg(test)]
+impl Report {
+    /// A report that belongs to no board.
+    pub(super) fn alone() -> Self {
+        let story = Ended {
+            number: 1,
+            upstream: "app".into(),
+            server: "http://app".into(),
+            fault: Fault::ConnectionRefused,
+            elapsed: Duration::ZERO,
+            observations: Arc::default(),
+        };
+        Self { found: watch::Sender::new(Found::default()), begun: Instant::now(), story, board: None }
+    }
+
+    /// What was put into it so far.
+    pub(super) fn found(&self) -> Vec<Observation> {
+        self.found.borrow().observations.to_vec()
+    }
+}

@@ -5,8 +5,20 @@
 //! one, each of which looks at one thing.
 
 mod board;
+mod certificate;
+mod checks;
+mod hear;
+mod host;
+mod name;
+mod ourselves;
+mod path;
+mod port;
+mod reach;
 mod round;
 mod subject;
+mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -17,6 +29,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use self::board::Board;
+pub use self::board::Ended;
+pub use self::ourselves::Ourselves;
 use self::subject::Subject;
 use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
@@ -40,7 +54,7 @@ impl Prober {
     #[must_use]
     pub fn look(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Findings {
         let now = Instant::now();
-        let Some(subject) = Subject::of(upstream, failure) else { return Findings::default() };
+        let Some(subject) = self.subject(upstream, failure) else { return Findings::default() };
         if let Some(report) = self.board.begin(&subject, failure, now) {
             let mut rounds = self.rounds.borrow_mut();
             while rounds.try_join_next().is_some() {}
@@ -51,11 +65,21 @@ impl Prober {
 
     /// Waits until the round under way has ended, and no longer than the configuration allows.
     pub async fn wait(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) {
-        let Some(subject) = Subject::of(upstream, failure) else { return };
+        let Some(subject) = self.subject(upstream, failure) else { return };
         let limit = self.board.patience();
         if limit > Duration::ZERO {
             within(limit, self.board.ended(&subject)).await.ok();
         }
+    }
+
+    /// The rounds that have ended since the last call, on whichever core.
+    #[must_use]
+    pub fn take_ended(&self) -> Vec<Ended> {
+        self.board.take_ended()
+    }
+
+    fn subject(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Option<Subject> {
+        Subject::of(upstream, failure, Vec::new(), self.board.ourselves())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::proxy::state::State;
 use crate::proxy::story::Story;
 use crate::proxy::story::Told;
 use crate::telemetry::Event;
+use crate::telemetry::Probe;
 use crate::upstream::Answered;
 use crate::upstream::Exhausted;
 use crate::upstream::ResponseBody;
@@ -27,6 +28,21 @@ impl Proxy {
         let upstream = destination.upstream.shared();
         if self.prober.look(upstream, failure).under_way {
             self.prober.wait(upstream, failure).await;
+        }
+    }
+
+    /// Tells of the rounds of checks that have ended; to be called on the core's coarse tick.
+    pub fn tell_of_rounds(&self) {
+        for round in self.prober.take_ended() {
+            let found: Vec<String> = round.observations.iter().map(ToString::to_string).collect();
+            self.telemetry.record(Event::Probe(Probe {
+                upstream: &round.upstream,
+                server: &round.server,
+                round: round.number,
+                fault: round.fault,
+                elapsed: round.elapsed,
+                found: &found,
+            }));
         }
     }
 

@@ -98,15 +98,17 @@ impl Core {
             order.send_replace(Orders::Leave);
             tokio::time::timeout(LAST_WORDS, finished).await.ok();
         }
+        proxy.tell_of_rounds();
         proxy.telemetry().flush();
     }
 }
 
-/// Hands the log over, and closes connections that nobody needs any more.
+/// Tells what has ended in the background, hands the log over, and closes connections that nobody needs any more.
 async fn keep_house(proxy: Rc<Proxy>) {
     let mut tick = tokio::time::interval(TICK);
     for count in 1_u32.. {
         tick.tick().await;
+        proxy.tell_of_rounds();
         proxy.telemetry().flush();
         if count % TICKS_A_SWEEP == 0 {
             proxy.state().sweep();

@@ -107,7 +107,7 @@ impl Server {
         let file = config.file.as_ref().map(|file| file.display().to_string());
         let shutdown_timeout = config.shutdown_timeout;
         let sockets = unix_paths(&addresses);
-        let shared = Arc::new(share(config, checklist, &changes)?);
+        let shared = Arc::new(share(config, checklist, &changes, &addresses)?);
 
         let mut cores = Vec::new();
         let mut told = Some(told);
@@ -207,6 +207,7 @@ fn share(
     config: Config,
     checklist: Checklist,
     changes: &mpsc::UnboundedSender<(Arc<str>, upstream::Change)>,
+    listeners: &[ListenAddress],
 ) -> Result<state::Shared, StartError> {
     let resolver = Arc::new(Resolver::new(&config.dns));
     let build = |settings| {
@@ -218,8 +219,14 @@ fn share(
     let name_servers = resolver.name_servers().iter().map(ToString::to_string).collect();
     let (own_addresses, own_networks) = here::addresses();
     let here = Here { in_container: here::in_container(), own_addresses, own_networks };
-    let board = probe::Board::new(&config.diagnosis);
-    Ok(state::Shared { config, upstreams, checklist, pseudonym: Pseudonym::random(), board, here, name_servers })
+    let pseudonym = Pseudonym::random();
+    let ourselves = probe::Ourselves {
+        listeners: listeners.to_vec(),
+        addresses: here.own_addresses.clone(),
+        name: pseudonym.name().to_owned(),
+    };
+    let board = probe::Board::new(&config.diagnosis, ourselves);
+    Ok(state::Shared { config, upstreams, checklist, pseudonym, board, here, name_servers })
 }
 
 fn workers(config: &Config) -> usize {

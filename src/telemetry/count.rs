@@ -122,6 +122,7 @@ impl Counters {
             | Event::Stopped(_)
             | Event::ServerEjected(_)
             | Event::ServerReturned(_)
+            | Event::Probe(_)
             | Event::Notice(_) => {}
         }
     }

@@ -27,6 +27,8 @@ pub enum Event<'a> {
     ServerEjected(ServerEjected<'a>),
     /// A server gets requests again.
     ServerReturned(ServerReturned<'a>),
+    /// A round of checks of a failing server has ended.
+    Probe(Probe<'a>),
     /// Something that an operator should read once.
     Notice(Notice<'a>),
 }
@@ -167,6 +169,25 @@ pub struct ServerReturned<'a> {
     pub ejected: Duration,
 }
 
+/// A round of checks of a failing server has ended.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Probe<'a> {
+    /// Its upstream.
+    pub upstream: &'a str,
+    /// Its URL, as configured.
+    pub server: &'a str,
+    /// The number of the round in this process.
+    pub round: u64,
+    /// The fault that it was made for.
+    #[serde(serialize_with = "fault_word")]
+    pub fault: Fault,
+    /// How long it took.
+    #[serde(rename = "elapsed_ms", serialize_with = "milliseconds")]
+    pub elapsed: Duration,
+    /// What was measured, each in a short sentence, in the order in which it was known.
+    pub found: &'a [String],
+}
+
 /// Something that an operator should read once.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Notice<'a> {
@@ -188,6 +209,7 @@ impl Event<'_> {
             Self::UpstreamFailure(_) => "upstream_failure",
             Self::ServerEjected(_) => "server_ejected",
             Self::ServerReturned(_) => "server_returned",
+            Self::Probe(_) => "probe",
             Self::Notice(_) => "notice",
         }
     }
@@ -196,7 +218,9 @@ impl Event<'_> {
     #[must_use]
     pub fn level(&self) -> Level {
         match self {
-            Self::Started(_) | Self::Stopped(_) | Self::Request(_) | Self::ServerReturned(_) => Level::Info,
+            Self::Started(_) | Self::Stopped(_) | Self::Request(_) | Self::ServerReturned(_) | Self::Probe(_) => {
+                Level::Info
+            }
             Self::ServerEjected(_) | Self::Notice(_) => Level::Warn,
             Self::UpstreamFailure(failure) if failure.retried => Level::Warn,
             Self::UpstreamFailure(_) => Level::Error,

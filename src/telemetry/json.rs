@@ -25,6 +25,7 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
         }
         Event::ServerEjected(ejected) => members(out, ejected),
         Event::ServerReturned(returned) => members(out, returned),
+        Event::Probe(probe) => members(out, probe),
         Event::Notice(notice) => members(out, notice),
     }
     out.extend_from_slice(b"}\n");
@@ -235,6 +236,10 @@ mod tests {
             (
                 samples::returned(),
                 r#""level":"info","event":"server_returned","upstream":"app","server":"http://app-1.internal:3000","ejected_ms":10000"#,
+            ),
+            (
+                samples::probe(),
+                r#""level":"info","event":"probe","upstream":"app","server":"http://app-1.internal:3000","round":7,"fault":"connection_refused","elapsed_ms":12,"found":["10.0.0.5:3000: connection_refused after 0.4 ms","another port: 10.0.0.5:8080 opened after 0.3 ms, HTTP/1 with status 200"]"#,
             ),
             (samples::notice(), r#""level":"warn","event":"notice","message":"log lines were dropped","dropped":12"#),
         ];

@@ -26,6 +26,7 @@ pub use self::count::Totals;
 pub use self::event::Event;
 pub use self::event::Level;
 pub use self::event::Notice;
+pub use self::event::Probe;
 pub use self::event::Request;
 pub use self::event::ServerEjected;
 pub use self::event::ServerReturned;
@@ -148,7 +149,8 @@ impl Core {
     /// moment ago: in a storm, a system call for each would make the outage worse.
     fn is_urgent(&self, event: &Event<'_>, now: SystemTime) -> bool {
         match event {
-            Event::Request(_) => false,
+            // A round is told of on the tick, and with it.
+            Event::Request(_) | Event::Probe(_) => false,
             Event::UpstreamFailure(_) => {
                 let before = self.last_failure.replace(now);
                 now.duration_since(before).is_ok_and(|quiet| quiet >= STORM)

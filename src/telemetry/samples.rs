@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 use super::Event;
 use super::Failures;
 use super::Notice;
+use super::Probe;
 use super::Refusals;
 use super::Request;
 use super::Responses;
@@ -132,6 +133,23 @@ pub(super) fn returned() -> Event<'static> {
         upstream: "app",
         server: "http://app-1.internal:3000",
         ejected: Duration::from_secs(10),
+    })
+}
+
+pub(super) fn probe() -> Event<'static> {
+    static FOUND: LazyLock<Vec<String>> = LazyLock::new(|| {
+        vec![
+            "10.0.0.5:3000: connection_refused after 0.4 ms".to_owned(),
+            "another port: 10.0.0.5:8080 opened after 0.3 ms, HTTP/1 with status 200".to_owned(),
+        ]
+    });
+    Event::Probe(Probe {
+        upstream: "app",
+        server: "http://app-1.internal:3000",
+        round: 7,
+        fault: Fault::ConnectionRefused,
+        elapsed: Duration::from_millis(12),
+        found: &FOUND,
     })
 }
 

@@ -33,6 +33,7 @@ use crate::net::here;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tls;
+use crate::upstream::Shared;
 use crate::upstream::server::Server;
 
 /// How a server is spoken to with TLS.
@@ -41,6 +42,21 @@ pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
     pub(super) client_certificate: bool,
+}
+
+impl Shared {
+    /// Who turns its servers' names into addresses.
+    #[must_use]
+    pub const fn resolver(&self) -> &Arc<Resolver> {
+        &self.resolver
+    }
+
+    /// How TLS is spoken to one of its servers: rustls' configuration and the name that is verified; none where it is plain.
+    #[must_use]
+    pub fn tls(&self, server: &Server) -> Option<(&Arc<ClientConfig>, &ServerName<'static>)> {
+        let tls = self.tls.get(server.index)?.as_ref()?;
+        Some((&tls.config, &tls.name))
+    }
 }
 
 /// A connection that was opened.

@@ -11,6 +11,7 @@ pub(super) use self::colour::Colours;
 use self::colour::paint;
 use super::Totals;
 use super::event::Event;
+use super::event::Probe;
 use super::event::Request;
 use super::event::ServerEjected;
 use super::event::ServerReturned;
@@ -36,6 +37,7 @@ pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &
         Event::UpstreamFailure(failure) => ("FAIL".to_owned(), Colour::Red, says_failure(failure)),
         Event::ServerEjected(ejected) => ("out".to_owned(), Colour::Yellow, says_ejected(ejected)),
         Event::ServerReturned(returned) => ("back".to_owned(), Colour::Green, says_returned(returned)),
+        Event::Probe(probe) => ("probe".to_owned(), Colour::Dim, says_probe(probe)),
         Event::Notice(notice) => {
             let count = notice.dropped.map_or_else(String::new, |dropped| format!(": {dropped}"));
             ("notice".to_owned(), Colour::Yellow, wrapped(&format!("{}{count}", visible(notice.message.as_bytes()))))
@@ -96,6 +98,14 @@ fn says_ejected(ejected: &ServerEjected<'_>) -> String {
 fn says_returned(returned: &ServerReturned<'_>) -> String {
     let ServerReturned { upstream, server, .. } = returned;
     wrapped(&format!("{upstream}: {server} gets requests again, after {}", duration(returned.ejected)))
+}
+
+fn says_probe(probe: &Probe<'_>) -> String {
+    let Probe { upstream, server, fault, found, .. } = probe;
+    let count = counted(found.len() as u64, "finding");
+    let mut says = vec![format!("{upstream}: {server} checked after {fault}: {count} in {}", duration(probe.elapsed))];
+    says.extend(found.iter().map(|found| visible(found.as_bytes())));
+    wrapped(&says.join("\n"))
 }
 
 /// What was asked for, short enough for a line.

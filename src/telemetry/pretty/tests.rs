@@ -5,6 +5,7 @@ use crate::diagnosis::Cause;
 use crate::fault::Fault;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
+use crate::telemetry::Probe;
 use crate::telemetry::Request;
 use crate::telemetry::UpstreamFailure;
 use crate::telemetry::samples;
@@ -20,6 +21,7 @@ fn the_lines_of_every_event_are_these() {
         samples::hidden_failure(),
         samples::ejected(),
         samples::returned(),
+        samples::probe(),
         samples::notice(),
         samples::stopped(&totals),
     ];
@@ -42,6 +44,11 @@ fn the_lines_of_every_event_are_these() {
                       after 5 failures in a row (response_timed_out)
 12:28:01.007  back    app: http://app-1.internal:3000 gets requests again, after
                       10 s
+12:28:01.007  probe   app: http://app-1.internal:3000 checked after
+                      connection_refused: 2 findings in 12 ms
+                      10.0.0.5:3000: connection_refused after 0.4 ms
+                      another port: 10.0.0.5:8080 opened after 0.3 ms, HTTP/1
+                      with status 200
 12:28:01.007  notice  log lines were dropped: 12
 12:28:01.007  stop    SIGTERM after 1 h: 12 requests, 2 answered 5xx, 0 log
                       lines dropped
@@ -55,11 +62,13 @@ fn nothing_from_outside_reaches_the_terminal_as_a_command() {
     let nasty = "/\x1b[2J\r\n\x07\u{9b}31m\u{202e}\u{2028}é";
     let Event::Request(request) = samples::request() else { panic!("the sample is a request") };
     let Event::UpstreamFailure(failure) = samples::failure() else { panic!("the sample is a failure") };
+    let Event::Probe(probe) = samples::probe() else { panic!("the sample is a probe") };
     let path = nasty.as_bytes();
     let events = [
         Event::Request(Request { host: path, path, method: nasty, ..request }),
         Event::UpstreamFailure(UpstreamFailure { host: path, path, method: nasty, detail: nasty, ..failure }),
         Event::Notice(Notice { message: nasty, dropped: None }),
+        Event::Probe(Probe { found: &[nasty.to_owned()], ..probe }),
     ];
     for event in events {
         let shown = written(Colours::Plain, &event);
