@@ -97,7 +97,7 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
     (Fault::H2StreamRefused, "HTTP/2 towards the origin comes with a later version."),
     (Fault::H2StreamReset, "HTTP/2 towards the origin comes with a later version."),
     (Fault::H2ConnectionError, "HTTP/2 towards the origin comes with a later version."),
-    (Fault::ServerAtCapacity, "Limits for a server come with a later version."),
+    (Fault::ServerAtCapacity, "It takes two visitors at once, one of whom is in the other one's way."),
     (Fault::UpstreamBadGateway, "Answers of the origin itself are explained in a later version."),
     (Fault::UpstreamUnavailable, "Answers of the origin itself are explained in a later version."),
     (Fault::UpstreamGatewayTimeout, "Answers of the origin itself are explained in a later version."),

@@ -166,6 +166,9 @@ pub const RULES: &[Rule] = &[
     rule("first_failure_lookup", Dns, 5.6, gateway::first_failure_lookup),
     rule("first_failure_tls", Tls, 6.0, gateway::first_failure_tls),
     rule("first_failure_broken", Application, 2.8, gateway::first_failure_broken),
+    rule("check_answered", OriginDown, -2.5, gateway::check_answered),
+    rule("check_refused", FaultyProxy, 2.6, gateway::check_refused),
+    rule("check_failed", Application, 1.8, gateway::check_failed),
     rule("limit_reached", Overload, 0.8, gateway::limit_reached),
     rule("leads_to_itself", FaultyProxy, 1.0, gateway::leads_to_itself),
 ];
