@@ -63,7 +63,8 @@
 //!   State::find             which route, which upstream?        → 404 421               Proxy::refuse
 //!   forward::request        the head as the origin gets it      → proxy_loop            Proxy::explain
 //!   Upstream::call
-//!     pick                  a server that is not ejected        → no_healthy_server     Proxy::explain
+//!     enter                 a server in service, with room      → no_healthy_server     Proxy::explain
+//!                           or a wait for room                  → server_at_capacity    Proxy::explain
 //!     attempt::run          an idle connection, or else
 //!       resolve             names to addresses                  → dns_…                 ┐
 //!       connect             both families, each with its limit  → connection_…, socket_ │

@@ -27,13 +27,13 @@ pub struct Limits {
 impl Limits {
     pub(super) fn read(table: Table<'_>) -> Self {
         let limits = Self {
-            connections: table.integer("connections", 1..=MOST_CONNECTIONS, 10_000),
+            connections: table.integer("connections", 1..=MOST_CONNECTIONS as usize, 10_000),
             request_header_bytes: table.size("request_header_bytes", SMALLEST_HEAD, Size(64 << 10)),
             request_body_bytes: table.size("request_body_bytes", Size(0), Size(0)),
             header_timeout: table.time_limit("header_timeout", Duration::from_secs(10)),
             body_timeout: table.time_limit("body_timeout", Duration::from_secs(60)),
             idle_timeout: table.time_limit("idle_timeout", Duration::from_secs(75)),
-            connections_per_client: table.integer("connections_per_client", 0..=MOST_CONNECTIONS, 0),
+            connections_per_client: table.integer("connections_per_client", 0..=MOST_CONNECTIONS as usize, 0),
         };
         table.close();
         limits
@@ -56,7 +56,7 @@ impl Runtime {
 }
 
 /// More than one host can hold open.
-const MOST_CONNECTIONS: usize = 10_000_000;
+pub(super) const MOST_CONNECTIONS: u32 = 10_000_000;
 
 /// RFC 9110, section 2.3, wants a limit that ordinary requests fit in, and hyper reads at least this much at once.
 pub(super) const SMALLEST_HEAD: Size = Size(8 << 10);

@@ -14,6 +14,9 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Spoken;
 use crate::fault::Stage;
+use crate::fault::failure::CapacityEvidence;
+use crate::fault::failure::CheckEvidence;
+use crate::fault::failure::Limited;
 use crate::fault::failure::Malformed;
 
 /// What was observed, in one sentence with peer, time, limit, error number, alert, response code, bytes and reuse.
@@ -32,6 +35,8 @@ pub fn detail(failure: &Failure) -> String {
         traffic(failure),
         transport(failure),
         gateway(failure),
+        failure.capacity.map(capacity),
+        check(failure),
     ];
     let clauses: Vec<String> = std::iter::once(observed).chain(further.into_iter().flatten()).collect();
     format!("{}.", clauses.join("; "))
@@ -84,7 +89,8 @@ fn observed(failure: &Failure) -> String {
         Fault::ResponseBodyTimedOut => format!("{there} sent nothing more of its answer"),
         Fault::ResponseChunkingInvalid => format!("{there} sent a chunk that is not valid"),
         Fault::NoHealthyServer => "No server of the upstream is in service".to_owned(),
-        Fault::ServerAtCapacity => format!("{there} has as many requests as the limits set for it allow"),
+        Fault::ServerAtCapacity if failure.limit.is_some() => format!("No place at {there} came free"),
+        Fault::ServerAtCapacity => format!("{there} has all that the limits set for it allow"),
         Fault::ProxyLoop => "The request came back to this proxy".to_owned(),
         Fault::UpstreamBadGateway => format!("{} answered 502 itself", answering(failure)),
         Fault::UpstreamUnavailable => format!("{} answered 503 itself", answering(failure)),
@@ -257,6 +263,23 @@ fn transport(failure: &Failure) -> Option<String> {
     })
 }
 
+/// How full the server was: "2 of 2 requests in flight, no queue".
+pub(super) fn capacity(known: CapacityEvidence) -> String {
+    let CapacityEvidence { what, taken, limit, waiting, queue } = known;
+    let what = match what {
+        Limited::Requests => "requests in flight",
+        Limited::Connections => "connections open",
+    };
+    let queue = if queue == 0 { "no queue".to_owned() } else { format!("{waiting} of {queue} waiting") };
+    format!("{taken} of {limit} {what}, {queue}")
+}
+
+/// What a check was answered that took the server out.
+fn check(failure: &Failure) -> Option<String> {
+    let CheckEvidence { server, path, status } = failure.check.as_ref()?;
+    Some(format!("the health check of {server} asked for {path} and was answered {status}"))
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -265,9 +288,11 @@ mod tests {
     use crate::fault::Failure;
     use crate::fault::Fault;
     use crate::fault::failure::ByteCounts;
+    use crate::fault::failure::CapacityEvidence;
     use crate::fault::failure::ConnectionEvidence;
     use crate::fault::failure::DnsAnswer;
     use crate::fault::failure::DnsEvidence;
+    use crate::fault::failure::Limited;
     use crate::fault::failure::Peer;
     use crate::fault::failure::TlsEvidence;
 
@@ -283,6 +308,23 @@ mod tests {
     fn a_refusal_is_told_with_its_error_number() {
         let refused = Failure { os_error: Some(libc::ECONNREFUSED), ..failure(Fault::ConnectionRefused) };
         assert_eq!(detail(&refused), "10.0.0.5:3000 refused the connection after 0.4 ms; ECONNREFUSED 111.");
+    }
+
+    #[test]
+    fn a_full_server_is_told_with_how_full_it_is() {
+        let capacity = CapacityEvidence { what: Limited::Requests, taken: 2, limit: 2, waiting: 0, queue: 0 };
+        let full = Failure { capacity: Some(capacity), ..Failure::new(Fault::ServerAtCapacity) };
+        let full = Failure { peer: Some(Peer::Tcp("10.0.0.5:3000".parse().unwrap())), ..full };
+        assert_eq!(
+            detail(&full),
+            "10.0.0.5:3000 has all that the limits set for it allow; 2 of 2 requests in flight, no queue."
+        );
+        let capacity = CapacityEvidence { what: Limited::Connections, waiting: 3, queue: 5, ..capacity };
+        let late = Failure { capacity: Some(capacity), ..full }.after(Duration::from_secs(1));
+        assert_eq!(
+            detail(&late),
+            "No place at 10.0.0.5:3000 came free within the limit of 1 s; 2 of 2 connections open, 3 of 5 waiting."
+        );
     }
 
     #[test]

@@ -53,6 +53,10 @@ pub struct Failure {
     pub response: Option<ResponseEvidence>,
     /// What this host had left, where it is this host's own failure.
     pub local: Option<LocalEvidence>,
+    /// What was full, where there was no place for the request.
+    pub capacity: Option<CapacityEvidence>,
+    /// What an active check was answered that took the server out, where there was an answer.
+    pub check: Option<CheckEvidence>,
     /// The foreign error that this was classified from, for the operator's log.
     pub source: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -287,6 +291,41 @@ pub struct LocalEvidence {
     pub port_range: Option<(u16, u16)>,
 }
 
+/// What is limited at a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limited {
+    /// Requests in flight.
+    Requests,
+    /// Open connections.
+    Connections,
+}
+
+/// How full a server was when there was no place for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapacityEvidence {
+    /// What there was no place for.
+    pub what: Limited,
+    /// How many there were.
+    pub taken: u32,
+    /// How many there may be.
+    pub limit: u32,
+    /// How many requests were waiting.
+    pub waiting: usize,
+    /// How many may wait; 0: none.
+    pub queue: usize,
+}
+
+/// What an active check was answered that was not well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckEvidence {
+    /// The server, as configured.
+    pub server: Arc<str>,
+    /// What it was asked for.
+    pub path: Arc<str>,
+    /// The status of its answer.
+    pub status: u16,
+}
+
 impl ResponseEvidence {
     /// What the head of an answer says of itself.
     #[must_use]
@@ -324,6 +363,8 @@ impl Failure {
             transport: None,
             response: None,
             local: None,
+            capacity: None,
+            check: None,
             source: None,
         }
     }
@@ -362,6 +403,8 @@ impl Failure {
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         let alike = |a: Duration, b: Duration| a.as_micros().max(1).ilog2() == b.as_micros().max(1).ilog2();
+        // How many wait changes with every request, and is told of the first of those that are alike.
+        let full = |failure: &Self| failure.capacity.map(|known| CapacityEvidence { waiting: 0, ..known });
         let same_addresses = self.addresses.len() == other.addresses.len()
             && self.addresses.iter().zip(&other.addresses).all(|(a, b)| {
                 (a.address, a.fault, a.os_error) == (b.address, b.fault, b.os_error) && alike(a.elapsed, b.elapsed)
@@ -374,6 +417,7 @@ impl Failure {
             && (&self.target, &self.peer) == (&other.target, &other.peer)
             && self.bytes == other.bytes
             && same_addresses
+            && (full(self), &self.check) == (full(other), &other.check)
             && (&self.dns, &self.tls) == (&other.dns, &other.tls)
             && (&self.spoken, &self.malformed) == (&other.spoken, &other.malformed)
             && (&self.transport, &self.response, &self.local) == (&other.transport, &other.response, &other.local)

@@ -78,6 +78,11 @@ impl State {
         self.shared.config.limits.clone()
     }
 
+    /// Closes idle connections where requests wait for one; to be called a few times a second.
+    pub fn make_room(&self) {
+        self.destinations.iter().for_each(|destination| destination.upstream.make_room());
+    }
+
     /// Closes connections that have been idle for too long; to be called about once a second.
     pub fn sweep(&self) {
         self.destinations.iter().for_each(|destination| destination.upstream.sweep());

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
+use crate::telemetry::By;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::telemetry::ServerEjected;
@@ -27,13 +28,25 @@ pub(super) async fn tell(
         let server = |index: usize| url(&shared, &upstream, index);
         match change {
             Change::Ejected { server: index, lasts, failures, last } => {
-                let (server, fault) = (&server(index), last.fault);
-                let ejected = ServerEjected { upstream: &upstream, server, fault, failures, ejected: lasts };
+                let (server, fault) = (&server(index), Some(last.fault));
+                let (by, ejected) = (By::Failures, Some(lasts));
+                let ejected = ServerEjected { upstream: &upstream, server, by, fault, status: None, failures, ejected };
+                proxy.telemetry().record(Event::ServerEjected(ejected));
+            }
+            Change::Down { server: index, checks: failures, last } => {
+                let (server, fault, status) = (&server(index), last.fault(), last.status());
+                let (by, ejected) = (By::Health, None);
+                let ejected = ServerEjected { upstream: &upstream, server, by, fault, status, failures, ejected };
                 proxy.telemetry().record(Event::ServerEjected(ejected));
             }
             Change::Returned { server: index, out_for } => {
                 let server = &server(index);
-                let returned = ServerReturned { upstream: &upstream, server, ejected: out_for };
+                let returned = ServerReturned { upstream: &upstream, server, by: By::Failures, ejected: out_for };
+                proxy.telemetry().record(Event::ServerReturned(returned));
+            }
+            Change::Up { server: index, out_for } => {
+                let server = &server(index);
+                let returned = ServerReturned { upstream: &upstream, server, by: By::Health, ejected: out_for };
                 proxy.telemetry().record(Event::ServerReturned(returned));
             }
             Change::Stale { server: index } => {

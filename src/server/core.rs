@@ -24,6 +24,7 @@ use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::upstream::Change;
+use crate::upstream::health;
 
 /// A listening socket that belongs to no runtime yet.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ pub(super) struct Core {
     pub(super) gatekeeper: Arc<Gatekeeper>,
     pub(super) drain: watch::Receiver<Orders>,
     pub(super) shutdown_timeout: Duration,
-    /// What changes about servers; one of the cores tells it.
+    /// What changes about servers; one of the cores tells it, and checks them.
     pub(super) changes: Option<mpsc::UnboundedReceiver<(Arc<str>, Change)>>,
 }
 
@@ -85,6 +86,9 @@ impl Core {
         housekeeping.spawn_local(keep_house(Rc::clone(&proxy)));
         if let Some(changes) = changes {
             housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
+            for watch in shared.upstreams.iter().flat_map(health::watches) {
+                housekeeping.spawn_local(watch);
+            }
         }
         listener::orders::stopped(&mut drain).await;
         order.send_replace(Orders::Drain);
@@ -110,6 +114,7 @@ async fn keep_house(proxy: Rc<Proxy>) {
         tick.tick().await;
         proxy.tell_of_rounds();
         proxy.telemetry().flush();
+        proxy.state().make_room();
         if count % TICKS_A_SWEEP == 0 {
             proxy.state().sweep();
         }

@@ -147,14 +147,29 @@ pub struct ServerEjected<'a> {
     pub upstream: &'a str,
     /// Its URL, as configured.
     pub server: &'a str,
-    /// The last of its failures.
-    #[serde(serialize_with = "fault_word")]
-    pub fault: Fault,
-    /// How many came in a row.
+    /// What took it out.
+    pub by: By,
+    /// The last of its failures; none where a check was answered.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "some_fault_word")]
+    pub fault: Option<Fault>,
+    /// The status that the last check was answered with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// How many failures, or checks that failed, came in a row.
     pub failures: u32,
-    /// For how long it gets none.
-    #[serde(rename = "ejected_ms", serialize_with = "milliseconds")]
-    pub ejected: Duration,
+    /// For how long it gets none; none where that is for checks to say.
+    #[serde(rename = "ejected_ms", skip_serializing_if = "Option::is_none", serialize_with = "some_milliseconds")]
+    pub ejected: Option<Duration>,
+}
+
+/// What decides whether a server gets requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Requests that failed.
+    Failures,
+    /// Active checks.
+    Health,
 }
 
 /// A server gets requests again.
@@ -164,6 +179,8 @@ pub struct ServerReturned<'a> {
     pub upstream: &'a str,
     /// Its URL, as configured.
     pub server: &'a str,
+    /// What had taken it out.
+    pub by: By,
     /// For how long it got none.
     #[serde(rename = "ejected_ms", serialize_with = "milliseconds")]
     pub ejected: Duration,
@@ -249,6 +266,16 @@ pub(super) fn before_query(path: &[u8]) -> &[u8] {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) fn fault_word<S: Serializer>(fault: &Fault, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(fault.word())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn some_fault_word<S: Serializer>(fault: &Option<Fault>, serializer: S) -> Result<S::Ok, S::Error> {
+    fault.map(Fault::word).serialize(serializer)
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
+fn some_milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_millis()).serialize(serializer)
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

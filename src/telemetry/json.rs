@@ -231,11 +231,15 @@ mod tests {
             ),
             (
                 samples::ejected(),
-                r#""level":"warn","event":"server_ejected","upstream":"app","server":"http://app-1.internal:3000","fault":"response_timed_out","failures":5,"ejected_ms":10000"#,
+                r#""level":"warn","event":"server_ejected","upstream":"app","server":"http://app-1.internal:3000","by":"failures","fault":"response_timed_out","failures":5,"ejected_ms":10000"#,
+            ),
+            (
+                samples::down(),
+                r#""level":"warn","event":"server_ejected","upstream":"app","server":"http://app-1.internal:3000","by":"health","status":503,"failures":3"#,
             ),
             (
                 samples::returned(),
-                r#""level":"info","event":"server_returned","upstream":"app","server":"http://app-1.internal:3000","ejected_ms":10000"#,
+                r#""level":"info","event":"server_returned","upstream":"app","server":"http://app-1.internal:3000","by":"failures","ejected_ms":10000"#,
             ),
             (
                 samples::probe(),

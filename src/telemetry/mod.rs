@@ -23,6 +23,7 @@ pub use self::count::Failures;
 pub use self::count::Refusals;
 pub use self::count::Responses;
 pub use self::count::Totals;
+pub use self::event::By;
 pub use self::event::Event;
 pub use self::event::Level;
 pub use self::event::Notice;

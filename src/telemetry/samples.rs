@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use std::time::UNIX_EPOCH;
 
+use super::By;
 use super::Event;
 use super::Failures;
 use super::Notice;
@@ -122,9 +123,23 @@ pub(super) fn ejected() -> Event<'static> {
     Event::ServerEjected(ServerEjected {
         upstream: "app",
         server: "http://app-1.internal:3000",
-        fault: Fault::ResponseTimedOut,
+        by: By::Failures,
+        fault: Some(Fault::ResponseTimedOut),
+        status: None,
         failures: 5,
-        ejected: Duration::from_secs(10),
+        ejected: Some(Duration::from_secs(10)),
+    })
+}
+
+pub(super) fn down() -> Event<'static> {
+    Event::ServerEjected(ServerEjected {
+        upstream: "app",
+        server: "http://app-1.internal:3000",
+        by: By::Health,
+        fault: None,
+        status: Some(503),
+        failures: 3,
+        ejected: None,
     })
 }
 
@@ -132,6 +147,7 @@ pub(super) fn returned() -> Event<'static> {
     Event::ServerReturned(ServerReturned {
         upstream: "app",
         server: "http://app-1.internal:3000",
+        by: By::Failures,
         ejected: Duration::from_secs(10),
     })
 }

@@ -3,6 +3,7 @@
 //! It knows nothing of who asked or who will read the answer. What it returns is a response whose body still belongs to the
 //! connection, or a `Failure` with everything that this exchange could see.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::pin::pin;
@@ -36,6 +37,7 @@ use crate::upstream::connect;
 use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
 use crate::upstream::intercept;
+use crate::upstream::limit::Place;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -60,11 +62,13 @@ pub(super) enum Freshness {
     Fresh,
 }
 
-/// One exchange: the request out, the response's head back.
+/// One exchange: the request out, the response's head back. A response takes the request's place in flight along; after a failure
+/// it is still there.
 pub(super) async fn run(
     lane: &Rc<Lane>,
     request: Request<RequestBody>,
     freshness: Freshness,
+    place: &mut Option<Place>,
 ) -> Result<Response<ResponseBody>, Trouble> {
     let begin = Instant::now();
     let in_flight = lane.server.enter();
@@ -81,13 +85,31 @@ pub(super) async fn run(
         },
     };
     let response = exchange.answer(sending).await?;
-    let response = exchange.accept(response, in_flight)?;
+    let response = exchange.accept(response, in_flight.with(place.take()))?;
     let status = response.status().as_u16();
     match intercept::fault(status).filter(|_| lane.settings.intercept.contains(&status)) {
         // Boxed, for it is seldom.
         Some(fault) => Err(Box::pin(intercept::take(response, fault)).await),
         None => Ok(response),
     }
+}
+
+/// A question of this proxy's own, on a connection of its own: nothing of it is limited, pooled or counted. `opened` is set once
+/// there is a connection.
+pub(super) async fn ask(
+    lane: &Rc<Lane>,
+    request: Request<RequestBody>,
+    opened: &Cell<bool>,
+) -> Result<(Exchange, Response<Incoming>), Trouble> {
+    let begin = Instant::now();
+    let connection = Box::pin(connect(lane, None)).await.map_err(|failure| {
+        let failure = Box::new(finish(failure, lane, begin));
+        Trouble::Failed { failure, unsent: None }
+    })?;
+    opened.set(true);
+    let (exchange, sending) = Exchange::begin(lane, connection, None, (begin, Instant::now()), request);
+    let response = exchange.answer(sending).await?;
+    Ok((exchange, response))
 }
 
 fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Duration)> {
@@ -98,13 +120,18 @@ fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connec
 }
 
 async fn open(lane: &Lane) -> Result<Box<Connection>, Failure> {
+    let place = lane.connection_place().await?;
+    connect(lane, Some(place)).await
+}
+
+async fn connect(lane: &Lane, place: Option<Place>) -> Result<Box<Connection>, Failure> {
     let timeouts = &lane.settings.timeouts;
     let Opened { stream, peer, stale } =
         connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref()).await?;
     if stale {
         lane.shared.tell(Some(Change::Stale { server: lane.server.index }));
     }
-    let connection = Connection::begin(stream, peer, lane.settings.response_header_bytes).await;
+    let connection = Connection::begin(stream, peer, lane.settings.response_header_bytes, place).await;
     connection.map(Box::new).map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))
 }
 

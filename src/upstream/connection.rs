@@ -18,6 +18,7 @@ use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tap::Tapped;
 use crate::upstream::body::RequestBody;
+use crate::upstream::limit::Place;
 
 /// An open connection. Dropping it closes it, whatever it is doing.
 pub(super) struct Connection {
@@ -40,22 +41,29 @@ pub struct Upgraded {
     pub stream: Tapped<Stream>,
     /// Bytes that were read together with the response's head.
     pub read: Bytes,
+    /// Counts the connection for as long as it is open.
+    _place: Option<Place>,
 }
 
 impl Connection {
-    /// Begins HTTP/1.1 on a stream.
+    /// Begins HTTP/1.1 on a stream, which is counted by its place until it is closed.
     ///
     /// # Errors
     ///
     /// hyper's, which has none to tell before anything was sent.
-    pub(super) async fn begin(stream: Stream, peer: Peer, header_limit: u64) -> hyper::Result<Self> {
+    pub(super) async fn begin(
+        stream: Stream,
+        peer: Peer,
+        header_limit: u64,
+        place: Option<Place>,
+    ) -> hyper::Result<Self> {
         let tap = Tap::new();
         let descriptor = stream.descriptor();
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
         let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
         let (upgrade, upgraded) = oneshot::channel();
-        let driver = tokio::task::spawn_local(drive(connection, upgrade));
+        let driver = tokio::task::spawn_local(drive(place, connection, upgrade));
         Ok(Self {
             sender,
             tap,
@@ -125,15 +133,17 @@ impl fmt::Debug for Upgraded {
     }
 }
 
-/// Drives the connection to its end. How it ended is seen by the tap; where it ended with a 101, the stream is handed on.
+/// Drives the connection to its end. How it ended is seen by the tap; where it ended with a 101, the stream is handed on. The
+/// place stands first, so that it is given back last, when the stream is closed.
 async fn drive(
+    place: Option<Place>,
     mut connection: http1::Connection<TokioIo<Tapped<Stream>>, RequestBody>,
     upgrade: oneshot::Sender<Upgraded>,
 ) {
     if poll_fn(|cx| connection.poll_without_shutdown(cx)).await.is_ok() {
         let parts = connection.into_parts();
         // Nobody waits for it where the connection simply ended.
-        upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf }).ok();
+        upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf, _place: place }).ok();
     }
 }
 

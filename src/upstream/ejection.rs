@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::fault::Failure;
+use crate::upstream::health::Outcome;
 
 /// Whether each server of an upstream may be used, as all cores see it.
 #[derive(Debug)]
@@ -47,6 +48,22 @@ pub enum Change {
         /// For how long it was out.
         out_for: Duration,
     },
+    /// Checks hold a server to be down.
+    Down {
+        /// Its place in the upstream's list.
+        server: usize,
+        /// How many checks in a row it took.
+        checks: u32,
+        /// What came of the last of them.
+        last: Outcome,
+    },
+    /// Checks hold a server to be up again.
+    Up {
+        /// Its place in the upstream's list.
+        server: usize,
+        /// For how long it was held to be down.
+        out_for: Duration,
+    },
 }
 
 /// How one server stands: a state machine without a clock.
@@ -74,6 +91,15 @@ impl Standing {
     }
 }
 
+/// Why servers are out.
+#[derive(Debug)]
+pub struct WhyOut {
+    /// When the first of them comes back.
+    pub soonest: Option<Duration>,
+    /// The first failure of each, with its place in the upstream's list.
+    pub first: Vec<(usize, Arc<Failure>)>,
+}
+
 impl Ejection {
     pub(super) fn new(settings: &config::Ejection, servers: usize) -> Self {
         Self {
@@ -97,11 +123,28 @@ impl Ejection {
 
     /// When the first of the servers that are out comes back, and why each of them was taken out in the first place.
     #[must_use]
-    pub fn why_out(&self, now: Instant) -> (Option<Duration>, Vec<Arc<Failure>>) {
+    pub fn why_out(&self, now: Instant) -> WhyOut {
         let standings = self.lock();
-        let out = || standings.iter().filter(|standing| standing.is_out(now));
-        let soonest = out().filter_map(|standing| standing.out).map(|out| out.until - now).min();
-        (soonest, out().filter_map(|standing| standing.first.clone()).collect())
+        let out = || standings.iter().enumerate().filter(|(_, standing)| standing.is_out(now));
+        let first = |(server, standing): (usize, &Standing)| Some((server, standing.first.clone()?));
+        WhyOut {
+            soonest: out().filter_map(|(_, standing)| standing.out).map(|out| out.until - now).min(),
+            first: out().filter_map(first).collect(),
+        }
+    }
+
+    /// The server that comes back first, of those that are out and may be asked; none where the settings let failures take out
+    /// every server.
+    #[must_use]
+    pub fn nearest_return(&self, now: Instant, may_be_asked: impl Fn(usize) -> bool) -> Option<usize> {
+        if self.settings.max_share >= 1.0 {
+            return None;
+        }
+        let standings = self.lock();
+        let out = standings.iter().enumerate().filter(|(server, _)| may_be_asked(*server));
+        let out = out.filter(|(_, standing)| standing.is_out(now));
+        let back = out.filter_map(|(server, standing)| Some((standing.out?.until, server)));
+        back.min().map(|(_, server)| server)
     }
 
     /// A server answered.
@@ -153,7 +196,8 @@ impl Ejection {
         reason = "a share of a count of servers, from 0.0 to 1.0"
     )]
     fn most_out(&self, servers: usize) -> usize {
-        (servers as f64 * self.settings.max_share).floor() as usize
+        // A share of a third or a tenth is not quite that in binary, and is meant to be.
+        (servers as f64).mul_add(self.settings.max_share, 1e-9).floor() as usize
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Standing>> {
@@ -199,7 +243,9 @@ mod tests {
     #[test]
     fn a_share_is_rounded_down_so_that_an_only_server_stays() {
         let now = Instant::now();
-        for (servers, share, out) in [(1, 0.5, 0), (2, 0.5, 1), (3, 0.5, 1), (4, 0.5, 2), (1, 1.0, 1), (3, 0.99, 2)] {
+        for (servers, share, out) in
+            [(1, 0.5, 0), (2, 0.5, 1), (3, 0.5, 1), (4, 0.5, 2), (1, 1.0, 1), (3, 0.99, 2), (100, 0.29, 29)]
+        {
             let ejection = ejection(1, share, servers);
             let ejected = (0..servers).filter(|server| ejection.failed(*server, &refused(), now).is_some()).count();
             assert_eq!(ejected, out, "{servers} servers, {share}");
@@ -229,8 +275,25 @@ mod tests {
         let ejection = ejection(2, 1.0, 1);
         ejection.failed(0, &Failure::new(Fault::TlsAlert), now);
         ejection.failed(0, &refused(), now);
-        let (soonest, first) = ejection.why_out(now);
-        assert_eq!(soonest, Some(Duration::from_secs(10)));
-        assert_eq!(first.iter().map(|failure| failure.fault).collect::<Vec<_>>(), [Fault::TlsAlert]);
+        let why = ejection.why_out(now);
+        assert_eq!(why.soonest, Some(Duration::from_secs(10)));
+        assert_eq!(why.first.iter().map(|(_, failure)| failure.fault).collect::<Vec<_>>(), [Fault::TlsAlert]);
+    }
+
+    #[test]
+    fn the_server_nearest_its_return_is_known_unless_all_may_be_out() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(1);
+        let ejection = ejection(1, 0.99, 3);
+        assert_eq!(ejection.nearest_return(now, |_| true), None);
+        ejection.failed(2, &refused(), now);
+        ejection.failed(1, &refused(), later);
+        assert_eq!(ejection.nearest_return(later, |_| true), Some(2));
+        assert_eq!(ejection.nearest_return(later, |server| server < 2), Some(1));
+        assert_eq!(ejection.nearest_return(later, |server| server < 1), None);
+        assert_eq!(ejection.nearest_return(now + Duration::from_secs(10), |_| true), Some(1));
+        let ejection = self::ejection(1, 1.0, 1);
+        ejection.failed(0, &refused(), now);
+        assert_eq!(ejection.nearest_return(now, |_| true), None);
     }
 }

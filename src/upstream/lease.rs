@@ -119,7 +119,9 @@ impl Lease {
         self.settle();
         let Self { exchange, in_flight, reusable, .. } = self;
         drop(in_flight);
-        if exchange.request_complete() && reusable {
+        // Where a request waits for a connection, on this core or another, this one makes room.
+        let wanted = exchange.lane.shared.capacity.wanted(exchange.lane.server.index) > 0;
+        if exchange.request_complete() && reusable && !wanted {
             exchange.lane.pool.give(exchange.connection);
         }
     }

@@ -6,11 +6,14 @@
 mod attempt;
 pub mod balance;
 pub mod body;
+mod choice;
 mod connect;
 mod connection;
 pub mod ejection;
+pub mod health;
 mod intercept;
 mod lease;
+pub mod limit;
 pub mod pool;
 mod record;
 pub mod retry;
@@ -19,7 +22,6 @@ pub mod server;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Request;
@@ -38,6 +40,7 @@ pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
 use crate::config::Location;
+use crate::diagnosis::history;
 use crate::diagnosis::history::History;
 use crate::dns::Resolver;
 use crate::fault::Failure;
@@ -47,9 +50,11 @@ use crate::net::tls;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
-use crate::upstream::balance::Candidate;
 use crate::upstream::connect::Tls;
 use crate::upstream::ejection::Ejection;
+use crate::upstream::health::Health;
+use crate::upstream::limit::Capacity;
+use crate::upstream::limit::Place;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
 
@@ -60,8 +65,12 @@ pub struct Shared {
     pub settings: Arc<config::Upstream>,
     /// Its servers.
     pub servers: Vec<Arc<Server>>,
-    /// Which of them are out.
+    /// Which of them are out, for they have failed.
     pub ejection: Ejection,
+    /// Which of them checks hold to be down; none where they are not checked.
+    pub health: Option<Health>,
+    /// How much each of them is given at once.
+    pub capacity: Arc<Capacity>,
     budget: Budget,
     turn: AtomicUsize,
     resolver: Arc<Resolver>,
@@ -88,6 +97,8 @@ impl Shared {
             settings: Arc::clone(settings),
             servers: servers.collect(),
             ejection: Ejection::new(&settings.ejection, settings.servers.len()),
+            health: settings.health.as_ref().map(|health| Health::new(health, settings.servers.len())),
+            capacity: Capacity::new(&settings.limits, settings.servers.len()),
             budget: Budget::new(settings.retry.budget),
             turn: AtomicUsize::new(0),
             resolver: Arc::clone(resolver),
@@ -95,6 +106,12 @@ impl Shared {
             changes,
             client_body_timeout,
         })
+    }
+
+    /// What active checks say of a server; none where there are none, or none yet.
+    #[must_use]
+    pub fn health(&self, server: usize, now: Instant) -> Option<history::Health> {
+        self.health.as_ref().and_then(|health| health.of(server, now))
     }
 
     fn tell(&self, change: Option<Change>) {
@@ -144,6 +161,19 @@ struct Lane {
 }
 
 impl Lane {
+    /// The server of that place in the list, with these settings.
+    fn of(shared: &Arc<Shared>, server: usize, settings: &Arc<config::Upstream>) -> Option<Self> {
+        Some(Self {
+            server: Arc::clone(shared.servers.get(server)?),
+            settings: Arc::clone(settings),
+            pool: Pool::new(settings.pool.clone()),
+            resolver: Arc::clone(&shared.resolver),
+            tls: shared.tls.get(server)?.clone(),
+            client_body_timeout: shared.client_body_timeout,
+            shared: Arc::clone(shared),
+        })
+    }
+
     fn succeeded(&self) {
         if !self.shared.ejection.all_in() {
             self.shared.tell(self.shared.ejection.succeeded(self.server.index, Instant::now()));
@@ -154,7 +184,10 @@ impl Lane {
     fn failed(&self, failure: &Failure) {
         let own = matches!(
             failure.fault,
-            Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
+            Fault::LocalPortsExhausted
+                | Fault::FileDescriptorsExhausted
+                | Fault::ConnectionProhibited
+                | Fault::ServerAtCapacity
         );
         if !own && !died_idle(failure) {
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, Instant::now()));
@@ -206,17 +239,8 @@ impl Upstream {
     /// One core's part of an upstream.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let lanes = shared.servers.iter().zip(&shared.tls).map(|(server, tls)| {
-            Rc::new(Lane {
-                server: Arc::clone(server),
-                settings: Arc::clone(&shared.settings),
-                pool: Pool::new(shared.settings.pool.clone()),
-                resolver: Arc::clone(&shared.resolver),
-                tls: tls.clone(),
-                client_body_timeout: shared.client_body_timeout,
-                shared: Arc::clone(shared),
-            })
-        });
+        let lanes =
+            (0..shared.servers.len()).filter_map(|server| Lane::of(shared, server, &shared.settings).map(Rc::new));
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
     }
 
@@ -244,6 +268,11 @@ impl Upstream {
         self.lanes.iter().for_each(|lane| lane.pool.sweep(now));
     }
 
+    /// Closes idle connections where requests wait for one on any core; to be called a few times a second.
+    pub fn make_room(&self) {
+        self.lanes.iter().for_each(|lane| lane.make_room());
+    }
+
     /// Sends the request to a server, and to another where that is safe and the first one fails. It goes out with the `Host`
     /// that it has, or with the server's own where the settings say so.
     ///
@@ -253,13 +282,13 @@ impl Upstream {
     pub async fn call(&self, request: Request<RequestBody>) -> Result<Answered, Unanswered> {
         self.shared.budget.gain();
         let mut tries = Tries::default();
-        let Some(lane) = self.pick(&tries) else { return Err(Unanswered::Exhausted(self.nobody_left())) };
-        let mut next = Some(Try { request, lane, freshness: Freshness::Any });
-        while let Some(Try { mut request, lane, freshness }) = next.take() {
+        let (lane, place) = self.enter().await.map_err(Unanswered::Exhausted)?;
+        let mut next = Some(Try { request, lane, place, freshness: Freshness::Any });
+        while let Some(Try { mut request, lane, mut place, freshness }) = next.take() {
             tries.servers.push(lane.server.index);
             self.address(&mut request, &lane.server);
             let again = self.may_follow(&tries).then(|| Again::of(&request)).flatten();
-            match attempt::run(&lane, request, freshness).await {
+            match attempt::run(&lane, request, freshness, &mut place).await {
                 Ok(response) => {
                     let server = Arc::clone(&lane.server);
                     return Ok(Answered { response, server, hidden: tries.failures });
@@ -267,7 +296,7 @@ impl Upstream {
                 Err(Trouble::Client(fault)) => return Err(Unanswered::Client(fault)),
                 Err(Trouble::Failed { failure, unsent }) => {
                     lane.failed(&failure);
-                    next = self.next(lane, &failure, unsent, again, &tries);
+                    next = self.next((lane, place), &failure, unsent, again, &tries);
                     tries.failures.push(*failure);
                 }
             }
@@ -279,7 +308,7 @@ impl Upstream {
     /// otherwise at another.
     fn next(
         &self,
-        lane: Rc<Lane>,
+        (lane, place): (Rc<Lane>, Option<Place>),
         failure: &Failure,
         unsent: Option<Box<Request<RequestBody>>>,
         again: Option<Again>,
@@ -295,35 +324,17 @@ impl Upstream {
         };
         if died_idle(failure) {
             // The end of an idle connection is no sign of trouble that a budget would have to hold down.
-            return Some(Try { request, lane, freshness: Freshness::Fresh });
+            return Some(Try { request, lane, place, freshness: Freshness::Fresh });
         }
-        let lane = self.pick(tries)?;
-        self.shared.budget.spend(Instant::now()).then_some(Try { request, lane, freshness: Freshness::Any })
+        // Whoever waits for a place at the server that has failed need not wait for the other one's answer.
+        drop(place);
+        let (lane, place) = self.other(&tries.servers)?;
+        let spent = self.shared.budget.spend(Instant::now());
+        spent.then_some(Try { request, lane, place, freshness: Freshness::Any })
     }
 
     fn may_follow(&self, tries: &Tries) -> bool {
         u32::try_from(tries.servers.len()).unwrap_or(u32::MAX) < self.shared.settings.retry.attempts
-    }
-
-    fn pick(&self, tries: &Tries) -> Option<Rc<Lane>> {
-        if let [only] = self.lanes.as_slice() {
-            let free = tries.servers.is_empty() && (self.shared.ejection.all_in() || self.is_in(0));
-            return free.then(|| Rc::clone(only));
-        }
-        let servers_in = (!self.shared.ejection.all_in()).then(|| self.shared.ejection.servers_in(Instant::now()));
-        let is_in = |index: usize| servers_in.as_ref().is_none_or(|list| list.get(index).copied().unwrap_or(true));
-        let candidate = |(index, lane): (usize, &Rc<Lane>)| Candidate {
-            eligible: !tries.has_tried(index) && is_in(index),
-            in_flight: lane.server.in_flight(),
-        };
-        let candidates: Vec<Candidate> = self.lanes.iter().enumerate().map(candidate).collect();
-        let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed);
-        let picked = balance::pick(self.shared.settings.balance, &candidates, turn)?;
-        self.lanes.get(picked).cloned()
-    }
-
-    fn is_in(&self, server: usize) -> bool {
-        self.shared.ejection.servers_in(Instant::now()).get(server).copied().unwrap_or(true)
     }
 
     /// Where the origin sees the server's own name, it is only known now.
@@ -333,16 +344,6 @@ impl Upstream {
         {
             request.headers_mut().insert(http::header::HOST, host);
         }
-    }
-
-    /// No server may be used: what took them out in the first place stands beside it.
-    fn nobody_left(&self) -> Exhausted {
-        let (soonest, first) = self.shared.ejection.why_out(Instant::now());
-        let mut attempts: Vec<Failure> = first.iter().map(|failure| (**failure).clone()).collect();
-        let mut failure = Failure::new(Fault::NoHealthyServer);
-        failure.target = self.lanes.first().map(|lane| (*lane.server.target).clone());
-        attempts.push(failure);
-        Exhausted { telling: attempts.len() - 1, attempts, retry_after: soonest }
     }
 }
 
@@ -371,6 +372,8 @@ impl Again {
 struct Try {
     request: Request<RequestBody>,
     lane: Rc<Lane>,
+    /// The place in flight, where those are limited.
+    place: Option<Place>,
     freshness: Freshness,
 }
 
@@ -383,10 +386,6 @@ struct Tries {
 }
 
 impl Tries {
-    fn has_tried(&self, server: usize) -> bool {
-        self.servers.contains(&server)
-    }
-
     fn exhausted(self) -> Exhausted {
         let telling = most_telling(&self.failures);
         // Only the upstream itself, where it answered, knows when it is worth another try.
@@ -403,9 +402,13 @@ fn died_idle(failure: &Failure) -> bool {
     ended && failure.connection.reused && failure.nothing_received()
 }
 
-/// The attempt that came furthest says most; an idle connection that died says least.
+/// The attempt that came furthest says most; an idle connection that died says least, and one that found no place little more.
 fn most_telling(failures: &[Failure]) -> usize {
-    let depth = |failure: &Failure| if died_idle(failure) { None } else { Some(stage_depth(failure.fault.stage())) };
+    let depth = |failure: &Failure| match failure.fault.stage() {
+        _ if died_idle(failure) => 0,
+        Stage::Gateway => 1,
+        stage => 2 + stage_depth(stage),
+    };
     let mut best = 0;
     for (index, failure) in failures.iter().enumerate() {
         if failures.get(best).is_some_and(|known| depth(failure) > depth(known)) {

@@ -58,6 +58,13 @@ impl Pool {
         }
     }
 
+    /// Closes so many of those that have been idle for longest, to make room for others.
+    pub(super) fn evict(&self, count: usize) {
+        let mut idle = self.idle.borrow_mut();
+        let count = count.min(idle.len());
+        idle.drain(..count);
+    }
+
     /// Closes what has been idle for too long, and forgets what the server has closed.
     pub(super) fn sweep(&self, now: Instant) {
         let keep = |entry: &Idle| {

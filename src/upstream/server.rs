@@ -8,6 +8,7 @@ use crate::config;
 use crate::config::Location;
 use crate::config::ServerUrl;
 use crate::fault::failure::Target;
+use crate::upstream::limit::Place;
 
 /// One server.
 #[derive(Debug)]
@@ -48,24 +49,35 @@ impl Server {
     #[must_use]
     pub fn enter(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight { server: Arc::clone(self), place: None }
     }
 }
 
 /// A request in flight to a server.
 #[derive(Debug)]
-pub struct InFlight(Arc<Server>);
+pub struct InFlight {
+    server: Arc<Server>,
+    /// Its place, where those are limited.
+    place: Option<Place>,
+}
 
 impl InFlight {
     /// The server.
     #[must_use]
     pub const fn server(&self) -> &Arc<Server> {
-        &self.0
+        &self.server
+    }
+
+    /// The same, with a place that is held as long.
+    #[must_use]
+    pub(super) fn with(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.server.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -20,12 +20,13 @@ fn a_server_that_fails_is_ejected_and_returns_when_it_answers() {
     let line = proxy.line("server_ejected");
     assert_eq!((&line["server"], &line["upstream"]), (&bad_url.clone().into(), &"app".into()));
     assert_eq!((&line["fault"], &line["failures"]), (&"connection_refused".into(), &2.into()));
+    assert_eq!(line["by"], "failures");
     assert_eq!((&line["ejected_ms"], &line["level"]), (&1000.into(), &"warn".into()));
 
     bad.listen().greet("back");
     eventually("the server's return", || (get(proxy.address(), "/", "").text() == "back").then_some(()));
     let line = proxy.line("server_returned");
-    assert_eq!(line["server"], bad_url.as_str());
+    assert_eq!((&line["server"], &line["by"]), (&bad_url.into(), &"failures".into()));
     assert!(line["ejected_ms"].as_u64().is_some_and(|time| time >= 1000), "{line}");
 }
 

@@ -24,6 +24,7 @@ use super::support::client::Client;
 use super::support::client::get;
 use super::support::is_root;
 use super::support::museum::Museum;
+use super::support::origin::Origin;
 use super::support::origin::Reserved;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
@@ -131,6 +132,7 @@ const ELSEWHERE: &[Said<'_>] = &[
     row("prohibited", "connection_prohibited", "connect", 502, "destination_ip_prohibited", "firewall"),
     row("unreachable", "host_unreachable", "connect", 502, "destination_ip_unroutable", "firewall"),
     row("no_route", "network_unreachable", "connect", 502, "destination_ip_unroutable", "network"),
+    row("full", "server_at_capacity", "gateway", 503, "connection_limit_reached", "overload"),
     row("crowded", "local_ports_exhausted", "connect", 500, "proxy_internal_error", "faulty_proxy"),
 ];
 
@@ -139,7 +141,6 @@ const NOT_MET: &[(&str, &str)] = &[
     ("h2_stream_refused", "HTTP/2 towards origins comes with a later issue"),
     ("h2_stream_reset", "HTTP/2 towards origins comes with a later issue"),
     ("h2_connection_error", "HTTP/2 towards origins comes with a later issue"),
-    ("server_at_capacity", "limits of a server come with a later issue"),
 ];
 
 /// In place of a member of `Proxy-Status`, where the head had gone out before.
@@ -269,6 +270,17 @@ fn a_socket_that_may_not_be_written_to_is_said_to_be_so() {
     let mut proxy = Proxy::run_under(wrapper, directory, &in_front_of(&[&server], "", STANDARD));
     let answer = get(proxy.address(), "/", "");
     check("forbidden", &answer, &mut proxy);
+}
+
+#[test]
+fn a_server_that_has_all_that_it_may_have_is_said_to_be_full() {
+    let origin = Origin::listen();
+    let mut proxy = Proxy::run(&in_front_of(&[&origin.url], "limits.in_flight = 1", STANDARD));
+    let mut first = Client::connect(proxy.address());
+    first.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
+    origin.accept().request();
+    let answer = get(proxy.address(), "/", "");
+    check("full", &answer, &mut proxy);
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod answers;
 #[cfg(test)]
 mod balancing;
 #[cfg(test)]
+mod capacity;
+#[cfg(test)]
 mod cli;
 #[cfg(test)]
 mod demo;
@@ -19,6 +21,8 @@ mod ejection;
 mod faults;
 #[cfg(test)]
 mod forwarding;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

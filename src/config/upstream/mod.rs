@@ -1,7 +1,10 @@
-//! Owns `[[upstream]]`: an origin, its servers, and how they are spoken to. `timeouts` holds the limits of every wait, `resilience`
-//! what is done when a server fails, `tls` the certificates.
+//! Owns `[[upstream]]`: an origin, its servers, and how they are spoken to. `timeouts` holds the limits of every wait, `limits`
+//! how much a server is given at once, `health` what it is asked to see that it lives, `resilience` what is done when it fails,
+//! `tls` the certificates.
 
 mod choice;
+mod health;
+mod limits;
 mod resilience;
 mod timeouts;
 mod tls;
@@ -9,16 +12,16 @@ mod tls;
 use std::sync::Arc;
 
 use super::document::Table;
-use super::limits::SMALLEST_HEAD;
 use super::problem::Placed;
 use super::problem::Wrong;
 use super::value::ServerUrl;
-use super::value::Size;
 
 pub use self::choice::Balance;
 pub use self::choice::HostHeader;
 pub use self::choice::Platform;
 use self::choice::Protocol;
+pub use self::health::HealthCheck;
+pub use self::limits::UpstreamLimits;
 pub use self::resilience::Ejection;
 pub use self::resilience::Pool;
 pub use self::resilience::Retry;
@@ -50,6 +53,10 @@ pub struct Upstream {
     pub ejection: Ejection,
     /// `[upstream.pool]`
     pub pool: Pool,
+    /// `[upstream.health]`; none where nothing is checked.
+    pub health: Option<HealthCheck>,
+    /// `[upstream.limits]`, what a server is given at once.
+    pub limits: UpstreamLimits,
     /// `[upstream.limits] response_header_bytes`: how many bytes the head of a response may have.
     pub response_header_bytes: u64,
 }
@@ -69,7 +76,8 @@ impl Upstream {
     /// An upstream with the settings of a table, which are the defaults where there is none.
     pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<ServerUrl>) -> Self {
         let Protocol::Http1 = table.value_or("protocol", Protocol::Http1);
-        table.not_yet(&["hash_on", "health"]);
+        table.not_yet(&["hash_on"]);
+        let (limits, response_header_bytes) = UpstreamLimits::read(table.table("limits"));
         let upstream = Self {
             name,
             servers,
@@ -82,7 +90,9 @@ impl Upstream {
             retry: Retry::read(table.table("retry")),
             ejection: Ejection::read(table.table("ejection")),
             pool: Pool::read(table.table("pool")),
-            response_header_bytes: response_header_bytes(table.table("limits")),
+            health: HealthCheck::read(&table),
+            limits,
+            response_header_bytes,
         };
         table.close();
         upstream
@@ -96,11 +106,4 @@ fn named(table: &Table<'_>, name: Placed<String>) -> Option<Placed<Arc<str>>> {
         return None;
     }
     Some(Placed { value: name.value.into(), place: name.place })
-}
-
-fn response_header_bytes(table: Table<'_>) -> u64 {
-    let bytes = table.size("response_header_bytes", SMALLEST_HEAD, Size(64 << 10));
-    table.not_yet(&["connections", "in_flight", "queue", "queue_timeout"]);
-    table.close();
-    bytes
 }

@@ -103,7 +103,7 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
     (Fault::H2StreamRefused, "HTTP/2 towards the origin comes with a later version."),
     (Fault::H2StreamReset, "HTTP/2 towards the origin comes with a later version."),
     (Fault::H2ConnectionError, "HTTP/2 towards the origin comes with a later version."),
-    (Fault::ServerAtCapacity, "Limits for a server come with a later version."),
+    (Fault::ServerAtCapacity, "It takes two visitors at once, one of whom is in the other one's way."),
 ];
 
 const fn script(acts: &'static [Act]) -> Way {

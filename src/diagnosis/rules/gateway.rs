@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::diagnosis::Case;
 use crate::diagnosis::detail::answering;
+use crate::diagnosis::detail::capacity;
 use crate::diagnosis::detail::detail;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
@@ -12,6 +13,7 @@ use crate::diagnosis::wording::place;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
+use crate::fault::failure::CheckEvidence;
 use crate::fault::failure::ResponseEvidence;
 use crate::fault::gateway::Gateway;
 use crate::fault::gateway::Inner;
@@ -38,10 +40,34 @@ pub(super) fn first_failure_broken(case: &Case) -> Option<String> {
     first_failure(case, |fault| matches!(fault.stage(), Stage::Send | Stage::Response | Stage::Body))
 }
 
+pub(super) fn check_answered(case: &Case) -> Option<String> {
+    let CheckEvidence { server, status, .. } = check(case)?;
+    Some(format!("{server} answered its health check with {status}, so that something runs there"))
+}
+
+pub(super) fn check_refused(case: &Case) -> Option<String> {
+    let CheckEvidence { server, path, status } = check(case).filter(|check| (400..500).contains(&check.status))?;
+    Some(format!(
+        "the health check asks {server} for {path} and gets {status}, which says more of the question than of the server: \
+         the path, the Host or a login that is missing"
+    ))
+}
+
+pub(super) fn check_failed(case: &Case) -> Option<String> {
+    let CheckEvidence { server, path, status } = check(case).filter(|check| check.status >= 500)?;
+    Some(format!("{server} says of itself that it is not well: its health check at {path} is answered {status}"))
+}
+
+/// What a health check was answered that took a server out, where that is why none is left.
+fn check(case: &Case) -> Option<&CheckEvidence> {
+    case.failed_with(&[Fault::NoHealthyServer])?.check.as_ref()
+}
+
 pub(super) fn limit_reached(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::ServerAtCapacity])?;
-    let upstream = &case.settings.upstream;
-    Some(format!("as many requests are in flight to {} as the limits of the upstream {upstream} allow", place(failure)))
+    let (there, upstream) = (place(failure), &case.settings.upstream);
+    let full = failure.capacity.map(|known| format!(": {}", capacity(known))).unwrap_or_default();
+    Some(format!("{there} has as much as the limits of the upstream {upstream} allow{full}"))
 }
 
 pub(super) fn leads_to_itself(case: &Case) -> Option<String> {

@@ -5,6 +5,8 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::CapacityEvidence;
+use crate::fault::failure::Limited;
 
 pub(super) fn rows() -> Vec<Row> {
     [own(), nested()].into_iter().flatten().collect()
@@ -38,9 +40,31 @@ fn own() -> Vec<Row> {
             0.5,
             &["first_failure_broken"],
         ),
+        Story::of(Fault::NoHealthyServer)
+            .checked("/healthz", 404)
+            .ends(
+                "the check asks for a path that there is not",
+                Cause::FaultyProxy,
+                0.5,
+                &["check_answered", "check_refused"],
+            )
+            .says(&["/healthz", "gets 404"]),
+        Story::of(Fault::NoHealthyServer)
+            .checked("/healthz", 500)
+            .ends(
+                "every instance says that it is not well",
+                Cause::Application,
+                0.5,
+                &["check_answered", "check_failed"],
+            )
+            .says(&["answered 500"]),
         Story::of(Fault::ServerAtCapacity)
             .ends("the operator's own limit", Cause::Overload, 0.8, &["limit_reached"])
             .says(&["limits of the upstream app"]),
+        Story::of(Fault::ServerAtCapacity)
+            .full(CapacityEvidence { what: Limited::Requests, taken: 2, limit: 2, waiting: 0, queue: 0 })
+            .ends("all places are taken and nobody may wait", Cause::Overload, 0.8, &["limit_reached"])
+            .says(&["2 of 2 requests in flight, no queue"]),
         Story::of(Fault::ProxyLoop)
             .at("http://10.0.0.2:8080")
             .ends("the upstream is this proxy", Cause::FaultyProxy, 0.9, &["leads_to_itself"])

@@ -20,7 +20,9 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Spoken;
 use crate::fault::failure::AddressFailure;
+use crate::fault::failure::CapacityEvidence;
 use crate::fault::failure::CertificateEvidence;
+use crate::fault::failure::CheckEvidence;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
 use crate::fault::failure::LocalEvidence;
@@ -291,6 +293,18 @@ impl Story {
         let head = response.body(()).unwrap().into_parts().0;
         self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
         self.sent(120).received(300)
+    }
+
+    /// A health check at this path took the servers out, with this status.
+    pub(super) fn checked(mut self, path: &str, status: u16) -> Self {
+        self.last.check = Some(CheckEvidence { server: "http://10.0.0.5:3000".into(), path: path.into(), status });
+        self
+    }
+
+    /// The server was as full as this.
+    pub(super) fn full(mut self, capacity: CapacityEvidence) -> Self {
+        self.last.capacity = Some(capacity);
+        self
     }
 
     pub(super) fn local(mut self, local: LocalEvidence) -> Self {

@@ -10,6 +10,7 @@ use self::colour::Colour;
 pub(super) use self::colour::Colours;
 use self::colour::paint;
 use super::Totals;
+use super::event::By;
 use super::event::Event;
 use super::event::Probe;
 use super::event::Request;
@@ -90,9 +91,15 @@ fn says_failure(failure: &UpstreamFailure<'_>) -> String {
 }
 
 fn says_ejected(ejected: &ServerEjected<'_>) -> String {
-    let ServerEjected { upstream, server, fault, failures, .. } = ejected;
-    let (time, failures) = (duration(ejected.ejected), counted(u64::from(*failures), "failure"));
-    wrapped(&format!("{upstream}: {server} gets no requests for {time}, after {failures} in a row ({fault})"))
+    let ServerEjected { upstream, server, by, fault, status, failures, ejected } = ejected;
+    let time = ejected.map_or_else(String::new, |time| format!(" for {}", duration(time)));
+    let what = match by {
+        By::Failures => "failure",
+        By::Health => "failed check",
+    };
+    let last = fault.map(|fault| format!(" ({fault})")).or_else(|| status.map(|status| format!(" (status {status})")));
+    let (failures, last) = (counted(u64::from(*failures), what), last.unwrap_or_default());
+    wrapped(&format!("{upstream}: {server} gets no requests{time}, after {failures} in a row{last}"))
 }
 
 fn says_returned(returned: &ServerReturned<'_>) -> String {

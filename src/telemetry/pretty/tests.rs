@@ -20,6 +20,7 @@ fn the_lines_of_every_event_are_these() {
         samples::failure(),
         samples::hidden_failure(),
         samples::ejected(),
+        samples::down(),
         samples::returned(),
         samples::probe(),
         samples::notice(),
@@ -42,6 +43,8 @@ fn the_lines_of_every_event_are_these() {
                       listens on port 3000 there.
 12:28:01.007  out     app: http://app-1.internal:3000 gets no requests for 10 s,
                       after 5 failures in a row (response_timed_out)
+12:28:01.007  out     app: http://app-1.internal:3000 gets no requests, after 3
+                      failed checks in a row (status 503)
 12:28:01.007  back    app: http://app-1.internal:3000 gets requests again, after
                       10 s
 12:28:01.007  probe   app: http://app-1.internal:3000 checked after

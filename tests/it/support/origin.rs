@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc;
 use std::sync::mpsc::Receiver;
 use std::sync::mpsc::TryRecvError;
@@ -91,12 +92,18 @@ impl Origin {
 
     /// Answers every request on every connection with its own name, from now on, for as long as the proxy lives.
     pub(crate) fn greet(self, name: &'static str) {
+        self.serve(move |_, conversation| conversation.answer(name));
+    }
+
+    /// Gives every request on every connection to this, in a thread for each connection, for as long as the proxy lives.
+    pub(crate) fn serve(self, answer: impl Fn(Request, &mut Conversation) + Send + Sync + 'static) {
+        let answer = Arc::new(answer);
         thread::spawn(move || {
             for wire in self.arrivals {
-                let mut conversation = Conversation { wire };
+                let (mut conversation, answer) = (Conversation { wire }, Arc::clone(&answer));
                 thread::spawn(move || {
-                    while conversation.next().is_some() {
-                        conversation.answer(name);
+                    while let Some(request) = conversation.next() {
+                        answer(request, &mut conversation);
                     }
                 });
             }
