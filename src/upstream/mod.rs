@@ -9,6 +9,8 @@ pub mod body;
 mod connect;
 mod connection;
 pub mod ejection;
+mod history;
+mod lane;
 mod lease;
 pub mod pool;
 mod record;
@@ -37,7 +39,6 @@ pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
 use crate::config::Location;
-use crate::diagnosis::history::History;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -49,6 +50,9 @@ use crate::upstream::attempt::Trouble;
 use crate::upstream::balance::Candidate;
 use crate::upstream::connect::Tls;
 use crate::upstream::ejection::Ejection;
+use crate::upstream::history::Diary;
+use crate::upstream::history::Memory;
+use crate::upstream::history::Path;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
 
@@ -67,6 +71,7 @@ pub struct Shared {
     tls: Vec<Option<Tls>>,
     changes: mpsc::UnboundedSender<(Arc<str>, Change)>,
     client_body_timeout: Duration,
+    memory: Memory,
 }
 
 impl Shared {
@@ -93,6 +98,7 @@ impl Shared {
             tls: tls_of(settings)?,
             changes,
             client_body_timeout,
+            memory: Memory::new(settings.servers.len()),
         })
     }
 
@@ -140,25 +146,7 @@ struct Lane {
     tls: Option<Tls>,
     client_body_timeout: Duration,
     shared: Arc<Shared>,
-}
-
-impl Lane {
-    fn succeeded(&self) {
-        if !self.shared.ejection.all_in() {
-            self.shared.tell(self.shared.ejection.succeeded(self.server.index, Instant::now()));
-        }
-    }
-
-    /// A failure counts against the server unless it is this host's own, or only the end of an idle connection.
-    fn failed(&self, failure: &Failure) {
-        let own = matches!(
-            failure.fault,
-            Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
-        );
-        if !own && !died_idle(failure) {
-            self.shared.tell(self.shared.ejection.failed(self.server.index, failure, Instant::now()));
-        }
-    }
+    diary: Diary,
 }
 
 /// A response, and what it took to get it.
@@ -205,15 +193,16 @@ impl Upstream {
     /// One core's part of an upstream.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let lanes = shared.servers.iter().zip(&shared.tls).map(|(server, tls)| {
+        let lanes = shared.servers.iter().zip(&shared.tls).zip(shared.memory.diaries()).map(|((server, tls), diary)| {
             Rc::new(Lane {
                 server: Arc::clone(server),
                 settings: Arc::clone(&shared.settings),
-                pool: Pool::new(shared.settings.pool.clone()),
+                pool: Pool::new(shared.settings.pool.clone(), diary.keep_alive()),
                 resolver: Arc::clone(&shared.resolver),
                 tls: tls.clone(),
                 client_body_timeout: shared.client_body_timeout,
                 shared: Arc::clone(shared),
+                diary,
             })
         });
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
@@ -225,12 +214,6 @@ impl Upstream {
         &self.shared
     }
 
-    /// What was known of its past when a request for this path failed.
-    #[must_use]
-    pub fn history(&self, _failure: &Failure, _path: &str) -> History {
-        History::default()
-    }
-
     /// Its settings.
     #[must_use]
     pub fn settings(&self) -> &Arc<config::Upstream> {
@@ -240,7 +223,10 @@ impl Upstream {
     /// Closes connections that have been idle for too long; to be called about once a second.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.lanes.iter().for_each(|lane| lane.pool.sweep(now));
+        for lane in &self.lanes {
+            lane.pool.sweep(now);
+            lane.review_idle_connections(now);
+        }
     }
 
     /// Sends the request to a server, and to another where that is safe and the first one fails. It goes out with the `Host`
@@ -257,6 +243,7 @@ impl Upstream {
         while let Some(Try { mut request, lane, freshness }) = next.take() {
             tries.servers.push(lane.server.index);
             self.address(&mut request, &lane.server);
+            let path = Path::of(request.uri().path());
             let again = self.may_follow(&tries).then(|| Again::of(&request)).flatten();
             match attempt::run(&lane, request, freshness).await {
                 Ok(response) => {
@@ -265,7 +252,7 @@ impl Upstream {
                 }
                 Err(Trouble::Client(fault)) => return Err(Unanswered::Client(fault)),
                 Err(Trouble::Failed { failure, unsent }) => {
-                    lane.failed(&failure);
+                    lane.failed(&failure, path);
                     next = self.next(lane, &failure, unsent, again, &tries);
                     tries.failures.push(*failure);
                 }
