@@ -71,7 +71,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Self {
-        let minutes = |minutes| Duration::from_secs(60 * minutes);
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
         Self {
             young: Duration::from_secs(15),
             calm: Duration::from_secs(30),
@@ -227,7 +227,8 @@ impl Incident {
             Some((_, count)) => *count += 1,
             None => self.faults.push((diagnosis.fault, 1)),
         }
-        if self.is_young(now, young) && diagnosis.confidence > self.confidence {
+        let surer = diagnosis.cause != self.cause && diagnosis.confidence > self.confidence;
+        if surer && self.is_young(now, young) {
             self.cause = diagnosis.cause;
             self.confidence = diagnosis.confidence;
             self.detail.clone_from(&diagnosis.detail);

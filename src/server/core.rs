@@ -102,7 +102,7 @@ impl Core {
     }
 }
 
-/// Hands the log over, and closes connections that nobody needs any more.
+/// Hands the log over, and closes connections and incidents that nobody needs any more.
 async fn keep_house(proxy: Rc<Proxy>) {
     let mut tick = tokio::time::interval(TICK);
     for count in 1_u32.. {
@@ -110,6 +110,7 @@ async fn keep_house(proxy: Rc<Proxy>) {
         proxy.telemetry().flush();
         if count % TICKS_A_SWEEP == 0 {
             proxy.state().sweep();
+            proxy.review_incidents();
         }
     }
 }

@@ -20,6 +20,8 @@ fn the_lines_of_every_event_are_these() {
         samples::hidden_failure(),
         samples::ejected(),
         samples::returned(),
+        samples::opened(),
+        samples::closed(),
         samples::notice(),
         samples::stopped(&totals),
     ];
@@ -42,6 +44,12 @@ fn the_lines_of_every_event_are_these() {
                       after 5 failures in a row (response_timed_out)
 12:28:01.007  back    app: http://app-1.internal:3000 gets requests again, after
                       10 s
+12:28:01.007  OPEN    app: an incident, origin_down 86% (connection_refused),
+                      01J8Z3K4M5N6P7Q8R9S0T1V2W4
+                      10.0.0.5:3000 refused the connection after 0.4 ms.
+12:28:01.007  closed  app: the incident is over after 2 min, origin_down, 14
+                      failures that clients saw: connection_refused (12),
+                      connection_timed_out (2), 01J8Z3K4M5N6P7Q8R9S0T1V2W4
 12:28:01.007  notice  log lines were dropped: 12
 12:28:01.007  stop    SIGTERM after 1 h: 12 requests, 2 answered 5xx, 0 log
                       lines dropped
