@@ -29,7 +29,7 @@
 //! proxy                                 the story of one request
 //! answer*      probe        telemetry   what is said to people; what is checked; what is told to the log
 //! upstream                              which server, which connection, once more or not
-//! dns                                   names to addresses
+//! dns          incident*                names to addresses; runs of failures with one cause
 //! diagnosis*   net          route*      why; sockets and TLS; which upstream
 //! config       fault*                   what is set; what was observed
 //! ```
@@ -49,6 +49,8 @@
 //!   is why it likely happened ([`diagnosis::Cause`]); a **diagnosis** is both, with the steps
 //!   ([`diagnosis::diagnose`]).
 //! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
+//! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]). **History** is what an upstream
+//!   did before ([`diagnosis::history::History`]); its **memory** is where that is noted.
 //! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
 //! - **Core**: a thread with a runtime, connections and counters of its own. A **lane** is a server as one core uses it.
 //!
@@ -89,6 +91,7 @@ pub mod net;
 pub mod route;
 
 pub mod dns;
+pub mod incident;
 
 pub mod upstream;
 

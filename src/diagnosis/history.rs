@@ -44,6 +44,8 @@ pub struct Past {
     pub in_flight_usual: Option<u32>,
     /// How often its connections were found closed after lying idle, and the least idle time that it happened at.
     pub idle_closes: Option<(u64, Duration)>,
+    /// The idle time after which it is found to close a connection, where that is one and the same time.
+    pub keep_alive: Option<Duration>,
     /// The longest that a connection lay idle and was still good.
     pub longest_idle: Option<Duration>,
     /// A time around which failures on the same stage cluster, and how many do: a worker that is killed, a limit elsewhere.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::answer::Occurrence;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::Malformed;
@@ -54,19 +55,19 @@ impl Proxy {
         exhausted: Exhausted,
         story: &Story,
     ) -> Reply {
-        let occurrence = occurrence(story, exhausted.retry_after);
+        let retry_after = exhausted.retry_after;
         let known = self.known(state, destination, exhausted, story);
+        let incident = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
+        let occurrence = occurrence(story, incident.as_deref(), retry_after);
         let answer = known.answer(story.role, story.wish.format(), &occurrence);
-        let report = known.report(&occurrence).body;
-        self.tell(&known, &report, story, Outcome::Answered(answer.body.len() as u64));
+        self.tell(state, &known, &occurrence, story, Outcome::Answered(answer.body.len() as u64));
         self.own(answer, story).into()
     }
 
     /// A failure that a retry has hidden from the client.
     pub(super) fn explain_hidden(&self, state: &State, destination: &Rc<Destination>, failure: Failure, story: &Story) {
         let known = self.known(state, destination, only(failure), story);
-        let report = known.report(&occurrence(story, None)).body;
-        self.tell(&known, &report, story, Outcome::Hidden);
+        self.tell(state, &known, &occurrence(story, None, None), story, Outcome::Hidden);
     }
 
     /// A failure in the middle of a body, whose head has gone to the client already.
@@ -79,8 +80,8 @@ impl Proxy {
         sent: u64,
     ) {
         let known = self.known(state, destination, only(failure.clone()), story);
-        let report = known.report(&occurrence(story, None)).body;
-        self.tell(&known, &report, story, Outcome::Cut(sent));
+        let incident = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
+        self.tell(state, &known, &occurrence(story, incident.as_deref(), None), story, Outcome::Cut(sent));
     }
 
     fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
@@ -89,12 +90,15 @@ impl Proxy {
         self.explained.explain(state, destination, exhausted, findings.unwrap_or_default(), story)
     }
 
-    fn tell(&self, known: &Known, report: &[u8], story: &Story, outcome: Outcome) {
+    /// Logs the operator's answer, and keeps it for who asks for it by the request's id.
+    fn tell(&self, state: &State, known: &Known, occurrence: &Occurrence<'_>, story: &Story, outcome: Outcome) {
         let (bytes_sent, retried) = match outcome {
             Outcome::Answered(sent) | Outcome::Cut(sent) => (sent, false),
             Outcome::Hidden => (0, true),
         };
-        let told = Told { diagnosis: &known.diagnosis, report, bytes_sent, retried };
+        let report = known.report(occurrence).body;
+        state.shared.past.keep(occurrence.request_id, &report);
+        let told = Told { diagnosis: &known.diagnosis, report: &report, bytes_sent, retried };
         self.telemetry.record(Event::UpstreamFailure(story.failure(&told)));
     }
 }

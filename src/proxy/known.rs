@@ -145,9 +145,13 @@ fn case(state: &State, destination: &Destination, exhausted: Exhausted, findings
 }
 
 /// The moment of a failure, for its answer and its log line.
-pub(super) fn occurrence(story: &Story, retry_after: Option<Duration>) -> Occurrence<'_> {
+pub(super) fn occurrence<'a>(
+    story: &'a Story,
+    incident: Option<&'a str>,
+    retry_after: Option<Duration>,
+) -> Occurrence<'a> {
     let retry_after = retry_after.map(|wait| wait.as_secs().max(1));
-    Occurrence { retry_after, ..refuse::occurrence(story.request_id.as_str(), story.is_repeatable()) }
+    Occurrence { incident, retry_after, ..refuse::occurrence(story.request_id.as_str(), story.is_repeatable()) }
 }
 
 /// How long a conclusion holds for failures that are like it.

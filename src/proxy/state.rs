@@ -10,6 +10,8 @@ use crate::diagnosis::case::Settings;
 use crate::diagnosis::checklist::Checklist;
 use crate::probe;
 use crate::proxy::forward::Onward;
+use crate::proxy::incidents::Ledger;
+use crate::proxy::past::PastAnswers;
 use crate::proxy::via::Pseudonym;
 use crate::route::Miss;
 use crate::route::Routes;
@@ -29,6 +31,10 @@ pub struct Shared {
     pub pseudonym: Pseudonym,
     /// What checks of failing servers have found.
     pub board: Arc<probe::Board>,
+    /// Runs of failures, open and over.
+    pub incidents: Ledger,
+    /// The operator's answers of the last failures.
+    pub past: PastAnswers,
     /// Where this process runs.
     pub here: Here,
     /// The name servers that are asked, for commands.

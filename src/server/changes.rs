@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::diagnosis::wording::duration;
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
 use crate::telemetry::By;
@@ -48,6 +49,17 @@ pub(super) async fn tell(
                 let server = &server(index);
                 let returned = ServerReturned { upstream: &upstream, server, by: By::Health, ejected: out_for };
                 proxy.telemetry().record(Event::ServerReturned(returned));
+            }
+            Change::ClosesIdle { server: index, after, kept, configured } => {
+                let message = format!(
+                    "upstream \"{upstream}\": {} closes idle connections after {}, and `[upstream.pool] idle_timeout` keeps \
+                     them for {}; they are kept for {} from now on",
+                    server(index),
+                    duration(after),
+                    duration(configured),
+                    duration(kept)
+                );
+                proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
             }
             Change::Stale { server: index } => {
                 let server = server(index);

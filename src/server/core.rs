@@ -107,7 +107,7 @@ impl Core {
     }
 }
 
-/// Tells what has ended in the background, hands the log over, and closes connections that nobody needs any more.
+/// Tells what has ended in the background, hands the log over, and closes connections and incidents that nobody needs any more.
 async fn keep_house(proxy: Rc<Proxy>) {
     let mut tick = tokio::time::interval(TICK);
     for count in 1_u32.. {
@@ -117,6 +117,7 @@ async fn keep_house(proxy: Rc<Proxy>) {
         proxy.state().make_room();
         if count % TICKS_A_SWEEP == 0 {
             proxy.state().sweep();
+            proxy.review_incidents();
         }
     }
 }

@@ -22,12 +22,15 @@ use crate::config::ListenAddress;
 use crate::diagnosis::case::Here;
 use crate::diagnosis::checklist::Checklist;
 use crate::dns::Resolver;
+use crate::incident::Patience;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
 use crate::net::here;
 use crate::net::socket;
 use crate::net::tls::TlsSetupError;
 use crate::probe;
+use crate::proxy::incidents::Ledger;
+use crate::proxy::past::PastAnswers;
 use crate::proxy::state;
 use crate::proxy::via::Pseudonym;
 use crate::server::signal::Signals;
@@ -95,6 +98,15 @@ impl Server {
     ///
     /// What keeps it from starting. Nothing runs then.
     pub fn start(config: Config, checklist: Checklist) -> Result<Self, StartError> {
+        Self::start_with(config, checklist, Patience::default())
+    }
+
+    /// The same, with incidents of another patience.
+    ///
+    /// # Errors
+    ///
+    /// As `start`.
+    pub fn start_with(config: Config, checklist: Checklist, patience: Patience) -> Result<Self, StartError> {
         let workers = workers(&config);
         let signals = Signals::listen(runtime()?)?;
         let (addresses, mut bound) = bind(&config, workers)?;
@@ -107,7 +119,7 @@ impl Server {
         let file = config.file.as_ref().map(|file| file.display().to_string());
         let shutdown_timeout = config.shutdown_timeout;
         let sockets = unix_paths(&addresses);
-        let shared = Arc::new(share(config, checklist, &changes, &addresses)?);
+        let shared = Arc::new(share(config, checklist, patience, &changes, &addresses)?);
 
         let mut cores = Vec::new();
         let mut told = Some(told);
@@ -206,6 +218,7 @@ fn runtime() -> Result<Runtime, StartError> {
 fn share(
     config: Config,
     checklist: Checklist,
+    patience: Patience,
     changes: &mpsc::UnboundedSender<(Arc<str>, upstream::Change)>,
     listeners: &[ListenAddress],
 ) -> Result<state::Shared, StartError> {
@@ -226,7 +239,17 @@ fn share(
         name: pseudonym.name().to_owned(),
     };
     let board = probe::Board::new(&config.diagnosis, ourselves);
-    Ok(state::Shared { config, upstreams, checklist, pseudonym, board, here, name_servers })
+    Ok(state::Shared {
+        config,
+        upstreams,
+        checklist,
+        pseudonym,
+        board,
+        incidents: Ledger::new(patience),
+        past: PastAnswers::default(),
+        here,
+        name_servers,
+    })
 }
 
 fn workers(config: &Config) -> usize {

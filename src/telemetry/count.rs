@@ -24,6 +24,8 @@ pub(super) struct Counters {
     responses: [Counter; 5],
     bytes_sent: Counter,
     retried: Counter,
+    incidents_opened: Counter,
+    incidents_closed: Counter,
     /// By status, from 400 to 599.
     refusals: [Counter; 200],
     /// Only touched where something has failed; no other core waits for it.
@@ -49,6 +51,10 @@ pub struct Totals {
     pub failures: Vec<Failures>,
     /// How many of those a retry hid from the client.
     pub retried: u64,
+    /// Incidents that were opened, or came back.
+    pub incidents_opened: u64,
+    /// Incidents that were closed.
+    pub incidents_closed: u64,
     /// Log lines that were written.
     pub lines_written: u64,
     /// Log lines that were lost, since the log's output could not take them.
@@ -106,6 +112,8 @@ impl Default for Counters {
             responses: Default::default(),
             bytes_sent: Counter::default(),
             retried: Counter::default(),
+            incidents_opened: Counter::default(),
+            incidents_closed: Counter::default(),
             refusals: std::array::from_fn(|_| Counter::default()),
             failures: Mutex::default(),
         }
@@ -118,6 +126,8 @@ impl Counters {
         match event {
             Event::Request(request) => self.count_request(request),
             Event::UpstreamFailure(failure) => self.count_failure(failure),
+            Event::IncidentOpened(_) => self.incidents_opened.add(1),
+            Event::IncidentClosed(_) => self.incidents_closed.add(1),
             Event::Started(_)
             | Event::Stopped(_)
             | Event::ServerEjected(_)
@@ -160,6 +170,8 @@ impl Counters {
         totals.responses.server_error += server_error.sum();
         totals.bytes_sent += self.bytes_sent.sum();
         totals.retried += self.retried.sum();
+        totals.incidents_opened += self.incidents_opened.sum();
+        totals.incidents_closed += self.incidents_closed.sum();
         for (status, counter) in (400..).zip(&self.refusals) {
             add_refusals(&mut totals.refusals, status, counter.sum());
         }
@@ -240,6 +252,9 @@ mod tests {
         one.count(&samples::failure());
         two.count(&samples::hidden_failure());
         two.count(&failure("api"));
+        two.count(&samples::opened());
+        one.count(&samples::opened());
+        one.count(&samples::closed());
         for silent in [samples::started(), samples::ejected(), samples::returned(), samples::notice()] {
             one.count(&silent);
         }
@@ -252,6 +267,8 @@ mod tests {
             refusals: refusals.to_vec(),
             failures: vec![failures("app", 2), failures("api", 1)],
             retried: 1,
+            incidents_opened: 2,
+            incidents_closed: 1,
             ..Totals::default()
         };
         assert_eq!(summed(&[one, two]), expected);

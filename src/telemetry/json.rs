@@ -26,6 +26,8 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
         Event::ServerEjected(ejected) => members(out, ejected),
         Event::ServerReturned(returned) => members(out, returned),
         Event::Probe(probe) => members(out, probe),
+        Event::IncidentOpened(opened) => members(out, opened),
+        Event::IncidentClosed(closed) => members(out, closed),
         Event::Notice(notice) => members(out, notice),
     }
     out.extend_from_slice(b"}\n");
@@ -245,6 +247,14 @@ mod tests {
                 samples::probe(),
                 r#""level":"info","event":"probe","upstream":"app","server":"http://app-1.internal:3000","round":7,"fault":"connection_refused","elapsed_ms":12,"found":["10.0.0.5:3000: connection_refused after 0.4 ms","another port: 10.0.0.5:8080 opened after 0.3 ms, HTTP/1 with status 200"]"#,
             ),
+            (
+                samples::opened(),
+                r#""level":"error","event":"incident_opened","incident":"01J8Z3K4M5N6P7Q8R9S0T1V2W4","upstream":"app","opened":"2024-02-29T12:28:01.007Z","fault":"connection_refused","cause":"origin_down","confidence":0.86,"detail":"10.0.0.5:3000 refused the connection after 0.4 ms.","evidence":[{"id":"other_port_open","says":"the host answers on port 22","points_to":"origin_down","weight":1.5}]"#,
+            ),
+            (
+                samples::closed(),
+                r#""level":"info","event":"incident_closed","incident":"01J8Z3K4M5N6P7Q8R9S0T1V2W4","upstream":"app","opened":"2024-02-29T12:28:01.007Z","closed":"2024-02-29T12:30:01.050Z","count":14,"faults":{"connection_refused":12,"connection_timed_out":2},"cause":"origin_down","confidence":0.86,"returns":1"#,
+            ),
             (samples::notice(), r#""level":"warn","event":"notice","message":"log lines were dropped","dropped":12"#),
         ];
         for (event, members) in table {
@@ -261,7 +271,7 @@ mod tests {
             "requests": 12, "responses": { "1xx": 0, "2xx": 9, "3xx": 0, "4xx": 1, "5xx": 2 }, "bytes_sent": 46080,
             "refusals": [{ "status": 404, "count": 1 }],
             "failures": [{ "upstream": "app", "fault": "connection_refused", "cause": "origin_down", "count": 3 }],
-            "retried": 1, "lines_written": 15, "lines_dropped": 0,
+            "retried": 1, "incidents_opened": 2, "incidents_closed": 1, "lines_written": 15, "lines_dropped": 0,
         });
         assert_eq!(line, expected);
     }

@@ -25,6 +25,8 @@ pub use self::count::Responses;
 pub use self::count::Totals;
 pub use self::event::By;
 pub use self::event::Event;
+pub use self::event::IncidentClosed;
+pub use self::event::IncidentOpened;
 pub use self::event::Level;
 pub use self::event::Notice;
 pub use self::event::Probe;
@@ -160,6 +162,8 @@ impl Core {
             | Event::Stopped(_)
             | Event::ServerEjected(_)
             | Event::ServerReturned(_)
+            | Event::IncidentOpened(_)
+            | Event::IncidentClosed(_)
             | Event::Notice(_) => true,
         }
     }

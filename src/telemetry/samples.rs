@@ -7,6 +7,8 @@ use std::time::UNIX_EPOCH;
 use super::By;
 use super::Event;
 use super::Failures;
+use super::IncidentClosed;
+use super::IncidentOpened;
 use super::Notice;
 use super::Probe;
 use super::Refusals;
@@ -20,6 +22,7 @@ use super::Totals;
 use super::UpstreamFailure;
 use super::stamp::Stamp;
 use crate::diagnosis::Cause;
+use crate::diagnosis::Evidence;
 use crate::fault::Fault;
 
 /// A leap day's noon, and seven milliseconds.
@@ -52,6 +55,8 @@ pub(super) fn totals() -> Totals {
             count: 3,
         }],
         retried: 1,
+        incidents_opened: 2,
+        incidents_closed: 1,
         lines_written: 15,
         lines_dropped: 0,
     }
@@ -166,6 +171,38 @@ pub(super) fn probe() -> Event<'static> {
         fault: Fault::ConnectionRefused,
         elapsed: Duration::from_millis(12),
         found: &FOUND,
+    })
+}
+
+pub(super) fn opened() -> Event<'static> {
+    static EVIDENCE: LazyLock<Vec<Evidence>> = LazyLock::new(|| {
+        let says = "the host answers on port 22".to_owned();
+        vec![Evidence { id: "other_port_open", says, points_to: Cause::OriginDown, weight: 1.5 }]
+    });
+    Event::IncidentOpened(IncidentOpened {
+        incident: "01J8Z3K4M5N6P7Q8R9S0T1V2W4",
+        upstream: "app",
+        opened: Duration::from_millis(1_709_209_681_007),
+        returns: 0,
+        fault: Fault::ConnectionRefused,
+        cause: Cause::OriginDown,
+        confidence: 0.86,
+        detail: "10.0.0.5:3000 refused the connection after 0.4 ms.",
+        evidence: &EVIDENCE,
+    })
+}
+
+pub(super) fn closed() -> Event<'static> {
+    Event::IncidentClosed(IncidentClosed {
+        incident: "01J8Z3K4M5N6P7Q8R9S0T1V2W4",
+        upstream: "app",
+        opened: Duration::from_millis(1_709_209_681_007),
+        closed: Duration::from_millis(1_709_209_801_050),
+        count: 14,
+        faults: &[(Fault::ConnectionRefused, 12), (Fault::ConnectionTimedOut, 2)],
+        cause: Cause::OriginDown,
+        confidence: 0.86,
+        returns: 1,
     })
 }
 

@@ -1,5 +1,6 @@
 //! Owns the time stamp of a line: RFC 3339, UTC, milliseconds, worked out once a second.
 
+use std::time::Duration;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -26,6 +27,11 @@ impl Stamp {
             self.text = written(self.second);
         }
         self.millisecond = u16::try_from(since.subsec_millis()).unwrap_or_default();
+    }
+
+    /// A time since 1970, written whole.
+    pub(super) fn of(since: Duration) -> String {
+        format!("{}.{:03}Z", written(since.as_secs()), since.subsec_millis())
     }
 
     /// Writes it whole: `2026-07-31T23:58:01.123Z`.

@@ -36,6 +36,7 @@ use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
 use crate::upstream::connection::Connection;
+use crate::upstream::history::Path;
 use crate::upstream::intercept;
 use crate::upstream::limit::Place;
 
@@ -77,7 +78,11 @@ pub(super) async fn run(
         Some((connection, idle)) => Exchange::begin(lane, connection, Some(idle), (begin, begin), request),
         // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
         None => match Box::pin(open(lane)).await {
-            Ok(connection) => Exchange::begin(lane, connection, None, (begin, Instant::now()), request),
+            Ok(connection) => {
+                let ready = Instant::now();
+                lane.note_connection(&connection.peer, begin, ready);
+                Exchange::begin(lane, connection, None, (begin, ready), request)
+            }
             Err(failure) => {
                 let failure = Box::new(finish(failure, lane, begin));
                 return Err(Trouble::Failed { failure, unsent: Some(Box::new(request)) });
@@ -151,6 +156,8 @@ pub(super) struct Exchange {
     pub(super) watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
     pub(super) declared: Option<u64>,
+    /// What it asks for.
+    pub(super) path: Path,
     /// Whether the request asks for another protocol.
     pub(super) upgrade: bool,
     pub(super) begin: Instant,
@@ -189,9 +196,10 @@ impl Exchange {
         let body = request.body();
         let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
+        let path = Path::of(request.uri().path());
         connection.tap.begin(CAPTURE, ready);
         let sending = connection.sender.try_send_request(request);
-        (Self { lane: Rc::clone(lane), connection, past, watch, gate, declared, upgrade, begin, ready }, sending)
+        (Self { lane: Rc::clone(lane), connection, past, watch, gate, declared, path, upgrade, begin, ready }, sending)
     }
 
     /// Waits for the response's head, under the limit that is next.

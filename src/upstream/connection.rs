@@ -1,5 +1,6 @@
 //! Owns one HTTP/1.1 connection to a server: hyper's sender, the task that drives it, and the connection's past.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub(super) struct Connection {
     served: u32,
     keep_alive_hint: Option<Duration>,
     upgraded: Option<oneshot::Receiver<Upgraded>>,
+    ended: Rc<Cell<Option<Instant>>>,
     driver: JoinHandle<()>,
 }
 
@@ -63,7 +65,8 @@ impl Connection {
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
         let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
         let (upgrade, upgraded) = oneshot::channel();
-        let driver = tokio::task::spawn_local(drive(place, connection, upgrade));
+        let ended = Rc::<Cell<Option<Instant>>>::default();
+        let driver = tokio::task::spawn_local(drive(place, connection, upgrade, Rc::clone(&ended)));
         Ok(Self {
             sender,
             tap,
@@ -72,6 +75,7 @@ impl Connection {
             served: 0,
             keep_alive_hint: None,
             upgraded: Some(upgraded),
+            ended,
             driver,
         })
     }
@@ -82,6 +86,11 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// When it ended, where it has.
+    pub(super) fn ended(&self) -> Option<Instant> {
+        self.ended.get()
     }
 
     /// The connection has answered a request, and perhaps said how long it will wait for the next.
@@ -139,8 +148,11 @@ async fn drive(
     place: Option<Place>,
     mut connection: http1::Connection<TokioIo<Tapped<Stream>>, RequestBody>,
     upgrade: oneshot::Sender<Upgraded>,
+    ended: Rc<Cell<Option<Instant>>>,
 ) {
-    if poll_fn(|cx| connection.poll_without_shutdown(cx)).await.is_ok() {
+    let end = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
+    ended.set(Some(Instant::now()));
+    if end.is_ok() {
         let parts = connection.into_parts();
         // Nobody waits for it where the connection simply ended.
         upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf, _place: place }).ok();

@@ -41,6 +41,17 @@ pub enum Change {
         /// The server's place in the upstream's list.
         server: usize,
     },
+    /// A server is found to close idle connections earlier than they would be given up, so that they are given up before that.
+    ClosesIdle {
+        /// Its place in the upstream's list.
+        server: usize,
+        /// The age at which it closes them.
+        after: Duration,
+        /// How long they are kept from now on.
+        kept: Duration,
+        /// How long they would be kept by the settings.
+        configured: Duration,
+    },
     /// A server that was out has answered.
     Returned {
         /// Its place in the upstream's list.
@@ -119,6 +130,14 @@ impl Ejection {
     #[must_use]
     pub fn servers_in(&self, now: Instant) -> Vec<bool> {
         self.lock().iter().map(|standing| !standing.is_out(now)).collect()
+    }
+
+    /// Since when a server is out, where it is.
+    #[must_use]
+    pub fn out_for(&self, server: usize, now: Instant) -> Option<Duration> {
+        let standings = self.lock();
+        let out = standings.get(server).filter(|standing| standing.is_out(now))?.out?;
+        Some(now.saturating_duration_since(out.since))
     }
 
     /// When the first of the servers that are out comes back, and why each of them was taken out in the first place.

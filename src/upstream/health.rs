@@ -265,7 +265,8 @@ fn lane(shared: &Arc<Shared>, server: usize, settings: &HealthCheck) -> Option<R
         tunnel,
     };
     let settings = Arc::new(config::Upstream { timeouts, ..(*shared.settings).clone() });
-    Lane::of(shared, server, &settings).map(Rc::new)
+    let diary = shared.memory.diaries().nth(server)?;
+    Lane::of(shared, server, &settings, diary).map(Rc::new)
 }
 
 async fn check(lane: &Rc<Lane>, settings: &HealthCheck) -> Outcome {

@@ -33,6 +33,7 @@ impl Exchange {
         response: Response<Incoming>,
         in_flight: InFlight,
     ) -> Result<Response<ResponseBody>, Trouble> {
+        self.lane.note_head(self.connection.tap.last_sent());
         self.connection.tap.stop_capture();
         self.connection.answered(response.headers());
         let (mut parts, mut stream) = response.into_parts();
@@ -116,19 +117,20 @@ pub(super) struct Lease {
 impl Lease {
     /// The body was read to its end: the connection can take another request, unless one side wants it closed.
     pub(super) fn give_back(self) {
-        self.settle();
+        let now = Instant::now();
+        self.settle(now);
         let Self { exchange, in_flight, reusable, .. } = self;
         drop(in_flight);
         // Where a request waits for a connection, on this core or another, this one makes room.
         let wanted = exchange.lane.shared.capacity.wanted(exchange.lane.server.index) > 0;
         if exchange.request_complete() && reusable && !wanted {
-            exchange.lane.pool.give(exchange.connection);
+            exchange.lane.pool.give(exchange.connection, now);
         }
     }
 
     /// The response stops here, though nothing was wrong with it.
     pub(super) fn abandon(self) {
-        self.settle();
+        self.settle(Instant::now());
     }
 
     /// The connection is not to be used again.
@@ -136,9 +138,9 @@ impl Lease {
         self.reusable = false;
     }
 
-    fn settle(&self) {
+    fn settle(&self, now: Instant) {
         if !self.failed {
-            self.exchange.lane.succeeded();
+            self.exchange.lane.succeeded(self.exchange.path, self.exchange.past.idle, now);
         }
     }
 
@@ -239,7 +241,7 @@ impl Lease {
 
     fn report(&mut self, failure: Failure) -> Box<Failure> {
         self.failed = true;
-        self.exchange.lane.failed(&failure);
+        self.exchange.lane.failed(&failure, self.exchange.path);
         Box::new(failure)
     }
 }

@@ -11,7 +11,9 @@ mod connect;
 mod connection;
 pub mod ejection;
 pub mod health;
+mod history;
 mod intercept;
+mod lane;
 mod lease;
 pub mod limit;
 pub mod pool;
@@ -40,8 +42,6 @@ pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
 use crate::config::Location;
-use crate::diagnosis::history;
-use crate::diagnosis::history::History;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -53,6 +53,9 @@ use crate::upstream::attempt::Trouble;
 use crate::upstream::connect::Tls;
 use crate::upstream::ejection::Ejection;
 use crate::upstream::health::Health;
+use crate::upstream::history::Diary;
+use crate::upstream::history::Memory;
+use crate::upstream::history::Path;
 use crate::upstream::limit::Capacity;
 use crate::upstream::limit::Place;
 use crate::upstream::pool::Pool;
@@ -77,6 +80,7 @@ pub struct Shared {
     tls: Vec<Option<Tls>>,
     changes: mpsc::UnboundedSender<(Arc<str>, Change)>,
     client_body_timeout: Duration,
+    memory: Memory,
 }
 
 impl Shared {
@@ -105,12 +109,13 @@ impl Shared {
             tls: tls_of(settings)?,
             changes,
             client_body_timeout,
+            memory: Memory::new(settings.servers.len()),
         })
     }
 
     /// What active checks say of a server; none where there are none, or none yet.
     #[must_use]
-    pub fn health(&self, server: usize, now: Instant) -> Option<history::Health> {
+    pub fn health(&self, server: usize, now: Instant) -> Option<crate::diagnosis::history::Health> {
         self.health.as_ref().and_then(|health| health.of(server, now))
     }
 
@@ -158,41 +163,7 @@ struct Lane {
     tls: Option<Tls>,
     client_body_timeout: Duration,
     shared: Arc<Shared>,
-}
-
-impl Lane {
-    /// The server of that place in the list, with these settings.
-    fn of(shared: &Arc<Shared>, server: usize, settings: &Arc<config::Upstream>) -> Option<Self> {
-        Some(Self {
-            server: Arc::clone(shared.servers.get(server)?),
-            settings: Arc::clone(settings),
-            pool: Pool::new(settings.pool.clone()),
-            resolver: Arc::clone(&shared.resolver),
-            tls: shared.tls.get(server)?.clone(),
-            client_body_timeout: shared.client_body_timeout,
-            shared: Arc::clone(shared),
-        })
-    }
-
-    fn succeeded(&self) {
-        if !self.shared.ejection.all_in() {
-            self.shared.tell(self.shared.ejection.succeeded(self.server.index, Instant::now()));
-        }
-    }
-
-    /// A failure counts against the server unless it is this host's own, or only the end of an idle connection.
-    fn failed(&self, failure: &Failure) {
-        let own = matches!(
-            failure.fault,
-            Fault::LocalPortsExhausted
-                | Fault::FileDescriptorsExhausted
-                | Fault::ConnectionProhibited
-                | Fault::ServerAtCapacity
-        );
-        if !own && !died_idle(failure) {
-            self.shared.tell(self.shared.ejection.failed(self.server.index, failure, Instant::now()));
-        }
-    }
+    diary: Diary,
 }
 
 /// A response, and what it took to get it.
@@ -239,8 +210,8 @@ impl Upstream {
     /// One core's part of an upstream.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let lanes =
-            (0..shared.servers.len()).filter_map(|server| Lane::of(shared, server, &shared.settings).map(Rc::new));
+        let lanes = shared.memory.diaries().enumerate();
+        let lanes = lanes.filter_map(|(server, diary)| Lane::of(shared, server, &shared.settings, diary).map(Rc::new));
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
     }
 
@@ -248,12 +219,6 @@ impl Upstream {
     #[must_use]
     pub const fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// What was known of its past when a request for this path failed.
-    #[must_use]
-    pub fn history(&self, _failure: &Failure, _path: &str) -> History {
-        History::default()
     }
 
     /// Its settings.
@@ -265,7 +230,10 @@ impl Upstream {
     /// Closes connections that have been idle for too long; to be called about once a second.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.lanes.iter().for_each(|lane| lane.pool.sweep(now));
+        for lane in &self.lanes {
+            lane.pool.sweep(now);
+            lane.review_idle_connections(now);
+        }
     }
 
     /// Closes idle connections where requests wait for one on any core; to be called a few times a second.
@@ -287,6 +255,7 @@ impl Upstream {
         while let Some(Try { mut request, lane, mut place, freshness }) = next.take() {
             tries.servers.push(lane.server.index);
             self.address(&mut request, &lane.server);
+            let path = Path::of(request.uri().path());
             let again = self.may_follow(&tries).then(|| Again::of(&request)).flatten();
             match attempt::run(&lane, request, freshness, &mut place).await {
                 Ok(response) => {
@@ -295,7 +264,7 @@ impl Upstream {
                 }
                 Err(Trouble::Client(fault)) => return Err(Unanswered::Client(fault)),
                 Err(Trouble::Failed { failure, unsent }) => {
-                    lane.failed(&failure);
+                    lane.failed(&failure, path);
                     next = self.next((lane, place), &failure, unsent, again, &tries);
                     tries.failures.push(*failure);
                 }

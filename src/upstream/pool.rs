@@ -1,18 +1,23 @@
 //! Owns the idle connections to one server, a core.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config;
 use crate::upstream::connection::Connection;
+use crate::upstream::history::KeepAlive;
 
 /// Connections to one server that wait for their next request.
 #[derive(Debug)]
 pub struct Pool {
     settings: config::Pool,
+    keep_alive: Arc<KeepAlive>,
     idle: RefCell<Vec<Idle>>,
+    /// How long connections had lain idle that the server has closed.
+    closed: RefCell<Vec<Duration>>,
 }
 
 #[derive(Debug)]
@@ -22,8 +27,9 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(settings: config::Pool) -> Self {
-        Self { settings, idle: RefCell::default() }
+    pub(super) fn new(settings: config::Pool, keep_alive: &Arc<KeepAlive>) -> Self {
+        let keep_alive = Arc::clone(keep_alive);
+        Self { settings, keep_alive, idle: RefCell::default(), closed: RefCell::default() }
     }
 
     /// The connection that was used last and can take a request now, and how long it has been idle. The freshest is the
@@ -32,9 +38,14 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let mut busy = Vec::new();
         let mut found = None;
+        let limit = self.keep_alive.limit(self.settings.idle_timeout);
         while let Some(entry) = idle.pop() {
             let age = now.duration_since(entry.since);
-            if entry.connection.is_closed() || age >= entry.connection.idle_limit(self.settings.idle_timeout) {
+            if entry.connection.is_closed() {
+                self.note_closed(&entry);
+                continue;
+            }
+            if age >= entry.connection.idle_limit(limit) {
                 continue;
             }
             if entry.connection.is_ready() {
@@ -48,13 +59,13 @@ impl Pool {
     }
 
     /// Takes a connection back. Where there are enough, it is closed.
-    pub(super) fn give(&self, connection: Box<Connection>) {
+    pub(super) fn give(&self, connection: Box<Connection>, now: Instant) {
         if connection.is_closed() {
             return;
         }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.settings.max_idle {
-            idle.push(Idle { connection, since: Instant::now() });
+            idle.push(Idle { connection, since: now });
         }
     }
 
@@ -67,11 +78,26 @@ impl Pool {
 
     /// Closes what has been idle for too long, and forgets what the server has closed.
     pub(super) fn sweep(&self, now: Instant) {
+        let limit = self.keep_alive.limit(self.settings.idle_timeout);
         let keep = |entry: &Idle| {
-            let limit = entry.connection.idle_limit(self.settings.idle_timeout);
-            !entry.connection.is_closed() && now.duration_since(entry.since) < limit
+            if entry.connection.is_closed() {
+                self.note_closed(entry);
+                return false;
+            }
+            now.duration_since(entry.since) < entry.connection.idle_limit(limit)
         };
         self.idle.borrow_mut().retain(keep);
+    }
+
+    /// Tells how long each of the connections had lain idle that the server has closed since this was last asked.
+    pub(super) fn take_closed(&self, mut tell: impl FnMut(Duration)) {
+        self.closed.take().into_iter().for_each(&mut tell);
+    }
+
+    fn note_closed(&self, entry: &Idle) {
+        if let Some(ended) = entry.connection.ended() {
+            self.closed.borrow_mut().push(ended.saturating_duration_since(entry.since));
+        }
     }
 
     /// How many connections are idle.

@@ -12,6 +12,8 @@ use self::colour::paint;
 use super::Totals;
 use super::event::By;
 use super::event::Event;
+use super::event::IncidentClosed;
+use super::event::IncidentOpened;
 use super::event::Probe;
 use super::event::Request;
 use super::event::ServerEjected;
@@ -39,6 +41,8 @@ pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &
         Event::ServerEjected(ejected) => ("out".to_owned(), Colour::Yellow, says_ejected(ejected)),
         Event::ServerReturned(returned) => ("back".to_owned(), Colour::Green, says_returned(returned)),
         Event::Probe(probe) => ("probe".to_owned(), Colour::Dim, says_probe(probe)),
+        Event::IncidentOpened(opened) => ("OPEN".to_owned(), Colour::Red, says_opened(opened)),
+        Event::IncidentClosed(closed) => ("closed".to_owned(), Colour::Green, says_closed(closed)),
         Event::Notice(notice) => {
             let count = notice.dropped.map_or_else(String::new, |dropped| format!(": {dropped}"));
             ("notice".to_owned(), Colour::Yellow, wrapped(&format!("{}{count}", visible(notice.message.as_bytes()))))
@@ -113,6 +117,23 @@ fn says_probe(probe: &Probe<'_>) -> String {
     let mut says = vec![format!("{upstream}: {server} checked after {fault}: {count} in {}", duration(probe.elapsed))];
     says.extend(found.iter().map(|found| visible(found.as_bytes())));
     wrapped(&says.join("\n"))
+}
+
+fn says_opened(opened: &IncidentOpened<'_>) -> String {
+    let IncidentOpened { incident, upstream, fault, cause, confidence, detail, .. } = opened;
+    let again = if opened.returns == 0 { "an incident" } else { "an incident that has come back" };
+    let detail = visible(detail.as_bytes());
+    wrapped(&format!("{upstream}: {again}, {cause} {:.0}% ({fault}), {incident}\n{detail}", confidence * 100.0))
+}
+
+fn says_closed(closed: &IncidentClosed<'_>) -> String {
+    let IncidentClosed { incident, upstream, cause, .. } = closed;
+    let (time, count) = (duration(closed.closed.saturating_sub(closed.opened)), counted(closed.count, "failure"));
+    let faults: Vec<String> = closed.faults.iter().map(|(fault, count)| format!("{fault} ({count})")).collect();
+    wrapped(&format!(
+        "{upstream}: the incident is over after {time}, {cause}, {count} that clients saw: {}, {incident}",
+        faults.join(", ")
+    ))
 }
 
 /// What was asked for, short enough for a line.

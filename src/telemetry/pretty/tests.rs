@@ -23,6 +23,8 @@ fn the_lines_of_every_event_are_these() {
         samples::down(),
         samples::returned(),
         samples::probe(),
+        samples::opened(),
+        samples::closed(),
         samples::notice(),
         samples::stopped(&totals),
     ];
@@ -52,6 +54,12 @@ fn the_lines_of_every_event_are_these() {
                       10.0.0.5:3000: connection_refused after 0.4 ms
                       another port: 10.0.0.5:8080 opened after 0.3 ms, HTTP/1
                       with status 200
+12:28:01.007  OPEN    app: an incident, origin_down 86% (connection_refused),
+                      01J8Z3K4M5N6P7Q8R9S0T1V2W4
+                      10.0.0.5:3000 refused the connection after 0.4 ms.
+12:28:01.007  closed  app: the incident is over after 2 min, origin_down, 14
+                      failures that clients saw: connection_refused (12),
+                      connection_timed_out (2), 01J8Z3K4M5N6P7Q8R9S0T1V2W4
 12:28:01.007  notice  log lines were dropped: 12
 12:28:01.007  stop    SIGTERM after 1 h: 12 requests, 2 answered 5xx, 0 log
                       lines dropped

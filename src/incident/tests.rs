@@ -1,0 +1,153 @@
+//! Owns the tests of incidents: what opens, joins, renames and closes one, told second by second.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Effect;
+use super::Incidents;
+use super::MOST_KEPT;
+use super::MOST_OPEN;
+use crate::diagnosis::Cause;
+use crate::diagnosis::Diagnosis;
+use crate::fault::Fault;
+
+/// Incidents with a clock in seconds and ids that count up.
+#[derive(Default)]
+struct Watch {
+    incidents: Incidents,
+    next: u32,
+}
+
+impl Watch {
+    /// A failure at that second; answers the incident's id and whether it was opened.
+    fn failed(&mut self, second: u64, fault: Fault, cause: Cause, confidence: f64) -> (String, Effect) {
+        self.failed_at("app", second, fault, cause, confidence).unwrap()
+    }
+
+    fn failed_at(
+        &mut self,
+        upstream: &str,
+        second: u64,
+        fault: Fault,
+        cause: Cause,
+        confidence: f64,
+    ) -> Option<(String, Effect)> {
+        let diagnosis = Diagnosis {
+            fault,
+            cause,
+            confidence,
+            causes: vec![(cause, confidence)],
+            evidence: Vec::new(),
+            summary: "",
+            detail: format!("{fault} {cause}"),
+            steps: Vec::new(),
+        };
+        let next = &mut self.next;
+        let id = || {
+            *next += 1;
+            Arc::from(next.to_string())
+        };
+        let now = Duration::from_secs(second);
+        let (effect, incident) = self.incidents.failed(&Arc::from(upstream), &diagnosis, now, id)?;
+        Some((incident.id.to_string(), effect))
+    }
+
+    /// Looks every second of these, in each of which so many requests were answered; answers what was closed and when.
+    fn review(&mut self, seconds: std::ops::Range<u64>, answers: u64) -> Vec<(String, u64)> {
+        let mut closed = Vec::new();
+        for second in seconds {
+            let over = self.incidents.review(Duration::from_secs(second), |_| second * answers);
+            closed.extend(over.iter().map(|incident| (incident.id.to_string(), second)));
+        }
+        closed
+    }
+}
+
+const REFUSED: Fault = Fault::ConnectionRefused;
+
+#[test]
+fn failures_with_one_cause_are_one_incident_counted_by_fault() {
+    let mut watch = Watch::default();
+    assert_eq!(watch.failed(0, REFUSED, Cause::OriginDown, 0.8), ("1".to_owned(), Effect::Opened));
+    assert_eq!(watch.failed(40, REFUSED, Cause::OriginDown, 0.9), ("1".to_owned(), Effect::Joined));
+    assert_eq!(watch.failed(41, Fault::HostUnreachable, Cause::OriginDown, 0.9), ("1".to_owned(), Effect::Joined));
+    let incident = watch.incidents.find_id("1").unwrap();
+    assert_eq!((incident.count, incident.fault, &*incident.upstream), (3, REFUSED, "app"));
+    assert_eq!(incident.faults, [(REFUSED, 2), (Fault::HostUnreachable, 1)]);
+    assert_eq!((incident.confidence, &*incident.detail), (0.8, "connection_refused origin_down"), "the first evidence");
+}
+
+#[test]
+fn a_surer_diagnosis_renames_a_young_incident_and_another_cause_later_opens_its_own() {
+    let mut watch = Watch::default();
+    watch.failed(0, REFUSED, Cause::OriginDown, 0.6);
+    watch.failed(1, REFUSED, Cause::Firewall, 0.9);
+    assert_eq!(watch.failed(2, REFUSED, Cause::Overload, 0.5).1, Effect::Joined);
+    let incident = watch.incidents.find_id("1").unwrap();
+    assert_eq!((incident.cause, incident.confidence, incident.count), (Cause::Firewall, 0.9, 3));
+    assert_eq!(watch.failed(60, REFUSED, Cause::OriginDown, 0.9).0, "1", "it was held to be that");
+    assert_eq!(watch.failed(61, Fault::DnsTimeout, Cause::Dns, 0.9), ("2".to_owned(), Effect::Opened));
+    assert_eq!(watch.incidents.find_id("1").unwrap().cause, Cause::Firewall);
+}
+
+#[test]
+fn upstreams_have_incidents_of_their_own() {
+    let mut watch = Watch::default();
+    watch.failed(0, REFUSED, Cause::OriginDown, 0.8);
+    assert_eq!(watch.failed_at("api", 0, REFUSED, Cause::OriginDown, 0.8), Some(("2".to_owned(), Effect::Opened)));
+}
+
+#[test]
+fn it_closes_when_the_upstream_has_answered_for_a_while() {
+    // Answers a second; when it closes, having last failed in second 10.
+    for (answers, expected) in [(1, 40), (100, 40), (0, 910)] {
+        let mut watch = Watch::default();
+        watch.failed(0, REFUSED, Cause::OriginDown, 0.8);
+        watch.review(0..10, answers);
+        watch.failed(10, REFUSED, Cause::OriginDown, 0.8);
+        assert_eq!(watch.review(10..2_000, answers), [("1".to_owned(), expected)], "{answers} a second");
+        assert!(watch.incidents.is_calm());
+        let incident = watch.incidents.find_id("1").unwrap();
+        assert_eq!((incident.closed, incident.count), (Some(Duration::from_secs(expected)), 2));
+    }
+}
+
+#[test]
+fn answers_beside_failures_do_not_close_it() {
+    let mut watch = Watch::default();
+    for second in 0..300 {
+        watch.failed(second, REFUSED, Cause::OriginDown, 0.8);
+        assert_eq!(watch.review(second..second + 1, 50), []);
+    }
+    assert_eq!(watch.incidents.find_id("1").unwrap().count, 300);
+}
+
+#[test]
+fn a_server_that_flaps_opens_one_incident_that_takes_longer_and_longer_to_close() {
+    let mut watch = Watch::default();
+    let (mut second, mut lasted) = (0, Vec::new());
+    for _ in 0..7 {
+        assert_eq!(watch.failed(second, REFUSED, Cause::OriginDown, 0.8), ("1".to_owned(), Effect::Opened));
+        let closed = watch.review(second..second + 10_000, 1)[0].1;
+        lasted.push(closed - second);
+        second = closed + 60;
+    }
+    assert_eq!(lasted, [30, 60, 120, 240, 480, 600, 600]);
+    let incident = watch.incidents.find_id("1").unwrap();
+    assert_eq!((incident.returns, incident.count, incident.opened), (6, 7, Duration::ZERO));
+    assert_eq!(watch.failed(second + 5_000, REFUSED, Cause::OriginDown, 0.8).0, "2", "much later it is another");
+}
+
+#[test]
+fn incidents_without_end_take_no_more_room() {
+    let mut watch = Watch::default();
+    for round in 0..3_u64 {
+        let begin = round * 10_000;
+        for number in 0..MOST_OPEN + 10 {
+            let known = watch.failed_at(&format!("{round}-{number}"), begin, REFUSED, Cause::OriginDown, 0.8);
+            assert_eq!(known.is_some(), number < MOST_OPEN);
+        }
+        watch.review(begin..begin + 40, 10);
+    }
+    assert_eq!(watch.incidents.all().count(), MOST_KEPT);
+}

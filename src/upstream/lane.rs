@@ -1,0 +1,61 @@
+//! Owns what a core makes of a server's answers and failures: each is noted, and may take the server out or bring it back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::config;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::upstream::Lane;
+use crate::upstream::Shared;
+use crate::upstream::died_idle;
+use crate::upstream::history::Diary;
+use crate::upstream::history::Path;
+use crate::upstream::pool::Pool;
+
+impl Lane {
+    /// The server of that place in the list, with these settings.
+    pub(super) fn of(
+        shared: &Arc<Shared>,
+        server: usize,
+        settings: &Arc<config::Upstream>,
+        diary: Diary,
+    ) -> Option<Self> {
+        Some(Self {
+            server: Arc::clone(shared.servers.get(server)?),
+            settings: Arc::clone(settings),
+            pool: Pool::new(settings.pool.clone(), diary.keep_alive()),
+            resolver: Arc::clone(&shared.resolver),
+            tls: shared.tls.get(server)?.clone(),
+            client_body_timeout: shared.client_body_timeout,
+            shared: Arc::clone(shared),
+            diary,
+        })
+    }
+
+    /// The server has answered a request for this path, on a connection that had lain idle for so long.
+    pub(super) fn succeeded(&self, path: Path, idle: Option<Duration>, now: Instant) {
+        self.note_success(path, idle, now);
+        if !self.shared.ejection.all_in() {
+            self.shared.tell(self.shared.ejection.succeeded(self.server.index, now));
+        }
+    }
+
+    /// A failure counts against the server unless it is this host's own, or only the end of an idle connection.
+    pub(super) fn failed(&self, failure: &Failure, path: Path) {
+        let now = Instant::now();
+        self.note_failure(failure, path, now);
+        let own = matches!(
+            failure.fault,
+            Fault::LocalPortsExhausted
+                | Fault::FileDescriptorsExhausted
+                | Fault::ConnectionProhibited
+                | Fault::ServerAtCapacity
+        );
+        if !own && !died_idle(failure) {
+            self.shared.tell(self.shared.ejection.failed(self.server.index, failure, now));
+        }
+    }
+}
