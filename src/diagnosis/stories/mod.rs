@@ -6,6 +6,7 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod probe;
 mod resolve;
 mod response;
 mod teller;
@@ -39,8 +40,8 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
-    parts.into_iter().flatten().collect()
+    let passive = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
+    passive.into_iter().chain([probe::rows()]).flatten().collect()
 }
 
 /// What is wrong with a diagnosis, if anything.

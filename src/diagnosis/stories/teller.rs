@@ -84,6 +84,12 @@ impl Story {
         self
     }
 
+    /// The request was for this path.
+    pub(super) fn asking(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.request.path);
+        self
+    }
+
     /// The server is this one: `http://10.0.0.5:3000`, `https://[fd00::5]:443`, `http://app.internal:3000`.
     pub(super) fn at(mut self, url: &str) -> Self {
         let (scheme, rest) = url.split_once("://").unwrap();

@@ -22,6 +22,8 @@ use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::OtherPort;
 use crate::diagnosis::observation::Spoke;
 use crate::diagnosis::observation::Tongue;
+use crate::diagnosis::wording::duration;
+use crate::diagnosis::wording::list;
 use crate::fault::Fault;
 
 /// The measurements of one kind.
@@ -54,6 +56,12 @@ fn every_other_port(case: &Case) -> impl Iterator<Item = &OtherPort> {
 /// The other ports of that host which show that it is alive: they are open, or they refuse.
 fn lively_ports(case: &Case) -> impl Iterator<Item = &OtherPort> {
     other_ports(case).filter(|other| matches!(other.connected.fault, None | Some(Fault::ConnectionRefused)))
+}
+
+/// Ports in words: `port 22`, `ports 22 and 80`.
+fn ports<'a>(all: impl Iterator<Item = &'a OtherPort>) -> String {
+    let all: Vec<String> = all.map(|other| other.connected.address.port().to_string()).collect();
+    format!("port{} {}", if all.len() == 1 { "" } else { "s" }, list(&all))
 }
 
 /// Echo requests to a host: how long each took, none where it stayed unanswered.
@@ -102,7 +110,7 @@ fn never_worked(case: &Case) -> bool {
 
 /// Since when the server has not answered, in words.
 fn last_worked(case: &Case) -> Option<String> {
-    case.history.server.last_success.map(crate::diagnosis::wording::duration)
+    case.history.server.last_success.map(duration)
 }
 
 /// Whether more than a few requests were at the server when this one failed: more than it usually answers at once.

@@ -8,10 +8,12 @@ use super::lively_ports;
 use super::neighbour;
 use super::neighbour_at;
 use super::other_ports;
+use super::ports;
 use super::tried_again;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Connected;
 use crate::diagnosis::observation::NeighbourState;
+use crate::diagnosis::observation::OtherPort;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
@@ -50,13 +52,13 @@ pub(in crate::diagnosis::rules) fn neighbour_known(case: &Case) -> Option<String
 pub(in crate::diagnosis::rules) fn near_host_silent(case: &Case) -> Option<String> {
     let (ip, ports) = dead(case)?;
     (case.here.is_near(ip) && neighbour(case) != Some(NeighbourState::Known))
-        .then(|| format!("{ip} on this host's own network is silent on ports {ports} too, and to echo requests"))
+        .then(|| format!("{ip} on this host's own network is silent on {ports} too, and to echo requests"))
 }
 
 pub(in crate::diagnosis::rules) fn far_host_silent(case: &Case) -> Option<String> {
     let (ip, ports) = dead(case)?;
     (!case.here.is_near(ip)).then(|| {
-        format!("nothing at all comes back from {ip}, neither from ports {ports} nor to an echo: the host may be off")
+        format!("nothing at all comes back from {ip}, neither from {ports} nor to an echo: the host may be off")
     })
 }
 
@@ -70,7 +72,7 @@ pub(in crate::diagnosis::rules) fn far_path_silent(case: &Case) -> Option<String
 /// A rule for one port leaves the others alone.
 pub(in crate::diagnosis::rules) fn not_this_port_alone(case: &Case) -> Option<String> {
     let (ip, ports) = dead(case)?;
-    Some(format!("ports {ports} of {ip} are as silent, so that it is not a rule for this port alone"))
+    Some(format!("{ip} is as silent on {ports}, so that it is not a rule for this port alone"))
 }
 
 /// Where part of what is sent arrives, on every port, it is the way that loses the rest.
@@ -88,7 +90,7 @@ pub(in crate::diagnosis::rules) fn port_accepts_in_part(case: &Case) -> Option<S
     let address = case.failed_with(&[Fault::ConnectionTimedOut])?.address()?;
     let (accepted, silent) = again(case);
     let uneven = accepted > 0 && (silent > 0 || tried_again(case).any(is_repeated));
-    let quick = |other: &crate::diagnosis::observation::OtherPort| !is_repeated(&other.connected);
+    let quick = |other: &OtherPort| !is_repeated(&other.connected);
     let healthy = lively_ports(case).next().is_some() && lively_ports(case).all(quick);
     (uneven && healthy && !echo_lost(case, address.ip())).then(|| {
         let tries = counted(accepted + silent, "further connection");
@@ -140,13 +142,11 @@ pub(in crate::diagnosis::rules) fn name_server_host_silent(case: &Case) -> Optio
 /// The host that failed, and its other ports, where nothing of it answers in any way.
 fn dead(case: &Case) -> Option<(IpAddr, String)> {
     let ip = case.failed_with(UNREACHED)?.address()?.ip();
-    let silent = |fault: Option<Fault>| matches!(fault, Some(Fault::ConnectionTimedOut | Fault::HostUnreachable));
-    let ports: Vec<String> = other_ports(case)
-        .filter(|other| silent(other.connected.fault))
-        .map(|other| other.connected.address.port().to_string())
-        .collect();
+    let unanswered =
+        |other: &&OtherPort| matches!(other.connected.fault, Some(Fault::ConnectionTimedOut | Fault::HostUnreachable));
+    let silent = || other_ports(case).filter(unanswered);
     let timed_out = case.failure().fault == Fault::ConnectionTimedOut || case.here.is_near(ip);
-    (timed_out && !ports.is_empty() && !alive(case, ip)).then(|| (ip, list(&ports)))
+    (timed_out && silent().next().is_some() && !alive(case, ip)).then(|| (ip, ports(silent())))
 }
 
 /// Whether anything came back from that host.

@@ -8,8 +8,8 @@ use super::lively_ports;
 use super::measured;
 use super::never_worked;
 use super::other_ports;
+use super::ports;
 use super::tried_again;
-use super::under_load;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::OtherPort;
@@ -57,7 +57,8 @@ pub(in crate::diagnosis::rules) fn host_alive_beside(case: &Case) -> Option<Stri
     let failure = case.failed_with(&[Fault::ConnectionRefused])?;
     let address = failure.address()?;
     let open: Vec<String> = other_ports(case).filter(|other| other.connected.fault.is_none()).map(named).collect();
-    (!open.is_empty()).then(|| {
+    let better = never_worked(case) && refused_beside_web(case).is_some();
+    (!open.is_empty() && !better).then(|| {
         let (ip, port) = (address.ip(), address.port());
         format!("{ip} is alive: it answers on {}, but refuses port {port}", list(&open))
     })
@@ -66,13 +67,12 @@ pub(in crate::diagnosis::rules) fn host_alive_beside(case: &Case) -> Option<Stri
 pub(in crate::diagnosis::rules) fn every_port_refuses(case: &Case) -> Option<String> {
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
     let refused = |other: &OtherPort| other.connected.fault == Some(Fault::ConnectionRefused);
-    let ports: Vec<String> = other_ports(case).map(|other| other.connected.address.port().to_string()).collect();
-    (ports.len() > 1 && other_ports(case).all(refused)).then(|| {
+    (other_ports(case).count() > 1 && other_ports(case).all(refused)).then(|| {
         format!(
-            "{} refuses not only port {} but ports {} at once: the host is up, and of its programs none runs",
+            "{} refuses not only port {} but {} at once: the host is up, and of its programs none runs",
             address.ip(),
             address.port(),
-            list(&ports)
+            ports(other_ports(case))
         )
     })
 }
@@ -188,12 +188,14 @@ fn silent_beside(case: &Case) -> Option<(std::net::SocketAddr, String)> {
     (!alive.is_empty() && !accepted).then(|| (address, list(&alive)))
 }
 
-/// Whether requests hang at a server that worked a moment ago, so that its queue fills.
+/// Whether requests hang at a server that worked a moment ago, so that its queue fills. A filter makes new connections
+/// fail and hardly ever leaves requests behind, however many are made.
 fn hangs_under_load(case: &Case) -> bool {
     let past = &case.history.server;
-    let hung = past.faults.iter().any(|(fault, _)| *fault == Fault::ResponseTimedOut);
+    let of = |wanted| past.faults.iter().find(|(fault, _)| *fault == wanted).map_or(0, |(_, count)| *count);
+    let (hung, silent) = (of(Fault::ResponseTimedOut), of(Fault::ConnectionTimedOut));
     let recently = past.successes.minute > 0;
-    case.failure().fault == Fault::ConnectionTimedOut && recently && (under_load(case) || hung)
+    case.failure().fault == Fault::ConnectionTimedOut && recently && hung > 1 && hung * 3 >= silent
 }
 
 /// What hangs, in words.

@@ -81,7 +81,11 @@ pub(in crate::diagnosis::rules) fn port_speaks_fastcgi(case: &Case) -> Option<St
 pub(in crate::diagnosis::rules) fn port_speaks_another_protocol(case: &Case) -> Option<String> {
     let failure = misunderstood(case)?;
     let foreign = |spoke: &&Spoke| spoke.heard.is_some_and(Spoken::is_foreign);
-    let known = |spoke: &&Spoke| matches!(spoke.tongue, Tongue::Redis | Tongue::FastCgi);
+    // These have rules of their own, with what to do about them.
+    let known = |spoke: &&Spoke| {
+        let own = [(Tongue::Redis, Spoken::Redis), (Tongue::FastCgi, Spoken::FastCgi)];
+        spoke.heard.is_some_and(|heard| own.contains(&(spoke.tongue, heard)))
+    };
     let spoke = talks(case).find(|spoke| foreign(spoke) && !known(spoke))?;
     let (name, there) = (spoke.heard?.name(), place(failure));
     Some(if spoke.tongue == Tongue::Silence {
@@ -217,7 +221,8 @@ pub(in crate::diagnosis::rules) fn hangs_under_load(case: &Case) -> Option<Strin
 /// A page that costs little, answered late, waited for its turn.
 pub(in crate::diagnosis::rules) fn slow_on_every_path(case: &Case) -> Option<String> {
     let failure = case.failed_with(TOO_SLOW)?;
-    let (asked, status) = answered(case).filter(|(asked, _)| asked.elapsed >= SLOW)?;
+    let usual = case.history.server.answering.map(|pace| pace.usual).unwrap_or_default();
+    let (asked, status) = answered(case).filter(|(asked, _)| asked.elapsed >= SLOW.max(usual * 2))?;
     Some(format!(
         "{} needed {} for {} (status {status}): it is slow whatever it is asked",
         place(failure),
@@ -275,9 +280,11 @@ fn only_this_path(case: &Case, asked: &Asked, status: u16) -> String {
 fn is_cut_off_at_once(case: &Case) -> bool {
     let reset = case.failed_with(&[Fault::ResetBeforeResponse, Fault::ResetWhileSending]);
     let gone = tried_again(case).any(|again| again.fault.is_some());
+    // To a program on this host nothing is on the way.
+    let here = case.failure().address().is_none_or(|address| case.here.owns(address.ip()));
     reset.is_some_and(|failure| {
         let trip = failure.transport.map_or(Duration::ZERO, |known| known.round_trip);
-        failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !gone
+        failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !gone && !here
     })
 }
 
