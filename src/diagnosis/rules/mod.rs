@@ -7,7 +7,7 @@
 mod connect;
 mod exchange;
 mod gateway;
-mod probe;
+pub(super) mod probe;
 mod resolve;
 mod response;
 mod reuse;

@@ -9,6 +9,7 @@ mod gateway;
 mod probe;
 mod resolve;
 mod response;
+mod settings;
 mod teller;
 mod tls;
 

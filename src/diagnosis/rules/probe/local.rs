@@ -173,6 +173,12 @@ fn process(case: &Case, wanted: ProcessState) -> Option<(u32, &str)> {
     processes(case).find(|_| all).map(|(id, name, _)| (id, name))
 }
 
+/// The number of the process that holds the server's socket and does not run.
+pub(in crate::diagnosis) fn held_process(case: &Case) -> Option<u32> {
+    let held = [ProcessState::Stopped, ProcessState::Blocked];
+    held.into_iter().find_map(|state| process(case, state)).map(|(id, _)| id)
+}
+
 fn processes(case: &Case) -> impl Iterator<Item = (u32, &str, ProcessState)> {
     measured(case, |seen| {
         if let Observation::Process { id, name, state } = seen { Some((*id, name.as_str(), *state)) } else { None }

@@ -4,11 +4,11 @@
 //! what the failure itself leaves open, and they say so in the present tense.
 
 pub(super) mod certificate;
-pub(super) mod local;
-pub(super) mod name;
+pub(in crate::diagnosis) mod local;
+pub(in crate::diagnosis) mod name;
 pub(super) mod path;
-pub(super) mod port;
-pub(super) mod talk;
+pub(in crate::diagnosis) mod port;
+pub(in crate::diagnosis) mod talk;
 
 use std::net::IpAddr;
 use std::time::Duration;

@@ -185,7 +185,7 @@ fn asked(case: &Case) -> String {
 }
 
 /// Every address that some name server gives now.
-fn served(case: &Case) -> BTreeSet<IpAddr> {
+pub(in crate::diagnosis) fn served(case: &Case) -> BTreeSet<IpAddr> {
     name_servers(case).flat_map(|server| server.addresses.iter().copied()).collect()
 }
 

@@ -215,16 +215,19 @@ fn bound(case: &Case, wanted: u16) -> Option<&[std::net::IpAddr]> {
     .map(|(_, on_port)| on_port.as_slice())
 }
 
-/// A port of the host that refused which answers as a web server does.
-fn refused_beside_web(case: &Case) -> Option<&OtherPort> {
+/// A port of the host that refused which answers as a web server does, and does so without an error of its own.
+pub(in crate::diagnosis) fn web_beside(case: &Case) -> Option<&OtherPort> {
     case.failed_with(&[Fault::ConnectionRefused])?;
     let web = |other: &&OtherPort| {
         other.connected.fault.is_none() && is_web(other.spoken) && other.status.is_none_or(|status| status < 500)
     };
-    // Where the port that failed is answered after all, another one is no better.
+    other_ports(case).filter(web).min_by_key(|other| is_usual(other))
+}
+
+/// The same, unless the port that failed answers after all: then another one is no better.
+fn refused_beside_web(case: &Case) -> Option<&OtherPort> {
     let answered = answered(case).is_some() || tried_again(case).any(|again| again.fault.is_none());
-    let found = other_ports(case).filter(web).min_by_key(|other| is_usual(other));
-    found.filter(|_| !answered)
+    web_beside(case).filter(|_| !answered)
 }
 
 const fn is_web(spoken: Option<Spoken>) -> bool {

@@ -314,6 +314,21 @@ fn in_flight(case: &Case) -> String {
     }
 }
 
+/// What the port was found to speak, where that is not what it was spoken to in.
+pub(in crate::diagnosis) fn spoken_there(case: &Case) -> Option<&'static str> {
+    let failure = misunderstood(case)?;
+    let foreign = || talks(case).filter_map(|spoke| spoke.heard).find(|heard| heard.is_foreign());
+    let tls = || heard(case, Tongue::Tls, &[Spoken::TlsHandshake, Spoken::TlsAlert]).filter(|_| !is_tls(failure));
+    let h2 = || heard(case, Tongue::Http2, &[Spoken::Http2]);
+    let spoken = || tls().or_else(h2).filter(|_| !speaks_http(case)).and_then(|spoke| spoke.heard);
+    foreign().or_else(spoken).map(Spoken::name)
+}
+
+/// Another path than the one that failed, which was answered well.
+pub(in crate::diagnosis) fn working_path(case: &Case) -> Option<&str> {
+    beside(case).map(|(_, asked, _)| asked.path.as_str())
+}
+
 /// A failure that speaking the wrong protocol explains.
 fn misunderstood(case: &Case) -> Option<&Failure> {
     case.failed_with(MISUNDERSTOOD)

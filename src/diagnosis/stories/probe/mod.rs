@@ -17,6 +17,7 @@ use crate::diagnosis::observation::NameServer;
 use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::OtherPort;
+use crate::diagnosis::observation::ProcessState;
 use crate::diagnosis::observation::Spoke;
 use crate::diagnosis::observation::SpokeEnd;
 use crate::diagnosis::observation::Tongue;
@@ -107,4 +108,19 @@ fn worked(seconds: u64) -> impl FnOnce(&mut History) {
         past.server.successes.minute = 20;
         past.server.successes.ever = 400;
     }
+}
+
+/// Measurements of which every text and address is one of the words that no visitor may see.
+pub(super) fn secrets() -> Vec<Observation> {
+    let aliases = vec!["secret-alias".to_owned()];
+    vec![
+        connected("203.0.113.99:8999", None, 1),
+        open("203.0.113.99:8998", Some(Spoken::Http1), Some(200)),
+        Observation::FormerAddress(connection("203.0.113.98:8999", None, 1)),
+        Observation::NameServer(NameServer { aliases, ..says(77, "NXDOMAIN", &["203.0.113.97"]) }),
+        spoke(Tongue::Redis, b"+PONG\r\n", None),
+        asked("/secret-other", 200, 1),
+        neighbour("203.0.113.99", NeighbourState::Unanswered),
+        Observation::Process { id: 4711, name: "secret-process".to_owned(), state: ProcessState::Stopped },
+    ]
 }
