@@ -208,6 +208,8 @@ pub const RULES: &[Rule] = &[
     check("packets_lost_in_part", Network, 2.6, probe::path::packets_lost_in_part),
     check("port_accepts_in_part", Overload, 1.8, probe::path::port_accepts_in_part),
     check("reachable_again", Network, 0.9, probe::path::reachable_again),
+    rule("answered_in_between", Firewall, -0.7, probe::path::answered_in_between),
+    rule("comes_and_goes", Network, 0.8, probe::path::comes_and_goes),
     check("no_route_still", Network, 0.6, probe::path::no_route_still),
     check("every_port_unreachable", OriginDown, 0.7, probe::path::every_port_unreachable),
     check("name_server_host_silent", Dns, 0.6, probe::path::name_server_host_silent),

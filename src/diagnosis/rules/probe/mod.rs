@@ -82,6 +82,12 @@ fn neighbour_at(case: &Case, host: IpAddr) -> Option<NeighbourState> {
     measured(case, known).filter(|(address, _)| *address == host).last().map(|(_, state)| state)
 }
 
+/// Whether some echo requests came back, and some did not.
+fn echo_lost(case: &Case, host: IpAddr) -> bool {
+    let (came, sent) = (echoes(case, host).flatten().count(), echoes(case, host).count());
+    came > 0 && came < sent
+}
+
 /// What each name server says now.
 fn name_servers(case: &Case) -> impl Iterator<Item = &NameServer> {
     measured(case, |seen| if let Observation::NameServer(server) = seen { Some(server) } else { None })

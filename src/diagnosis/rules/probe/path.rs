@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 
 use super::REPEATED;
+use super::echo_lost;
 use super::echoes;
 use super::lively_ports;
 use super::neighbour;
 use super::neighbour_at;
 use super::other_ports;
+use super::port::hangs_under_load;
 use super::ports;
 use super::tried_again;
 use crate::diagnosis::Case;
@@ -17,6 +19,7 @@ use crate::diagnosis::observation::OtherPort;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
+use crate::diagnosis::wording::place;
 use crate::fault::Fault;
 
 /// Who has an address on the network is asked of everybody, and a host that is up answers whatever its firewall says.
@@ -42,7 +45,7 @@ pub(in crate::diagnosis::rules) fn neighbour_known(case: &Case) -> Option<String
     let address = failure.address()?;
     let rejected = if failure.fault == Fault::HostUnreachable { "rejected" } else { "silent" };
     let accepted = tried_again(case).any(|again| again.fault.is_none());
-    (neighbour(case) == Some(NeighbourState::Known) && !accepted).then(|| {
+    (neighbour(case) == Some(NeighbourState::Known) && !accepted && !hangs_under_load(case)).then(|| {
         let (ip, port) = (address.ip(), address.port());
         format!("{ip} is on this host's own network and its hardware address is known, yet port {port} is {rejected}")
     })
@@ -79,10 +82,9 @@ pub(in crate::diagnosis::rules) fn not_this_port_alone(case: &Case) -> Option<St
 pub(in crate::diagnosis::rules) fn packets_lost_in_part(case: &Case) -> Option<String> {
     let address = case.failed_with(UNREACHED_OR_SLOW)?.address()?;
     let lost = losses(case, address.ip());
-    let elsewhere = other_ports(case).any(|other| is_repeated(&other.connected)) || echo_lost(case, address.ip());
-    let no_port_well = !lively_ports(case).any(|other| !is_repeated(&other.connected));
-    (!lost.is_empty() && (elsewhere || no_port_well))
-        .then(|| format!("packets to {} are lost in part: {}", address.ip(), list(&lost)))
+    let slow = other_ports(case).any(|other| is_repeated(&other.connected));
+    let elsewhere = slow || echo_lost(case, address.ip()) || !lively_alike(case);
+    (!lost.is_empty() && elsewhere).then(|| format!("packets to {} are lost in part: {}", address.ip(), list(&lost)))
 }
 
 /// Where other ports of the host do well, it is this port's queue or its limit on new connections.
@@ -90,9 +92,8 @@ pub(in crate::diagnosis::rules) fn port_accepts_in_part(case: &Case) -> Option<S
     let address = case.failed_with(&[Fault::ConnectionTimedOut])?.address()?;
     let (accepted, silent) = again(case);
     let uneven = accepted > 0 && (silent > 0 || tried_again(case).any(is_repeated));
-    let quick = |other: &OtherPort| !is_repeated(&other.connected);
-    let healthy = lively_ports(case).next().is_some() && lively_ports(case).all(quick);
-    (uneven && healthy && !echo_lost(case, address.ip())).then(|| {
+    let slow = other_ports(case).any(|other| is_repeated(&other.connected));
+    (uneven && lively_alike(case) && !slow && !echo_lost(case, address.ip())).then(|| {
         let tries = counted(accepted + silent, "further connection");
         format!(
             "{address} accepted {accepted} of {tries}, not all of them at once, while other ports of its host are \
@@ -110,6 +111,24 @@ pub(in crate::diagnosis::rules) fn reachable_again(case: &Case) -> Option<String
         again.address,
         duration(again.elapsed)
     ))
+}
+
+/// A rule of a firewall lets nothing new through. What was answered in between may have gone over connections from before it.
+pub(in crate::diagnosis::rules) fn answered_in_between(case: &Case) -> Option<String> {
+    let ago = in_between(case)?;
+    Some(format!("{} answered {ago} ago, between two failures: no rule drops everything", place(case.failure())))
+}
+
+pub(in crate::diagnosis::rules) fn comes_and_goes(case: &Case) -> Option<String> {
+    let past = &case.history.server;
+    in_between(case).filter(|_| !hangs_under_load(case)).map(|_| {
+        format!(
+            "of the last minute's requests to {} {} were answered and {} failed, by turns",
+            place(case.failure()),
+            past.successes.minute,
+            past.failures.minute
+        )
+    })
 }
 
 pub(in crate::diagnosis::rules) fn no_route_still(case: &Case) -> Option<String> {
@@ -149,6 +168,11 @@ fn dead(case: &Case) -> Option<(IpAddr, String)> {
     (timed_out && silent().next().is_some() && !alive(case, ip)).then(|| (ip, ports(silent())))
 }
 
+/// Whether other ports of the host were tried and each of them was heard from.
+fn lively_alike(case: &Case) -> bool {
+    lively_ports(case).next().is_some() && lively_ports(case).count() == other_ports(case).count()
+}
+
 /// Whether anything came back from that host.
 fn alive(case: &Case, host: IpAddr) -> bool {
     lively_ports(case).next().is_some()
@@ -170,16 +194,19 @@ fn losses(case: &Case, host: IpAddr) -> Vec<String> {
     port.into_iter().chain(slow).chain(echo).collect()
 }
 
+/// Since when it has not answered, where that was after a failure already.
+fn in_between(case: &Case) -> Option<String> {
+    case.failed_with(UNREACHED)?;
+    let past = &case.history.server;
+    let by_turns = past.failures_since_success > 0 && past.failures.minute > past.failures_since_success;
+    past.last_success.filter(|_| by_turns).map(duration)
+}
+
 /// How many further connections to the port were accepted, and how many stayed unanswered.
 fn again(case: &Case) -> (usize, usize) {
     let accepted = tried_again(case).filter(|again| again.fault.is_none()).count();
     let silent = tried_again(case).filter(|again| again.fault == Some(Fault::ConnectionTimedOut)).count();
     (accepted, silent)
-}
-
-fn echo_lost(case: &Case, host: IpAddr) -> bool {
-    let (came, sent) = (echoes(case, host).flatten().count(), echoes(case, host).count());
-    came > 0 && came < sent
 }
 
 /// Whether a connection was accepted only when its first packet had been sent again.

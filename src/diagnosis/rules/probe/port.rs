@@ -1,6 +1,7 @@
 //! Owns the rules over ports that were tried again: the one that failed, and others of the same host.
 
 use super::answered;
+use super::echo_lost;
 use super::echoes;
 use super::every_other_port;
 use super::last_worked;
@@ -185,12 +186,13 @@ fn silent_beside(case: &Case) -> Option<(std::net::SocketAddr, String)> {
     let address = case.failed_with(SILENT)?.address()?;
     let alive: Vec<String> = lively_ports(case).map(state).collect();
     let accepted = tried_again(case).any(|again| again.fault.is_none());
-    (!alive.is_empty() && !accepted).then(|| (address, list(&alive)))
+    let lost = accepted || echo_lost(case, address.ip());
+    (!alive.is_empty() && !lost).then(|| (address, list(&alive)))
 }
 
 /// Whether requests hang at a server that worked a moment ago, so that its queue fills. A filter makes new connections
 /// fail and hardly ever leaves requests behind, however many are made.
-fn hangs_under_load(case: &Case) -> bool {
+pub(super) fn hangs_under_load(case: &Case) -> bool {
     let past = &case.history.server;
     let of = |wanted| past.faults.iter().find(|(fault, _)| *fault == wanted).map_or(0, |(_, count)| *count);
     let (hung, silent) = (of(Fault::ResponseTimedOut), of(Fault::ConnectionTimedOut));

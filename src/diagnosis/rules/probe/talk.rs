@@ -261,7 +261,8 @@ pub(in crate::diagnosis::rules) fn small_request_passes(case: &Case) -> Option<S
 /// A request of this proxy's own for another path that was answered well, where the failure was the program's.
 fn beside(case: &Case) -> Option<(&Failure, &Asked, u16)> {
     let failure = case.failure();
-    let at_work = matches!(failure.fault.stage(), Stage::Send | Stage::Response | Stage::Body);
+    let gateway = matches!(failure.fault, Fault::UpstreamBadGateway | Fault::UpstreamGatewayTimeout);
+    let at_work = matches!(failure.fault.stage(), Stage::Send | Stage::Response | Stage::Body) || gateway;
     let (asked, status) = answered(case).filter(|(asked, _)| asked.path != case.request.path)?;
     (at_work && !failure.connection.reused).then_some((failure, asked, status))
 }
