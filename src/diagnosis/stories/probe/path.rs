@@ -108,12 +108,19 @@ fn lost() -> Vec<Row> {
                 &["packets_lost_in_part", "accepted_now", "reachable_again"],
             )
             .says(&["1 of 2 connections", "1 of 3 echo requests came back", "a repeated packet"]),
-        story().found(silent()).found(connected("10.0.0.5:3000", None, 1)).ends(
-            "a line that comes and goes",
-            Cause::Network,
-            0.5,
-            &["packets_lost_in_part", "accepted_now"],
-        ),
+        story()
+            .past(|past| (past.server.failures_since_success, past.server.failures.minute) = (1, 4))
+            .found(silent())
+            .found(connected("10.0.0.5:3000", None, 1))
+            .found(shut("10.0.0.5:80", Fault::ConnectionRefused))
+            .found(shut("10.0.0.5:443", Fault::ConnectionTimedOut))
+            .ends(
+                "a line that comes and goes",
+                Cause::Network,
+                0.5,
+                &["packets_lost_in_part", "accepted_now", "answered_in_between", "comes_and_goes"],
+            )
+            .says(&["20 were answered and 4 failed"]),
         story()
             .found(silent())
             .found(connected("10.0.0.5:3000", None, 1))
