@@ -178,6 +178,7 @@ impl HtmlSafe for Prose<'_> {}
 #[derive(Debug)]
 struct OperatorSections<'a> {
     evidence: Vec<EvidenceItem<'a>>,
+    checks: Option<&'static str>,
     attempts: Vec<AttemptRow>,
     fault: &'static str,
     stage: &'static str,
@@ -189,6 +190,7 @@ impl<'a> OperatorSections<'a> {
     fn of(operator: &OperatorReport<'a>, report: &Report<'_>) -> Self {
         Self {
             evidence: operator.evidence().iter().map(EvidenceItem::of).collect(),
+            checks: operator.checks(),
             attempts: operator.attempts().iter().flat_map(|failure| AttemptRow::of(operator, failure)).collect(),
             fault: operator.visitor.fault.word(),
             stage: operator.visitor.fault.stage().word(),

@@ -58,6 +58,9 @@ struct Inside<'a> {
     server: Option<&'a str>,
     peer: Option<String>,
     elapsed_ms: f64,
+    /// `under_way` until the checks of the server have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checks: Option<&'static str>,
     evidence: Vec<EvidenceItem<'a>>,
     attempts: Vec<Attempt<'a>>,
 }
@@ -135,6 +138,7 @@ impl<'a> Inside<'a> {
             server: server(failure),
             peer: peer(failure),
             elapsed_ms: millis(failure.elapsed),
+            checks: operator.checks().map(|_| "under_way"),
             evidence: operator.evidence().iter().map(EvidenceItem::of).collect(),
             attempts: operator.attempts().iter().map(Attempt::of).collect(),
         }

@@ -206,6 +206,11 @@ impl<'a> OperatorReport<'a> {
         &self.diagnosis.evidence
     }
 
+    /// What to say where checks may yet find more.
+    pub(super) fn checks(&self) -> Option<&'static str> {
+        self.case.findings.under_way.then_some(CHECKS_UNDER_WAY)
+    }
+
     pub(super) fn attempts(&self) -> &'a [Failure] {
         &self.case.attempts
     }
@@ -229,6 +234,9 @@ impl<'a> OperatorReport<'a> {
         Timing { stage, took, limit: failure.limit.or(configured), in_all }
     }
 }
+
+/// What an operator is told before the checks have ended.
+const CHECKS_UNDER_WAY: &str = "Checks are under way; ask again in a moment.";
 
 /// Two times that are so close together would only make a reader wonder which is right.
 const NEXT_TO_NOTHING: Duration = Duration::from_millis(1);
@@ -277,6 +285,25 @@ mod tests {
                     assert!(said.is_none_or(|said| text(&answer).contains(said)), "{format:?}: {}", text(&answer));
                     assert!(said.is_none() || !text(&answer).contains("most likely</h2>"));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn only_operators_are_told_of_checks_and_only_while_they_are_under_way() {
+        let mut story = Story::refused();
+        for under_way in [true, false] {
+            story.case.findings.under_way = under_way;
+            for format in [Format::Html, Format::Text, Format::Json, Format::Problem] {
+                let told = |report| {
+                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    let words: Vec<&str> = text(&answer).split_whitespace().collect();
+                    let words = words.join(" ");
+                    words.contains("Checks are under way; ask again in a moment.")
+                        || words.contains("\"checks\": \"under_way\"")
+                };
+                assert_eq!(told(story.for_operator(OCCURRENCE)), under_way, "{format:?}");
+                assert!(!told(story.for_visitor(OCCURRENCE)), "{format:?}");
             }
         }
     }

@@ -111,10 +111,13 @@ fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
 }
 
 fn evidence(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
-    if operator.evidence().is_empty() {
+    if operator.evidence().is_empty() && operator.checks().is_none() {
         return;
     }
     sheet.heading("Evidence");
+    if let Some(checks) = operator.checks() {
+        sheet.paragraph("  ", checks);
+    }
     for evidence in operator.evidence() {
         let lead = format!("  {:+5.1} {:<12} ", evidence.weight, evidence.points_to.word());
         sheet.paragraph(&lead, &evidence.says);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Evidence;
 use super::wording::bytes;
 use super::wording::date;
 use super::wording::duration;
@@ -40,6 +41,14 @@ pub fn detail(failure: &Failure) -> String {
     ];
     let clauses: Vec<String> = std::iter::once(observed).chain(further.into_iter().flatten()).collect();
     format!("{}.", clauses.join("; "))
+}
+
+/// The same with what a check has found for the likeliest cause, where it found something telling.
+#[must_use]
+pub(super) fn with_finding(failure: &Failure, finding: Option<&Evidence>) -> String {
+    let observed = detail(failure);
+    let Some(finding) = finding else { return observed };
+    format!("{}; checks since then: {}.", observed.trim_end_matches('.'), finding.says)
 }
 
 /// The fault as a sentence about this server.

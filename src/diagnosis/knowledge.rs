@@ -111,7 +111,7 @@ fn every_case_gets_enough_steps_and_not_too_many() {
         let visitor = count(&|step| step.audience == Visitor);
         let owner = count(&|step| step.audience == Owner);
         let public = count(&|step| step.audience == Owner && !step.private);
-        if !(3..=5).contains(&visitor) || owner > 14 || public < 4 {
+        if !(3..=5).contains(&visitor) || owner > MOST || public < 4 {
             wrong.push(format!(
                 "{fault} {cause} {}: {visitor} visitor's, {owner} owner's, {public} public",
                 platform.word()
@@ -159,6 +159,10 @@ fn what_everybody_may_read_names_nothing_private() {
         "heron",
         "ferret",
         "narwhal",
+        "8181",
+        "dugong",
+        "tapir",
+        "47110",
         "111",
         "127.0.0.1",
         "localhost",
@@ -217,6 +221,9 @@ fn commands_are_filled_in_and_the_shell_reads_them() {
         assert!(shell.status.success(), "{command}: {}", String::from_utf8_lossy(&shell.stderr));
     }
 }
+
+/// How many steps an owner is given at most: 14, and two more that say what checks have found.
+const MOST: usize = 16;
 
 fn for_every_case(mut check: impl FnMut(Fault, Cause, Platform)) {
     for fault in Fault::ALL {

@@ -70,9 +70,9 @@ pub fn diagnose(case: &Case, steps: impl FnOnce(Cause) -> Vec<Step>) -> Diagnosi
         cause: likeliest,
         confidence,
         causes,
-        evidence,
         summary: summary::summary(failure.fault, likeliest),
-        detail: detail::detail(failure),
+        detail: detail::with_finding(failure, rules::most_telling(&evidence, likeliest)),
+        evidence,
         steps: steps(likeliest),
     }
 }

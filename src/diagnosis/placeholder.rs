@@ -8,7 +8,13 @@ use std::net::SocketAddr;
 use time::OffsetDateTime;
 
 use super::Case;
+use super::rules::probe::local;
+use super::rules::probe::name;
+use super::rules::probe::port;
+use super::rules::probe::talk;
 use super::wording::duration;
+use super::wording::list;
+use crate::fault::Spoken;
 use crate::fault::failure::Peer;
 use crate::fault::failure::Target;
 
@@ -73,11 +79,25 @@ pub enum Placeholder {
     Software,
     /// The operating system's error number.
     OsError,
+    /// Another port of the host, which a check has found to answer HTTP.
+    OtherPort,
+    /// What to ask that other port for.
+    OtherUrl,
+    /// The address that the name led to when it last worked, where it still answers.
+    FormerAddress,
+    /// The addresses that the name servers give now.
+    CurrentAddresses,
+    /// The protocol in which a check found the port to answer.
+    PortSpeaks,
+    /// Another path, which was answered well meanwhile.
+    OtherPath,
+    /// The number of the process that holds the port and does not run.
+    Process,
 }
 
 impl Placeholder {
     /// Every placeholder, in the order in which `config/checklist.toml` explains them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 36] = [
         Self::Upstream,
         Self::Server,
         Self::Host,
@@ -107,6 +127,13 @@ impl Placeholder {
         Self::Issuer,
         Self::Software,
         Self::OsError,
+        Self::OtherPort,
+        Self::OtherUrl,
+        Self::FormerAddress,
+        Self::CurrentAddresses,
+        Self::PortSpeaks,
+        Self::OtherPath,
+        Self::Process,
     ];
 
     /// The word between the braces.
@@ -142,6 +169,13 @@ impl Placeholder {
             Self::Issuer => "issuer",
             Self::Software => "software",
             Self::OsError => "os_error",
+            Self::OtherPort => "other_port",
+            Self::OtherUrl => "other_url",
+            Self::FormerAddress => "former_address",
+            Self::CurrentAddresses => "current_addresses",
+            Self::PortSpeaks => "port_speaks",
+            Self::OtherPath => "other_path",
+            Self::Process => "process",
         }
     }
 
@@ -154,7 +188,10 @@ impl Placeholder {
     /// Whether its value is nothing but digits, so that it may stand inside quotes.
     #[must_use]
     pub const fn is_number(self) -> bool {
-        matches!(self, Self::Port | Self::ResolverPort | Self::HeaderLimit | Self::OsError)
+        matches!(
+            self,
+            Self::Port | Self::ResolverPort | Self::HeaderLimit | Self::OsError | Self::OtherPort | Self::Process
+        )
     }
 
     /// What it stands for in this case, as it is; none where the case does not know.
@@ -196,6 +233,15 @@ impl Placeholder {
             Self::Issuer => certificate(case).map(|it| it.issuer.clone()),
             Self::Software => failure.response.as_ref().and_then(|response| response.server.clone()),
             Self::OsError => failure.os_error.map(|number| number.to_string()),
+            Self::OtherPort => port::web_beside(case).map(|other| other.connected.address.port().to_string()),
+            Self::OtherUrl => other_url(case),
+            Self::FormerAddress => {
+                name::former(case).filter(|it| it.fault.is_none()).map(|it| it.address.ip().to_string())
+            }
+            Self::CurrentAddresses => current_addresses(case),
+            Self::PortSpeaks => talk::spoken_there(case).map(str::to_owned),
+            Self::OtherPath => talk::working_path(case).map(str::to_owned),
+            Self::Process => local::held_process(case).map(|id| id.to_string()),
         };
         value.filter(|value| !value.is_empty())
     }
@@ -282,6 +328,22 @@ fn resolve(case: &Case) -> Option<String> {
     Some(format!("{host}:{}:{address}", port(case)?))
 }
 
+/// The scheme is the one that the other port was heard to speak.
+fn other_url(case: &Case) -> Option<String> {
+    let other = port::web_beside(case)?;
+    let tls = matches!(other.spoken, Some(Spoken::TlsAlert | Spoken::TlsHandshake));
+    let scheme = if tls { "https" } else { "http" };
+    Some(format!("{scheme}://{}/", other.connected.address))
+}
+
+/// Only where they are others than the one that was tried.
+fn current_addresses(case: &Case) -> Option<String> {
+    let served = name::served(case);
+    let tried = address(case)?;
+    let served: Vec<String> = served.iter().filter(|_| !served.contains(&tried)).map(ToString::to_string).collect();
+    Some(list(&served)).filter(|_| !served.is_empty())
+}
+
 fn certificate(case: &Case) -> Option<&crate::fault::failure::CertificateEvidence> {
     case.failure().tls.as_ref()?.certificate.as_ref()
 }
@@ -347,9 +409,18 @@ mod tests {
             ("issuer", "CN=heron"),
             ("software", "narwhal/1.2"),
             ("os_error", "111"),
+            ("other_port", "8181"),
+            ("other_url", "https://10.77.0.5:8181/"),
+            ("former_address", "10.77.0.66"),
+            ("current_addresses", "10.77.0.67"),
+            ("process", "47110"),
         ];
         for (word, value) in expected {
             assert_eq!(value_of(word, &case).as_deref(), Some(value), "{{{word}}}");
+        }
+        let closed = samples::full(Fault::ClosedBeforeResponse);
+        for (word, value) in [("port_speaks", "Redis"), ("other_path", "/dugong")] {
+            assert_eq!(value_of(word, &closed).as_deref(), Some(value), "{{{word}}}");
         }
         case.settings.name_servers = vec!["10.77.0.9:5353".into()];
         case.attempts[0].dns = None;

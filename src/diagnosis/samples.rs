@@ -1,6 +1,7 @@
 //! Owns the sample case of this room's tests: one that knows everything, each private value unmistakable.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Case;
@@ -8,7 +9,16 @@ use super::case::Here;
 use super::case::RequestFacts;
 use super::case::Settings;
 use super::history::History;
+use super::observation::Asked;
+use super::observation::Connected;
 use super::observation::Findings;
+use super::observation::NameServer;
+use super::observation::Observation;
+use super::observation::OtherPort;
+use super::observation::ProcessState;
+use super::observation::Spoke;
+use super::observation::SpokeEnd;
+use super::observation::Tongue;
 use crate::config::Platform;
 use crate::config::Timeouts;
 use crate::fault::Failure;
@@ -98,7 +108,41 @@ pub(super) fn full(fault: Fault) -> Case {
         }),
         ..Failure::new(fault)
     }];
+    case.findings.observations = Arc::new(observations(peer));
     case
+}
+
+/// One of each kind that a step can name.
+fn observations(peer: SocketAddr) -> Vec<Observation> {
+    let connected = |address| Connected { address, fault: None, os_error: None, elapsed: Duration::from_millis(1) };
+    let beside = connected(SocketAddr::new(peer.ip(), 8181));
+    vec![
+        Observation::OtherPort(OtherPort { connected: beside, spoken: Some(Spoken::TlsAlert), status: None }),
+        Observation::FormerAddress(connected("10.77.0.66:3456".parse().unwrap())),
+        Observation::NameServer(NameServer {
+            server: "10.77.0.54:53".parse().unwrap(),
+            rcode: Some("NOERROR"),
+            extended: Vec::new(),
+            addresses: vec!["10.77.0.67".parse().unwrap()],
+            aliases: Vec::new(),
+            elapsed: Duration::from_millis(1),
+            os_error: None,
+        }),
+        Observation::Spoke(Spoke {
+            tongue: Tongue::Redis,
+            heard: Some(Spoken::Redis),
+            status: None,
+            end: SpokeEnd::Open,
+            elapsed: Duration::from_millis(1),
+        }),
+        Observation::Asked(Asked {
+            path: "/dugong".into(),
+            status: Some(200),
+            fault: None,
+            elapsed: Duration::from_millis(2),
+        }),
+        Observation::Process { id: 47_110, name: "tapir".into(), state: ProcessState::Stopped },
+    ]
 }
 
 /// A server with a name and a port, over TLS.

@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::probe::neighbour;
 use super::targets;
 use crate::diagnosis::Case;
+use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::errno;
@@ -97,7 +99,7 @@ pub(super) fn addresses_differ(case: &Case) -> Option<String> {
 /// comes back at once was sent by a firewall.
 pub(super) fn rejected_at_once(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::HostUnreachable])?;
-    (failure.waited() < REJECTED).then(|| {
+    (failure.waited() < REJECTED && !is_known_absent(case)).then(|| {
         let (there, waited) = (place(failure), duration(failure.waited()));
         let number = errno(failure.os_error.unwrap_or(libc::EHOSTUNREACH));
         format!(
@@ -122,7 +124,7 @@ pub(super) fn host_silent_on_its_network(case: &Case) -> Option<String> {
 pub(super) fn host_present_port_silent(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::ConnectionTimedOut])?;
     let address = failure.address()?;
-    (case.here.is_near(address.ip()) && failure.waited() > GIVEN_UP).then(|| {
+    (case.here.is_near(address.ip()) && failure.waited() > GIVEN_UP && !is_known_absent(case)).then(|| {
         let waited = duration(failure.waited());
         format!(
             "{address} is on this host's own network, where an absent host is reported after 3 s, yet \
@@ -268,6 +270,12 @@ fn all_alike(failure: &Failure, fault: Fault) -> Option<Vec<String>> {
     let several = of_v4 > 1 || failure.addresses.len() - of_v4 > 1;
     (several && failure.addresses.iter().all(|tried| tried.fault == fault))
         .then(|| failure.addresses.iter().map(|tried| tried.address.to_string()).collect())
+}
+
+/// Whether a check has found that nobody on this host's network has the address. While the kernel still asks for it, it
+/// fails whoever else wants to connect without waiting.
+fn is_known_absent(case: &Case) -> bool {
+    neighbour(case) == Some(NeighbourState::Unanswered)
 }
 
 fn forbidden(case: &Case, number: i32) -> Option<&Failure> {

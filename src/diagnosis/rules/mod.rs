@@ -1,12 +1,13 @@
 //! Owns the list of rules and what each weighs: one row a rule.
 //!
 //! A rule looks at a case for one thing and says it in a sentence with this incident's own numbers, or is silent. To
-//! add one, write a function beside its like, a row here, and a story in `stories` that asks for it. What probes
-//! measured and what happened before will be further fields of `Case`, and further rows.
+//! add one, write a function beside its like, a row here, and a story in `stories` that asks for it. Those that read what
+//! checks have measured stand in `probe`, and their rows say `check`.
 
 mod connect;
 mod exchange;
 mod gateway;
+pub(super) mod probe;
 mod resolve;
 mod response;
 mod reuse;
@@ -38,6 +39,8 @@ pub struct Rule {
     pub points_to: Cause,
     /// How much it adds to that cause, as a logarithm of odds: 0.7 doubles them, 2.3 makes them ten times as high.
     pub weight: f64,
+    /// Whether it reads what a check has measured, not what the failure itself shows.
+    pub measured: bool,
     /// The sentence, where the case shows what the rule looks for.
     pub look: fn(&Case) -> Option<String>,
 }
@@ -48,6 +51,13 @@ pub fn evidence(case: &Case) -> Vec<Evidence> {
     let mut found: Vec<Evidence> = RULES.iter().filter_map(|rule| rule.evidence(case)).collect();
     found.sort_by(|one, other| other.weight.abs().total_cmp(&one.weight.abs()));
     found
+}
+
+/// The weightiest that a check has measured for this cause, where it weighs enough to be told first.
+#[must_use]
+pub fn most_telling(evidence: &[Evidence], cause: Cause) -> Option<&Evidence> {
+    let measured = |found: &Evidence| RULES.iter().any(|rule| rule.measured && rule.id == found.id);
+    evidence.iter().find(|found| found.points_to == cause && found.weight >= TELLING && measured(found))
 }
 
 impl Rule {
@@ -161,6 +171,92 @@ pub const RULES: &[Rule] = &[
     rule("body_reset", Network, 0.8, response::body_reset),
     rule("body_stopped", Application, 0.5, response::body_stopped),
     rule("chunk_broken", Application, 0.8, response::chunk_broken),
+    check("name_resolves_now", Dns, 0.8, probe::name::name_resolves_now),
+    check("only_some_name_servers_know", Dns, 1.2, probe::name::only_some_name_servers_know),
+    check("name_servers_give_other_addresses", Dns, 3.8, probe::name::name_servers_give_other_addresses),
+    check("every_name_server_says_so", Dns, 0.5, probe::name::every_name_server_says_so),
+    check("absolute_name_works", Dns, 1.2, probe::name::absolute_name_works),
+    check("alias_ends_nowhere", Dns, 0.8, probe::name::alias_ends_nowhere),
+    check("hosts_file_differs", Dns, 4.5, probe::name::hosts_file_differs),
+    check("address_out_of_date", Dns, 4.5, probe::name::address_out_of_date),
+    check("current_address_answers", Dns, 2.5, probe::name::current_address_answers),
+    check("former_address_answers", Dns, 5.5, probe::name::former_address_answers),
+    check("server_alive_elsewhere", OriginDown, -3.5, probe::name::server_alive_elsewhere),
+    check("former_address_dead_too", Dns, -0.8, probe::name::former_address_dead_too),
+    check("http_on_other_port", FaultyProxy, 3.0, probe::port::http_on_other_port),
+    check("http_on_usual_port", FaultyProxy, 2.2, probe::port::http_on_usual_port),
+    check("http_moved_to_other_port", OriginDown, 0.4, probe::port::http_moved_to_other_port),
+    check("gateway_beside_fails_too", OriginDown, 1.0, probe::port::gateway_beside_fails_too),
+    check("host_alive_beside", OriginDown, 0.9, probe::port::host_alive_beside),
+    check("every_port_refuses", OriginDown, 0.7, probe::port::every_port_refuses),
+    check("listens_again", OriginDown, 1.6, probe::port::listens_again),
+    check("still_refused", OriginDown, 0.9, probe::port::still_refused),
+    check("listens_elsewhere", FaultyProxy, 3.2, probe::port::listens_elsewhere),
+    check("nothing_listens_here", OriginDown, 1.2, probe::port::nothing_listens_here),
+    check("only_this_port_silent", Firewall, 2.4, probe::port::only_this_port_silent),
+    check("silent_under_load", Overload, 3.0, probe::port::silent_under_load),
+    check("echo_but_no_port", Firewall, 1.4, probe::port::echo_but_no_port),
+    check("accepted_now", Firewall, -1.6, probe::port::accepted_now),
+    check("name_server_host_alive", Firewall, 0.9, probe::port::name_server_host_alive),
+    check("neighbour_unanswered", OriginDown, 3.0, probe::path::neighbour_unanswered),
+    check("nobody_there_to_filter", Firewall, -1.5, probe::path::nobody_there_to_filter),
+    check("neighbour_known", Firewall, 1.0, probe::path::neighbour_known),
+    check("near_host_silent", OriginDown, 0.9, probe::path::near_host_silent),
+    check("far_host_silent", OriginDown, 0.8, probe::path::far_host_silent),
+    check("far_path_silent", Network, 0.9, probe::path::far_path_silent),
+    check("not_this_port_alone", Firewall, -0.6, probe::path::not_this_port_alone),
+    check("packets_lost_in_part", Network, 2.6, probe::path::packets_lost_in_part),
+    check("port_accepts_in_part", Overload, 1.8, probe::path::port_accepts_in_part),
+    check("reachable_again", Network, 0.9, probe::path::reachable_again),
+    rule("answered_in_between", Firewall, -0.7, probe::path::answered_in_between),
+    rule("comes_and_goes", Network, 0.8, probe::path::comes_and_goes),
+    check("no_route_still", Network, 0.6, probe::path::no_route_still),
+    check("every_port_unreachable", OriginDown, 0.7, probe::path::every_port_unreachable),
+    check("name_server_host_silent", Dns, 0.6, probe::path::name_server_host_silent),
+    check("certificate_presented", Tls, 0.3, probe::certificate::certificate_presented),
+    check("presented_certificate_expired", Tls, 1.5, probe::certificate::presented_certificate_expired),
+    check("certificate_differs_now", Tls, 0.4, probe::certificate::certificate_differs_now),
+    check("certificate_depends_on_name", Tls, 0.6, probe::certificate::certificate_depends_on_name),
+    check("handshake_needs_name", Tls, 1.2, probe::certificate::handshake_needs_name),
+    check("port_speaks_tls", FaultyProxy, 3.6, probe::talk::port_speaks_tls),
+    check("port_speaks_http2", FaultyProxy, 3.4, probe::talk::port_speaks_http2),
+    check("port_wants_proxy_header", FaultyProxy, 3.6, probe::talk::port_wants_proxy_header),
+    check("port_speaks_redis", FaultyProxy, 3.6, probe::talk::port_speaks_redis),
+    check("port_speaks_fastcgi", FaultyProxy, 3.6, probe::talk::port_speaks_fastcgi),
+    check("port_speaks_another_protocol", FaultyProxy, 3.4, probe::talk::port_speaks_another_protocol),
+    check("port_speaks_plain_http", FaultyProxy, 3.0, probe::talk::port_speaks_plain_http),
+    check("port_speaks_http1_only", FaultyProxy, 2.4, probe::talk::port_speaks_http1_only),
+    check("other_path_works", Application, 1.6, probe::talk::other_path_works),
+    check("other_path_is_quick", Application, 2.2, probe::talk::other_path_is_quick),
+    check("reset_in_passing", Firewall, 1.9, probe::talk::reset_in_passing),
+    check("fresh_connection_works", FaultyProxy, 0.8, probe::talk::fresh_connection_works),
+    check("every_request_cut_off", FaultyProxy, 0.9, probe::talk::every_request_cut_off),
+    check("no_request_survives", Application, 0.7, probe::talk::no_request_survives),
+    check("refused_since", Application, 0.9, probe::talk::refused_since),
+    check("hangs_without_load", Application, 1.3, probe::talk::hangs_without_load),
+    check("hangs_under_load", Overload, 1.8, probe::talk::hangs_under_load),
+    check("slow_on_every_path", Overload, 1.8, probe::talk::slow_on_every_path),
+    check("same_path_works_again", Overload, 0.8, probe::talk::same_path_works_again),
+    check("small_request_passes", Network, 1.5, probe::talk::small_request_passes),
+    check("socket_folder_empty", OriginDown, 0.8, probe::local::socket_folder_empty),
+    check("socket_folder_missing", FaultyProxy, 1.3, probe::local::socket_folder_missing),
+    check("socket_is_another_file", FaultyProxy, 2.4, probe::local::socket_is_another_file),
+    check("socket_mode_forbids", FaultyProxy, 1.0, probe::local::socket_mode_forbids),
+    check("socket_hidden", FaultyProxy, 0.8, probe::local::socket_hidden),
+    check("socket_nobody_listens", OriginDown, 1.0, probe::local::socket_nobody_listens),
+    check("socket_back", OriginDown, 1.2, probe::local::socket_back),
+    check("accept_queue_full", Overload, 3.0, probe::local::accept_queue_full),
+    check("accept_queue_fills", Overload, 1.2, probe::local::accept_queue_fills),
+    check("process_stopped", Application, 3.4, probe::local::process_stopped),
+    check("process_blocked", Application, 1.4, probe::local::process_blocked),
+    check("process_ended", OriginDown, 1.5, probe::local::process_ended),
+    check("killed_for_memory", Application, 1.8, probe::local::killed_for_memory),
+    check("killed_and_gone", OriginDown, 0.8, probe::local::killed_and_gone),
+    check("own_listener", FaultyProxy, 3.5, probe::local::own_listener),
+    check("own_descriptors_short", FaultyProxy, 1.5, probe::local::own_descriptors_short),
+    check("own_ports_short", FaultyProxy, 1.2, probe::local::own_ports_short),
+    check("shared_host_overloaded", Overload, 1.4, probe::local::shared_host_overloaded),
+    check("own_host_overloaded", FaultyProxy, 0.9, probe::local::own_host_overloaded),
     rule("first_failure_refused", OriginDown, 1.0, gateway::first_failure_refused),
     rule("first_failure_silent", Firewall, 3.0, gateway::first_failure_silent),
     rule("first_failure_lookup", Dns, 5.6, gateway::first_failure_lookup),
@@ -212,8 +308,16 @@ const AT_ONCE: Duration = Duration::from_millis(5);
 /// A connection idle for so long may have been forgotten on the way, where nothing more is acknowledged on it.
 const FORGETFUL: Duration = Duration::from_secs(20);
 
+/// What weighs less does not change much alone.
+const TELLING: f64 = 1.4;
+
 const fn rule(id: &'static str, points_to: Cause, weight: f64, look: fn(&Case) -> Option<String>) -> Rule {
-    Rule { id, points_to, weight, look }
+    Rule { id, points_to, weight, measured: false, look }
+}
+
+/// A rule over what checks have measured.
+const fn check(id: &'static str, points_to: Cause, weight: f64, look: fn(&Case) -> Option<String>) -> Rule {
+    Rule { id, points_to, weight, measured: true, look }
 }
 
 #[cfg(test)]

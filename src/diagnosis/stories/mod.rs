@@ -6,8 +6,10 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod probe;
 mod resolve;
 mod response;
+mod settings;
 mod teller;
 mod tls;
 
@@ -39,8 +41,8 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
-    parts.into_iter().flatten().collect()
+    let passive = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
+    passive.into_iter().chain([probe::rows()]).flatten().collect()
 }
 
 /// What is wrong with a diagnosis, if anything.

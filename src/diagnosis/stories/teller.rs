@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::Expect;
 use super::Row;
+use super::probe;
+use super::settings;
 use crate::config::Platform;
-use crate::config::Timeouts;
 use crate::diagnosis::Case;
 use crate::diagnosis::Cause;
 use crate::diagnosis::case::Here;
@@ -58,7 +59,7 @@ impl Story {
                 path: "/".to_owned(),
                 ..RequestFacts::default()
             },
-            settings: settings(),
+            settings: settings::usual(),
             here: Here {
                 in_container: false,
                 own_addresses: vec!["127.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()],
@@ -84,6 +85,12 @@ impl Story {
     pub(super) fn found(mut self, observation: Observation) -> Self {
         Arc::make_mut(&mut self.findings.observations).push(observation);
         self.findings.round = 1;
+        self
+    }
+
+    /// The request was for this path.
+    pub(super) fn asking(mut self, path: &str) -> Self {
+        path.clone_into(&mut self.request.path);
         self
     }
 
@@ -398,6 +405,7 @@ impl Story {
         story.request.path = "/secret-path".to_owned();
         story.settings.upstream = "secret-upstream".to_owned();
         story.settings.name_servers = vec!["203.0.113.77:5377".to_owned()];
+        story.findings.observations = Arc::new(probe::secrets());
         story
     }
 
@@ -415,28 +423,6 @@ impl Row {
     pub(super) fn says(mut self, texts: &'static [&'static str]) -> Self {
         self.expect.says = texts;
         self
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        upstream: "app".to_owned(),
-        servers: 1,
-        platform: Platform::Generic,
-        timeouts: Timeouts {
-            resolve: Duration::from_secs(2),
-            connect: Duration::from_secs(3),
-            tls: Duration::from_secs(5),
-            send: Duration::from_secs(30),
-            response: Duration::from_secs(60),
-            body: Duration::from_secs(60),
-            tunnel: Duration::from_secs(3600),
-        },
-        pool_idle: Duration::from_secs(55),
-        response_header_bytes: 64 * 1024,
-        retry_attempts: 2,
-        client_certificate: false,
-        name_servers: vec!["10.0.0.53:53".to_owned()],
     }
 }
 

@@ -1,0 +1,135 @@
+//! Owns how rules look at what checks have measured: each kind of measurement, narrowed to what the failure is about.
+//!
+//! The rules stand in the files beside this one. They read what was measured after the failure, so that they may answer
+//! what the failure itself leaves open, and they say so in the present tense.
+
+pub(super) mod certificate;
+pub(in crate::diagnosis) mod local;
+pub(in crate::diagnosis) mod name;
+pub(super) mod path;
+pub(in crate::diagnosis) mod port;
+pub(in crate::diagnosis) mod talk;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::diagnosis::Case;
+use crate::diagnosis::observation::Asked;
+use crate::diagnosis::observation::Connected;
+use crate::diagnosis::observation::NameServer;
+use crate::diagnosis::observation::NeighbourState;
+use crate::diagnosis::observation::Observation;
+use crate::diagnosis::observation::OtherPort;
+use crate::diagnosis::observation::Spoke;
+use crate::diagnosis::observation::Tongue;
+use crate::diagnosis::wording::duration;
+use crate::diagnosis::wording::list;
+use crate::fault::Fault;
+
+/// The measurements of one kind.
+fn measured<'a, T: 'a>(case: &'a Case, pick: impl Fn(&'a Observation) -> Option<T>) -> impl Iterator<Item = T> {
+    case.findings.observations.iter().filter_map(pick)
+}
+
+/// New connections to the very address that failed.
+fn tried_again(case: &Case) -> impl Iterator<Item = &Connected> {
+    let address = case.failure().address();
+    measured(case, |seen| if let Observation::Connected(connected) = seen { Some(connected) } else { None })
+        .filter(move |connected| Some(connected.address) == address)
+}
+
+/// Connections to other ports of the host that failed.
+fn other_ports(case: &Case) -> impl Iterator<Item = &OtherPort> {
+    let failed = case.failure().address();
+    let same_host = move |other: &&OtherPort| {
+        let address = other.connected.address;
+        failed.is_some_and(|failed| failed.ip() == address.ip() && failed.port() != address.port())
+    };
+    every_other_port(case).filter(same_host)
+}
+
+/// Connections to other ports than the one configured, of whichever host.
+fn every_other_port(case: &Case) -> impl Iterator<Item = &OtherPort> {
+    measured(case, |seen| if let Observation::OtherPort(other) = seen { Some(other) } else { None })
+}
+
+/// The other ports of that host which show that it is alive: they are open, or they refuse.
+fn lively_ports(case: &Case) -> impl Iterator<Item = &OtherPort> {
+    other_ports(case).filter(|other| matches!(other.connected.fault, None | Some(Fault::ConnectionRefused)))
+}
+
+/// Ports in words: `port 22`, `ports 22 and 80`.
+fn ports<'a>(all: impl Iterator<Item = &'a OtherPort>) -> String {
+    let all: Vec<String> = all.map(|other| other.connected.address.port().to_string()).collect();
+    format!("port{} {}", if all.len() == 1 { "" } else { "s" }, list(&all))
+}
+
+/// Echo requests to a host: how long each took, none where it stayed unanswered.
+fn echoes(case: &Case, host: IpAddr) -> impl Iterator<Item = Option<Duration>> {
+    measured(case, |seen| if let Observation::Echo { address, after } = seen { Some((*address, *after)) } else { None })
+        .filter_map(move |(address, after)| (address == host).then_some(after))
+}
+
+/// What the neighbour table says of the host that failed.
+pub(super) fn neighbour(case: &Case) -> Option<NeighbourState> {
+    neighbour_at(case, case.failure().address()?.ip())
+}
+
+fn neighbour_at(case: &Case, host: IpAddr) -> Option<NeighbourState> {
+    let known = |seen: &Observation| {
+        if let Observation::Neighbour { address, state } = seen { Some((*address, *state)) } else { None }
+    };
+    measured(case, known).filter(|(address, _)| *address == host).last().map(|(_, state)| state)
+}
+
+/// Whether some echo requests came back, and some did not.
+fn echo_lost(case: &Case, host: IpAddr) -> bool {
+    let (came, sent) = (echoes(case, host).flatten().count(), echoes(case, host).count());
+    came > 0 && came < sent
+}
+
+/// What each name server says now.
+fn name_servers(case: &Case) -> impl Iterator<Item = &NameServer> {
+    measured(case, |seen| if let Observation::NameServer(server) = seen { Some(server) } else { None })
+}
+
+/// What the port did when it was spoken to in that way.
+fn spoken_to(case: &Case, tongue: Tongue) -> impl Iterator<Item = &Spoke> {
+    measured(case, |seen| if let Observation::Spoke(spoke) = seen { Some(spoke) } else { None })
+        .filter(move |spoke| spoke.tongue == tongue)
+}
+
+/// This proxy's own requests.
+fn asked(case: &Case) -> impl Iterator<Item = &Asked> {
+    measured(case, |seen| if let Observation::Asked(asked) = seen { Some(asked) } else { None })
+}
+
+/// A request of this proxy's own that was answered, and not with an error of the server's.
+fn answered(case: &Case) -> Option<(&Asked, u16)> {
+    asked(case).find_map(|asked| Some((asked, asked.status.filter(|status| *status < 500)?)))
+}
+
+/// Whether the server has never answered since this process began to watch it.
+fn never_worked(case: &Case) -> bool {
+    case.history.server.successes.ever == 0
+}
+
+/// Since when the server has not answered, in words.
+fn last_worked(case: &Case) -> Option<String> {
+    case.history.server.last_success.map(duration)
+}
+
+/// Whether more than a few requests were at the server when this one failed: more than it usually answers at once.
+fn under_load(case: &Case) -> bool {
+    let past = &case.history.server;
+    past.in_flight >= MANY.max(past.in_flight_usual.unwrap_or_default())
+}
+
+/// So many requests at once are more than a person with a browser makes.
+const MANY: u32 = 4;
+
+/// A connection that took longer to open had its first packet sent again (RFC 6298, section 2).
+const REPEATED: Duration = Duration::from_millis(900);
+
+/// What is answered within this time is answered quickly.
+const QUICK: Duration = Duration::from_millis(300);
