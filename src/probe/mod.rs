@@ -79,7 +79,7 @@ impl Prober {
     }
 
     fn subject(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Option<Subject> {
-        Subject::of(upstream, failure, Vec::new(), self.board.ourselves())
+        Subject::of(upstream, failure, upstream.former_addresses(failure), self.board.ourselves())
     }
 }
 

@@ -89,9 +89,9 @@ impl Subject {
         places
     }
 
-    /// The path that a probe asks for.
-    pub(super) const fn path(&self) -> &'static str {
-        "/"
+    /// The path that a probe asks for: that of the health check, for it is meant to be asked for often.
+    pub(super) fn path(&self) -> &str {
+        self.upstream.settings.health.as_ref().map_or("/", |check| &check.path)
     }
 
     /// A small request in plain HTTP/1.1, for a connection of its own. It carries this proxy's name, so that it is refused

@@ -247,6 +247,18 @@ impl Shared {
         self.memory.last_success(Instant::now())
     }
 
+    /// The addresses that the server of this failure was connected to before, the latest first.
+    #[must_use]
+    pub fn former_addresses(&self, failure: &Failure) -> Vec<IpAddr> {
+        let server = self.index_of(failure).and_then(|index| self.memory.servers.get(index));
+        server.map_or_else(Vec::new, |server| lock(&server.addresses).iter().rev().map(|(known, _)| *known).collect())
+    }
+
+    fn index_of(&self, failure: &Failure) -> Option<usize> {
+        let url = &failure.target.as_ref()?.url;
+        self.servers.iter().position(|server| server.url.text == *url)
+    }
+
     /// How many requests its servers have answered.
     #[must_use]
     pub fn successes(&self) -> u64 {
@@ -261,9 +273,7 @@ impl Upstream {
         let (shared, now) = (&self.shared, Instant::now());
         let memory = &shared.memory;
         let at = memory.at(now);
-        let failed = failure.target.as_ref().and_then(|target| {
-            shared.servers.iter().find(|server| server.url.text == target.url).map(|server| server.index)
-        });
+        let failed = shared.index_of(failure);
         let mut history = History {
             watched: now.saturating_duration_since(memory.begin),
             path: memory.paths.past(Path::of(path), at / 1000),
