@@ -400,10 +400,15 @@ fn died_idle(failure: &Failure) -> bool {
 
 /// The attempt that came furthest says most; an idle connection that died says least, and one that found no place little more.
 fn most_telling(failures: &[Failure]) -> usize {
-    let depth = |failure: &Failure| match failure.fault.stage() {
-        _ if died_idle(failure) => 0,
-        Stage::Gateway => 1,
-        stage => 2 + stage_depth(stage),
+    let depth = |failure: &Failure| {
+        let stage = failure.fault.stage();
+        if died_idle(failure) {
+            0
+        } else if stage == Stage::Gateway {
+            1
+        } else {
+            2 + stage_depth(stage)
+        }
     };
     let mut best = 0;
     for (index, failure) in failures.iter().enumerate() {
