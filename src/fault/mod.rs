@@ -6,6 +6,7 @@
 pub mod classify;
 pub mod failure;
 pub mod malformed;
+pub mod own;
 pub mod spoken;
 pub mod stage;
 

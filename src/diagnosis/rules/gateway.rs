@@ -6,7 +6,7 @@ use crate::diagnosis::detail::detail;
 use crate::diagnosis::wording::place;
 use crate::fault::Fault;
 use crate::fault::Stage;
-use crate::fault::failure::CheckEvidence;
+use crate::fault::own::CheckEvidence;
 
 pub(super) fn first_failure_refused(case: &Case) -> Option<String> {
     first_failure(case, |fault| {
