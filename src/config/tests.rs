@@ -124,21 +124,6 @@ fn every_wrong_value_is_told_with_its_cure() {
             "8:12: -1 is out of range; write a whole number from 0 to 1000000".to_owned(),
         ].join("\n")),
         ("[upstream.limits]\nresponse_header_bytes = \"1KiB\"", "7:25: \"1KiB\" is too small; write at least \"8KiB\"".to_owned()),
-        ("[upstream.limits]\nconnections = 0\nin_flight = -1\nqueue = \"10\"\nqueue_timeout = \"0s\"", [
-            "7:15: 0 is out of range; write a whole number from 1 to 10000000",
-            "8:13: -1 is out of range; write a whole number from 0 to 10000000",
-            "9:9: \"10\" is not a whole number; write a whole number from 0 to 1000000",
-            "10:17: \"0s\" leaves no time at all; write a duration above zero, or remove the line for the default",
-        ].join("\n")),
-        ("[upstream.health]\npath = \"healthz\"\ninterval = 5\ntimeout = \"0s\"\nhealthy_after = 0\nunhealthy_after = 1001", [
-            "7:8: \"healthz\" does not begin with a slash; write \"/healthz\"".to_owned(),
-            format!("8:12: 5 is not a duration; {durations}"),
-            "9:11: \"0s\" leaves no time at all; write a duration above zero, or remove the line for the default".to_owned(),
-            "10:17: 0 is out of range; write a whole number from 1 to 1000".to_owned(),
-            "11:19: 1001 is out of range; write a whole number from 1 to 1000".to_owned(),
-        ].join("\n")),
-        ("[upstream.health]\npath = \"/a b\"", "7:8: \"/a b\" is not a path to ask for; write \"/healthz\"".to_owned()),
-        ("health = \"/healthz\"", "6:10: `health` is a single table; write [upstream.health] on a line, once, and its keys below it".to_owned()),
         ("[dns]\nservers = [\"dns\", 1]\nmax_ttl = 1\nserve_stale = \"1y\"", [
             r#"7:12: "dns" is not the address of a name server; write "10.0.0.53:53" or "[2001:db8::53]:53""#.to_owned(),
             r#"7:19: 1 is not the address of a name server; write "10.0.0.53:53" or "[2001:db8::53]:53""#.to_owned(),
@@ -191,6 +176,44 @@ fn every_wrong_value_is_told_with_its_cure() {
         ].join("\n")),
         ("[upstream.tls]\ncertificate = \"a.pem\"", "7:15: a certificate without its key; add key = \"client.key\", its private key".to_owned()),
         ("[upstream.tls]\nkey = \"a.key\"", "7:7: a key without its certificate; add certificate = \"client.pem\"".to_owned()),
+    ];
+    for (text, expected) in table {
+        assert_eq!(messages(&format!("{RIGHT}{text}")), expected, "{text}");
+    }
+}
+
+#[test]
+fn every_wrong_limit_and_check_of_a_server_is_told_with_its_cure() {
+    let durations = r#"write "3s", "250ms" or "2m""#;
+    let table = [
+        (
+            "[upstream.limits]\nconnections = 0\nin_flight = -1\nqueue = \"10\"\nqueue_timeout = \"0s\"",
+            [
+                "7:15: 0 is out of range; write a whole number from 1 to 10000000",
+                "8:13: -1 is out of range; write a whole number from 0 to 10000000",
+                "9:9: \"10\" is not a whole number; write a whole number from 0 to 1000000",
+                "10:17: \"0s\" leaves no time at all; write a duration above zero, or remove the line for the default",
+            ]
+            .join("\n"),
+        ),
+        (
+            "[upstream.health]\npath = \"healthz\"\ninterval = 5\ntimeout = \"0s\"\nhealthy_after = 0\nunhealthy_after = 1001",
+            [
+                "7:8: \"healthz\" does not begin with a slash; write \"/healthz\"".to_owned(),
+                format!("8:12: 5 is not a duration; {durations}"),
+                "9:11: \"0s\" leaves no time at all; write a duration above zero, or remove the line for the default"
+                    .to_owned(),
+                "10:17: 0 is out of range; write a whole number from 1 to 1000".to_owned(),
+                "11:19: 1001 is out of range; write a whole number from 1 to 1000".to_owned(),
+            ]
+            .join("\n"),
+        ),
+        ("[upstream.health]\npath = \"/a b\"", "7:8: \"/a b\" is not a path to ask for; write \"/healthz\"".to_owned()),
+        (
+            "health = \"/healthz\"",
+            "6:10: `health` is a single table; write [upstream.health] on a line, once, and its keys below it"
+                .to_owned(),
+        ),
     ];
     for (text, expected) in table {
         assert_eq!(messages(&format!("{RIGHT}{text}")), expected, "{text}");

@@ -7,6 +7,7 @@ pub mod classify;
 pub mod failure;
 pub mod gateway;
 pub mod malformed;
+pub mod own;
 pub mod spoken;
 pub mod stage;
 

@@ -368,7 +368,7 @@ pub(super) fn fault_word<S: Serializer>(fault: &Fault, serializer: S) -> Result<
     serializer.serialize_str(fault.word())
 }
 
-#[expect(clippy::ref_option, reason = "serde passes a reference")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn some_fault_word<S: Serializer>(fault: &Option<Fault>, serializer: S) -> Result<S::Ok, S::Error> {
     fault.map(Fault::word).serialize(serializer)
 }

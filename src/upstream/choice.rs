@@ -8,13 +8,14 @@ use tokio::time::Instant;
 
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::fault::failure::Limited;
+use crate::fault::own::Limited;
 use crate::upstream::Exhausted;
 use crate::upstream::Lane;
 use crate::upstream::Shared;
 use crate::upstream::Upstream;
 use crate::upstream::balance;
 use crate::upstream::balance::Candidate;
+use crate::upstream::health::Health;
 use crate::upstream::limit::Place;
 use crate::upstream::limit::Turn;
 
@@ -49,59 +50,53 @@ impl Upstream {
     fn choose(&self, tried: &[usize]) -> Chosen {
         let capacity = &self.shared.capacity;
         let limited = capacity.limits_requests();
-        if let ([only], [], false, true) = (self.lanes.as_slice(), tried, limited, self.shared.all_in()) {
+        let standing = (!self.shared.all_in()).then(|| self.standing(tried));
+        if let ([only], [], false, None) = (self.lanes.as_slice(), tried, limited, &standing) {
             return Chosen::Server(Rc::clone(only), None);
         }
-        let in_service = self.in_service(tried);
         let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed);
-        let has_room = |index: usize| {
-            let pooled = self.lanes.get(index).is_some_and(|lane| !lane.pool.is_empty());
-            pooled || capacity.has_connection_left(index)
+        let in_service = |index: usize| {
+            let is_in = standing.as_ref().is_none_or(|standing| standing.get(index).copied().unwrap_or(true));
+            is_in && !tried.contains(&index)
         };
-        let roomy: Vec<bool> = in_service.iter().enumerate().map(|(index, is_in)| *is_in && has_room(index)).collect();
+        let has_connection = |index: usize| {
+            capacity.has_connection_left(index) || self.lanes.get(index).is_some_and(|lane| !lane.pool.is_empty())
+        };
         // Where every one has all the connections that it may have, one of those will come free.
-        let Some(first) = self.balance(&roomy, turn).or_else(|| self.balance(&in_service, turn)) else {
-            return Chosen::Nobody;
-        };
+        let first = self.balance(|index| in_service(index) && has_connection(index), turn);
+        let Some(first) = first.or_else(|| self.balance(in_service, turn)) else { return Chosen::Nobody };
         let Some(lane) = self.lanes.get(first) else { return Chosen::Nobody };
         if !limited {
             return Chosen::Server(Rc::clone(lane), None);
         }
-        let mut left = in_service.clone();
-        let mut next = Some(first);
+        let (mut full, mut next) = (Vec::new(), Some(first));
         while let Some(index) = next {
             if let (Some(place), Some(lane)) = (capacity.take(Limited::Requests, index), self.lanes.get(index)) {
                 return Chosen::Server(Rc::clone(lane), Some(place));
             }
-            left.iter_mut().skip(index).take(1).for_each(|is_left| *is_left = false);
-            next = self.balance(&left, turn);
+            full.push(index);
+            next = self.balance(|index| in_service(index) && !full.contains(&index), turn);
         }
-        let servers = in_service.iter().enumerate().filter(|(_, is_in)| **is_in).map(|(index, _)| index);
-        Chosen::Full(Rc::clone(lane), servers.collect())
+        Chosen::Full(Rc::clone(lane), full)
     }
 
-    fn balance(&self, eligible: &[bool], turn: usize) -> Option<usize> {
-        let candidate = |(eligible, lane): (&bool, &Rc<Lane>)| Candidate {
-            eligible: *eligible,
+    fn balance(&self, eligible: impl Fn(usize) -> bool, turn: usize) -> Option<usize> {
+        let candidate = |(index, lane): (usize, &Rc<Lane>)| Candidate {
+            eligible: eligible(index),
             in_flight: lane.server.in_flight(),
         };
-        let candidates: Vec<Candidate> = eligible.iter().zip(&self.lanes).map(candidate).collect();
+        let candidates: Vec<Candidate> = self.lanes.iter().enumerate().map(candidate).collect();
         balance::pick(self.shared.settings.balance, &candidates, turn)
     }
 
-    /// Which servers may be used that were not tried. Where failures have taken out all that checks leave, the one nearest its
-    /// return is: failures alone never empty a pool, unless the settings say that they may.
-    fn in_service(&self, tried: &[usize]) -> Vec<bool> {
-        let untried = |index: usize| !tried.contains(&index);
-        if self.shared.all_in() {
-            return (0..self.lanes.len()).map(untried).collect();
-        }
+    /// Which servers are in service. Where failures have taken out all that checks leave, the one nearest its return is, for a
+    /// request that has tried none: failures alone never empty a pool, unless the settings say that they may.
+    fn standing(&self, tried: &[usize]) -> Vec<bool> {
         let now = Instant::now();
-        let up = self.shared.health.as_ref().filter(|health| !health.all_up()).map(|health| health.servers_up());
+        let up = self.shared.health.as_ref().filter(|health| !health.all_up()).map(Health::servers_up);
         let is_up = |index: usize| up.as_ref().is_none_or(|up| up.get(index).copied().unwrap_or(true));
         let servers_in = self.shared.ejection.servers_in(now);
-        let is_in = |(index, is_in): (usize, &bool)| *is_in && is_up(index) && untried(index);
-        let mut found: Vec<bool> = servers_in.iter().enumerate().map(is_in).collect();
+        let mut found: Vec<bool> = servers_in.iter().enumerate().map(|(index, is_in)| *is_in && is_up(index)).collect();
         if tried.is_empty()
             && !found.contains(&true)
             && let Some(nearest) = self.shared.ejection.nearest_return(now, is_up)
@@ -131,17 +126,12 @@ impl Upstream {
     /// No server may be used: what took them out in the first place stands beside it.
     fn nobody_left(&self) -> Exhausted {
         let why_out = self.shared.ejection.why_out(Instant::now());
-        let why_down = self.shared.health.as_ref().map(|health| health.why_down()).unwrap_or_default();
+        let why_down = self.shared.health.as_ref().map(Health::why_down).unwrap_or_default();
         let soonest = why_out.soonest.into_iter().chain(why_down.soonest).min();
         let mut first = why_down.failures;
         // Of a server that is out for both reasons one is enough.
-        first.extend(
-            why_out
-                .first
-                .into_iter()
-                .filter(|(server, _)| !first.iter().any(|(known, _)| known == server))
-                .collect::<Vec<_>>(),
-        );
+        let known: Vec<usize> = first.iter().map(|(server, _)| *server).collect();
+        first.extend(why_out.first.into_iter().filter(|(server, _)| !known.contains(server)));
         first.sort_by_key(|(server, _)| *server);
         let mut attempts: Vec<Failure> = first.iter().map(|(_, failure)| (**failure).clone()).collect();
         let mut failure = Failure::new(Fault::NoHealthyServer);
@@ -158,7 +148,7 @@ impl Upstream {
 impl Shared {
     /// Whether every server is in service: the usual case, answered without a lock.
     fn all_in(&self) -> bool {
-        self.ejection.all_in() && self.health.as_ref().is_none_or(|health| health.all_up())
+        self.ejection.all_in() && self.health.as_ref().is_none_or(Health::all_up)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod pool;
 mod record;
 pub mod retry;
 pub mod server;
+mod tries;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -45,7 +46,6 @@ use crate::config::Location;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::fault::Stage;
 use crate::net::tls;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
@@ -60,6 +60,9 @@ use crate::upstream::limit::Capacity;
 use crate::upstream::limit::Place;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
+use crate::upstream::tries::Again;
+use crate::upstream::tries::Tries;
+use crate::upstream::tries::Try;
 
 /// What all cores share of an upstream.
 #[derive(Debug)]
@@ -288,7 +291,7 @@ impl Upstream {
         }
         let request = match (unsent, again) {
             (Some(unsent), _) => *unsent,
-            (None, Some(again)) if retry::is_safe(failure, &again.0.method, true) => again.request(),
+            (None, Some(again)) if retry::is_safe(failure, again.method(), true) => again.request(),
             (None, _) => return None,
         };
         if died_idle(failure) {
@@ -316,77 +319,9 @@ impl Upstream {
     }
 }
 
-/// A head that can go out once more: that of a request without a body.
-struct Again(http::request::Parts);
-
-impl Again {
-    fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let repeatable = request.body().is_empty() && retry::is_idempotent(request.method());
-        repeatable.then(|| {
-            let mut copy = Request::new(());
-            request.method().clone_into(copy.method_mut());
-            request.uri().clone_into(copy.uri_mut());
-            request.headers().clone_into(copy.headers_mut());
-            request.extensions().clone_into(copy.extensions_mut());
-            Self(copy.into_parts().0)
-        })
-    }
-
-    fn request(self) -> Request<RequestBody> {
-        Request::from_parts(self.0, RequestBody::empty())
-    }
-}
-
-/// One attempt that is to be made.
-struct Try {
-    request: Request<RequestBody>,
-    lane: Rc<Lane>,
-    /// The place in flight, where those are limited.
-    place: Option<Place>,
-    freshness: Freshness,
-}
-
-/// What has been tried for one request.
-#[derive(Default)]
-struct Tries {
-    /// The server of each attempt.
-    servers: Vec<usize>,
-    failures: Vec<Failure>,
-}
-
-impl Tries {
-    fn exhausted(self) -> Exhausted {
-        let telling = most_telling(&self.failures);
-        // Only the upstream itself, where it answered, knows when it is worth another try.
-        let told = self.failures.get(telling).filter(|failure| failure.fault.stage() == Stage::Upstream);
-        let retry_after = told.and_then(|failure| failure.response.as_ref()?.retry_after).map(Duration::from_secs);
-        Exhausted { attempts: self.failures, telling, retry_after }
-    }
-}
-
 /// The end of an idle connection, which says nothing of a fresh one (RFC 9112, section 9.3.1).
 fn died_idle(failure: &Failure) -> bool {
     let ended =
         matches!(failure.fault, Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending);
     ended && failure.connection.reused && failure.nothing_received()
-}
-
-/// The attempt that came furthest says most; an idle connection that died says least, and one that found no place little more.
-fn most_telling(failures: &[Failure]) -> usize {
-    let depth = |failure: &Failure| match failure.fault.stage() {
-        _ if died_idle(failure) => 0,
-        Stage::Gateway => 1,
-        stage => 2 + stage_depth(stage),
-    };
-    let mut best = 0;
-    for (index, failure) in failures.iter().enumerate() {
-        if failures.get(best).is_some_and(|known| depth(failure) > depth(known)) {
-            best = index;
-        }
-    }
-    best
-}
-
-fn stage_depth(stage: Stage) -> usize {
-    Stage::ALL.iter().position(|known| *known == stage).unwrap_or(0)
 }

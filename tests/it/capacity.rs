@@ -50,7 +50,8 @@ fn without_a_queue_what_is_over_is_answered_at_once() {
     let mut one = origin.accept();
     arrives(&mut one);
     let _second = ask(&proxy, "/2");
-    arrives(&mut origin.accept());
+    let mut two = origin.accept();
+    arrives(&mut two);
     let answer = get(proxy.address(), "/3", "Accept: application/json\r\n");
     assert_eq!((answer.head.status, &answer.json()["fault"]), (502, &"server_at_capacity".into()));
     assert_eq!(answer.field("retry-after"), Some("5"));
@@ -95,7 +96,8 @@ fn who_waits_longest_is_next_and_a_full_queue_takes_nobody() {
 fn a_place_is_waited_for_no_longer_than_is_set_and_no_body_is_asked_for() {
     let (mut proxy, origin) = limited("in_flight = 1\nqueue = 1\nqueue_timeout = \"300ms\"");
     let _first = ask(&proxy, "/");
-    arrives(&mut origin.accept());
+    let mut conversation = origin.accept();
+    arrives(&mut conversation);
     let begin = Instant::now();
     let mut client = Client::connect(proxy.address());
     client.send(
@@ -136,8 +138,8 @@ fn a_full_server_is_passed_over_while_another_has_room() {
     let mut proxy = Proxy::run(&in_front_of(&[&one.url, &other.url], settings, ""));
     let _first = ask(&proxy, "/");
     let _second = ask(&proxy, "/");
-    arrives(&mut one.accept());
-    arrives(&mut other.accept());
+    let mut busy = [one.accept(), other.accept()];
+    assert_eq!(busy.each_mut().map(arrives), ["/", "/"]);
     for _ in 0..2 {
         assert_eq!(get(proxy.address(), "/", "").head.status, 502);
         assert_eq!(proxy.line("upstream_failure")["fault"], "server_at_capacity");
@@ -195,7 +197,8 @@ fn connections_that_lie_idle_make_room() {
 fn a_connection_that_there_is_not_is_not_waited_for_without_a_queue() {
     let (mut proxy, origin) = limited("connections = 1");
     let _first = ask(&proxy, "/");
-    arrives(&mut origin.accept());
+    let mut conversation = origin.accept();
+    arrives(&mut conversation);
     let answer = get(proxy.address(), "/", "Accept: application/json\r\n");
     assert_eq!(answer.json()["fault"], "server_at_capacity");
     let line = proxy.line("upstream_failure");

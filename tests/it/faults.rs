@@ -278,7 +278,8 @@ fn a_server_that_has_all_that_it_may_have_is_said_to_be_full() {
     let mut proxy = Proxy::run(&in_front_of(&[&origin.url], "limits.in_flight = 1", STANDARD));
     let mut first = Client::connect(proxy.address());
     first.send("GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n");
-    origin.accept().request();
+    let mut conversation = origin.accept();
+    conversation.request();
     let answer = get(proxy.address(), "/", "");
     check("full", &answer, &mut proxy);
 }

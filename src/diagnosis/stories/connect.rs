@@ -180,12 +180,12 @@ fn here() -> Vec<Row> {
             .says(&["EPERM 1"]),
         Story::of(Fault::LocalPortsExhausted)
             .errno(libc::EADDRNOTAVAIL)
-            .local(ports)
+            .knows(|failure| failure.local = Some(ports))
             .ends("slow requests hold every local port", Cause::FaultyProxy, 0.85, &["local_ports_used_up"])
             .says(&["41000 to 41003", "EADDRNOTAVAIL 99"]),
         Story::of(Fault::FileDescriptorsExhausted)
             .errno(libc::EMFILE)
-            .local(descriptors)
+            .knows(|failure| failure.local = Some(descriptors))
             .ends("the descriptor limit is reached", Cause::FaultyProxy, 0.85, &["descriptors_used_up"])
             .says(&["1024 file descriptors", "the limit is 1024"]),
     ]

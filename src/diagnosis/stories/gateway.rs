@@ -5,14 +5,17 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
-use crate::fault::failure::CapacityEvidence;
-use crate::fault::failure::Limited;
+use crate::fault::own::CapacityEvidence;
+use crate::fault::own::CheckEvidence;
+use crate::fault::own::Limited;
 
 pub(super) fn rows() -> Vec<Row> {
     [own(), nested()].into_iter().flatten().collect()
 }
 
 fn own() -> Vec<Row> {
+    let full = CapacityEvidence { what: Limited::Requests, taken: 2, limit: 2, waiting: 0, queue: 0 };
+    let check = |status| CheckEvidence { server: "http://10.0.0.5:3000".into(), path: "/healthz".into(), status };
     let empty = |first: Story| Story::of(Fault::NoHealthyServer).after(first);
     vec![
         Story::of(Fault::NoHealthyServer).ends("every server is out of service", Cause::OriginDown, 0.55, &[]),
@@ -41,7 +44,7 @@ fn own() -> Vec<Row> {
             &["first_failure_broken"],
         ),
         Story::of(Fault::NoHealthyServer)
-            .checked("/healthz", 404)
+            .knows(|failure| failure.check = Some(check(404)))
             .ends(
                 "the check asks for a path that there is not",
                 Cause::FaultyProxy,
@@ -50,7 +53,7 @@ fn own() -> Vec<Row> {
             )
             .says(&["/healthz", "gets 404"]),
         Story::of(Fault::NoHealthyServer)
-            .checked("/healthz", 500)
+            .knows(|failure| failure.check = Some(check(500)))
             .ends(
                 "every instance says that it is not well",
                 Cause::Application,
@@ -62,7 +65,7 @@ fn own() -> Vec<Row> {
             .ends("the operator's own limit", Cause::Overload, 0.8, &["limit_reached"])
             .says(&["limits of the upstream app"]),
         Story::of(Fault::ServerAtCapacity)
-            .full(CapacityEvidence { what: Limited::Requests, taken: 2, limit: 2, waiting: 0, queue: 0 })
+            .knows(|failure| failure.capacity = Some(full))
             .ends("all places are taken and nobody may wait", Cause::Overload, 0.8, &["limit_reached"])
             .says(&["2 of 2 requests in flight, no queue"]),
         Story::of(Fault::ProxyLoop)

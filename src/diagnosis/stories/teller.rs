@@ -21,12 +21,9 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Spoken;
 use crate::fault::failure::AddressFailure;
-use crate::fault::failure::CapacityEvidence;
 use crate::fault::failure::CertificateEvidence;
-use crate::fault::failure::CheckEvidence;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
-use crate::fault::failure::LocalEvidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
 use crate::fault::failure::ResponseEvidence;
@@ -302,20 +299,9 @@ impl Story {
         self.sent(120).received(300)
     }
 
-    /// A health check at this path took the servers out, with this status.
-    pub(super) fn checked(mut self, path: &str, status: u16) -> Self {
-        self.last.check = Some(CheckEvidence { server: "http://10.0.0.5:3000".into(), path: path.into(), status });
-        self
-    }
-
-    /// The server was as full as this.
-    pub(super) fn full(mut self, capacity: CapacityEvidence) -> Self {
-        self.last.capacity = Some(capacity);
-        self
-    }
-
-    pub(super) fn local(mut self, local: LocalEvidence) -> Self {
-        self.last.local = Some(local);
+    /// This is known of the failure, too.
+    pub(super) fn knows(mut self, tell: impl FnOnce(&mut Failure)) -> Self {
+        tell(&mut self.last);
         self
     }
 
