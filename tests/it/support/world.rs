@@ -128,11 +128,6 @@ impl Host {
         thread::spawn(entered).join().expect("it was done")
     }
 
-    /// Runs a command there.
-    pub(crate) fn sh(&self, command: &str) {
-        sh(&format!("ip netns exec {} sh -ec '{command}'", self.name));
-    }
-
     /// Packets that come in and match this are dropped, reset, rejected …: `tcp dport 3000 drop`.
     pub(crate) fn block(&self, rule: &str) {
         let file = PrivateDirectory::new().expect("a directory can be made");
