@@ -95,7 +95,7 @@ fn every_case_gets_enough_steps_and_not_too_many() {
         let visitor = count(&|step| step.audience == Visitor);
         let owner = count(&|step| step.audience == Owner);
         let public = count(&|step| step.audience == Owner && !step.private);
-        if !(3..=5).contains(&visitor) || owner > 14 || public < 4 {
+        if !(3..=5).contains(&visitor) || owner > 15 || public < 4 {
             wrong.push(format!(
                 "{fault} {cause} {}: {visitor} visitor's, {owner} owner's, {public} public",
                 platform.word()
@@ -119,6 +119,7 @@ fn what_everybody_may_read_names_nothing_private() {
         "54.3 s",
         "43 s",
         "4.9",
+        "6.1 s",
         "55 s",
         "65536",
         "SSH-",

@@ -98,6 +98,7 @@ pub(super) fn full(fault: Fault) -> Case {
         }),
         ..Failure::new(fault)
     }];
+    case.history.server.keep_alive = Some(Duration::from_millis(6_100));
     case
 }
 

@@ -186,8 +186,9 @@ impl Incidents {
     fn back(&mut self, upstream: &str, cause: Cause, now: Duration) -> Option<Incident> {
         let Patience { back, longest_calm, .. } = self.patience;
         let lately = |incident: &Incident| incident.closed.is_some_and(|closed| now <= closed + back);
-        let is_back =
-            |incident: &Incident| *incident.upstream == *upstream && incident.causes.contains(&cause) && lately(incident);
+        let is_back = |incident: &Incident| {
+            *incident.upstream == *upstream && incident.causes.contains(&cause) && lately(incident)
+        };
         let at = self.over.iter().rposition(is_back)?;
         let mut incident = self.over.remove(at)?;
         incident.closed = None;

@@ -94,10 +94,7 @@ fn a_surer_diagnosis_renames_a_young_incident_and_another_cause_later_opens_its_
 fn upstreams_have_incidents_of_their_own() {
     let mut watch = Watch::default();
     watch.failed(0, REFUSED, Cause::OriginDown, 0.8);
-    assert_eq!(
-        watch.failed_at("api", 0, REFUSED, Cause::OriginDown, 0.8),
-        Some(("2".to_owned(), Effect::Opened))
-    );
+    assert_eq!(watch.failed_at("api", 0, REFUSED, Cause::OriginDown, 0.8), Some(("2".to_owned(), Effect::Opened)));
 }
 
 #[test]

@@ -87,6 +87,9 @@ mod tests {
         ["a", "b", "c"].iter().for_each(|id| past.keep(id, &third));
         assert!(past.find("a").is_none() && past.find("b").is_some() && past.find("c").is_some());
         past.keep("d", &Bytes::from(vec![b'x'; MOST_BYTES]));
-        assert!(past.find("d").is_none() && past.find("c").is_some(), "one that is too large takes no room from others");
+        assert!(
+            past.find("d").is_none() && past.find("c").is_some(),
+            "one that is too large takes no room from others"
+        );
     }
 }

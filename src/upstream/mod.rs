@@ -193,18 +193,19 @@ impl Upstream {
     /// One core's part of an upstream.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let lanes = shared.servers.iter().zip(&shared.tls).zip(shared.memory.diaries()).map(|((server, tls), diary)| {
-            Rc::new(Lane {
-                server: Arc::clone(server),
-                settings: Arc::clone(&shared.settings),
-                pool: Pool::new(shared.settings.pool.clone(), diary.keep_alive()),
-                resolver: Arc::clone(&shared.resolver),
-                tls: tls.clone(),
-                client_body_timeout: shared.client_body_timeout,
-                shared: Arc::clone(shared),
-                diary,
-            })
-        });
+        let lanes =
+            shared.servers.iter().zip(&shared.tls).zip(shared.memory.diaries()).map(|((server, tls), diary)| {
+                Rc::new(Lane {
+                    server: Arc::clone(server),
+                    settings: Arc::clone(&shared.settings),
+                    pool: Pool::new(shared.settings.pool.clone(), diary.keep_alive()),
+                    resolver: Arc::clone(&shared.resolver),
+                    tls: tls.clone(),
+                    client_body_timeout: shared.client_body_timeout,
+                    shared: Arc::clone(shared),
+                    diary,
+                })
+            });
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
     }
 

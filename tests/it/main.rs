@@ -20,7 +20,11 @@ mod faults;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod incidents;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]

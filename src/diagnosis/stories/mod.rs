@@ -6,6 +6,7 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod history;
 mod resolve;
 mod response;
 mod teller;
@@ -39,8 +40,10 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
-    parts.into_iter().flatten().collect()
+    let exchanges =
+        [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
+    let parts = exchanges.into_iter().chain([history::rows()]);
+    parts.flatten().collect()
 }
 
 /// What is wrong with a diagnosis, if anything.

@@ -172,7 +172,10 @@ mod tests {
     fn the_pool_keeps_below_what_was_learned_and_never_above_what_is_configured() {
         let (keep_alive, _) = after(&[(10_000, 20_000), (50_000, 20_004), (90_000, 20_010)], 0);
         let limit = |seconds| keep_alive.limit(Duration::from_secs(seconds));
-        assert_eq!((limit(55), limit(18), limit(3)), (Duration::from_secs(18), Duration::from_secs(18), Duration::from_secs(3)));
+        assert_eq!(
+            (limit(55), limit(18), limit(3)),
+            (Duration::from_secs(18), Duration::from_secs(18), Duration::from_secs(3))
+        );
         assert_eq!(KeepAlive::default().limit(Duration::from_secs(55)), Duration::from_secs(55));
         assert_eq!(keep_alive.idle_closes(), Some((3, Duration::from_secs(20))));
     }

@@ -279,9 +279,7 @@ mod tests {
         for (second, times) in [(0, 1), (100, 2), (3_000, 1), (4_000, 3), (4_055, 2), (4_063, 1)] {
             (0..times).for_each(|_| counts.add(second));
         }
-        for (now, seconds, minute, hour) in
-            [(4_063, 3, 3, 7), (4_066, 1, 3, 7), (4_200, 0, 0, 7), (9_000, 0, 0, 0)]
-        {
+        for (now, seconds, minute, hour) in [(4_063, 3, 3, 7), (4_066, 1, 3, 7), (4_200, 0, 0, 7), (9_000, 0, 0, 0)] {
             assert_eq!(counts.windows(now), Windows { seconds, minute, hour, ever: 10 }, "at {now}");
         }
     }
