@@ -54,8 +54,8 @@ fn before() -> Vec<Row> {
             .took(0.4)
             .reused(3, 7_050)
             .past(|history| {
-                history.server.keep_alive = Some(Duration::from_millis(7_000));
-                history.server.idle_closes = Some((9, Duration::from_millis(7_000)));
+                history.server.keep_alive = Some(Duration::from_secs(7));
+                history.server.idle_closes = Some((9, Duration::from_secs(7)));
             })
             .ends("the origin closes after 7 s, as it was seen to", Cause::FaultyProxy, 0.8, &["closes_idle_earlier"])
             .says(&["after 7 s", "keeps them for 55 s"]),

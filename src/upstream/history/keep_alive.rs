@@ -154,17 +154,17 @@ mod tests {
 
     #[test]
     fn an_age_is_learned_where_several_end_at_it_and_none_lives_longer() {
-        let table: [(&[(u64, u64)], u64, Option<u64>, &str); 7] = [
-            (&[(10_000, 5_001), (20_000, 5_004), (30_000, 5_900)], 4_800, Some(5_001), "node, with its buffer"),
-            (&[(10_000, 5_001), (20_000, 5_004)], 0, None, "too few"),
-            (&[(10_000, 5_001), (10_002, 5_003), (10_010, 5_004)], 0, None, "a restart closes all at once"),
-            (&[(10_000, 5_001), (20_000, 9_000), (30_000, 2_000)], 0, None, "at any age"),
-            (&[(10_000, 5_001), (20_000, 5_004), (30_000, 5_010)], 9_000, None, "one lived longer"),
-            (&[(10_000, 3), (20_000, 0), (30_000, 7)], 0, None, "never idle at all"),
-            (&[(1, 60_000), (2, 9), (50_000, 60_100), (90_000, 60_040)], 0, Some(60_000), "the odd one beside them"),
+        let table = [
+            (vec![(10_000, 5_001), (20_000, 5_004), (30_000, 5_900)], 4_800, Some(5_001), "node, with its buffer"),
+            (vec![(10_000, 5_001), (20_000, 5_004)], 0, None, "too few"),
+            (vec![(10_000, 5_001), (10_002, 5_003), (10_010, 5_004)], 0, None, "a restart closes all at once"),
+            (vec![(10_000, 5_001), (20_000, 9_000), (30_000, 2_000)], 0, None, "at any age"),
+            (vec![(10_000, 5_001), (20_000, 5_004), (30_000, 5_010)], 9_000, None, "one lived longer"),
+            (vec![(10_000, 3), (20_000, 0), (30_000, 7)], 0, None, "never idle at all"),
+            (vec![(1, 60_000), (2, 9), (50_000, 60_100), (90_000, 60_040)], 0, Some(60_000), "the odd one beside them"),
         ];
         for (closes, good, expected, says) in table {
-            assert_eq!(after(closes, good).1, expected, "{says}");
+            assert_eq!(after(&closes, good).1, expected, "{says}");
         }
     }
 
