@@ -168,7 +168,7 @@ pub(super) fn last_success(past: &Past) -> Option<Duration> {
 
 /// How long a server was watched that has failed a few times and never answered.
 fn never_answered(case: &Case) -> Option<(&Failure, Duration)> {
-    let failure = case.failed_with(SETTINGS)?;
+    let failure = case.failed_with(NEVER)?;
     let past = &case.history.server;
     (past.successes.ever == 0 && past.failures.ever >= FEW).then_some((failure, case.history.watched))
 }
@@ -212,7 +212,16 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 /// Nobody is there.
 pub(super) const GONE: &[Fault] = &[Fault::ConnectionRefused, Fault::SocketMissing, Fault::HostUnreachable];
 
-/// What a wrong setting looks like.
+/// What a wrong address, port or scheme looks like from the first request on.
+const NEVER: &[Fault] = &[
+    Fault::ConnectionRefused,
+    Fault::SocketMissing,
+    Fault::TlsNotSpoken,
+    Fault::TlsHandshakeClosed,
+    Fault::ResponseNotHttp,
+];
+
+/// What a wrong setting may look like.
 const SETTINGS: &[Fault] = &[
     Fault::ConnectionRefused,
     Fault::SocketMissing,

@@ -118,7 +118,7 @@ fn learned(closes: &[Close], at: u64, good: u64) -> Option<u64> {
 
 /// How long a connection is kept where the server closes at that age.
 pub(in crate::upstream) fn below(age: Duration) -> Duration {
-    age.saturating_sub((age / 10).max(MARGIN))
+    age.saturating_sub((age / 10).max(MARGIN).min(age / 2))
 }
 
 /// A connection that ends within so many milliseconds has not lain idle: its end was under way.
@@ -133,7 +133,8 @@ const MOST_RECENT: usize = 16;
 /// For how many milliseconds closed connections are remembered, and what was learned from them holds.
 const REMEMBERED: u64 = 3 * 3_600_000;
 const HOLDS: u64 = 3_600_000;
-/// How long before its end a connection is given up at least: a request that is on its way then is lost.
+/// How long before its end a connection is given up at least, where that leaves it half its time: a request that is on its
+/// way then is lost.
 const MARGIN: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -176,6 +177,8 @@ mod tests {
             (limit(55), limit(18), limit(3)),
             (Duration::from_secs(18), Duration::from_secs(18), Duration::from_secs(3))
         );
+        let (short_lived, _) = after(&[(10_000, 300), (50_000, 310), (90_000, 305)], 0);
+        assert_eq!(short_lived.limit(Duration::from_secs(55)), Duration::from_millis(150));
         assert_eq!(KeepAlive::default().limit(Duration::from_secs(55)), Duration::from_secs(55));
         assert_eq!(keep_alive.idle_closes(), Some((3, Duration::from_secs(20))));
     }
