@@ -63,6 +63,8 @@ pub enum Placeholder {
     PoolIdle,
     /// How long the server says that it keeps idle connections.
     KeepAlive,
+    /// The idle time after which the server was found to close connections.
+    ClosesAfter,
     /// How many bytes the head of an answer may have.
     HeaderLimit,
     /// The protocol that answered.
@@ -97,7 +99,7 @@ pub enum Placeholder {
 
 impl Placeholder {
     /// Every placeholder, in the order in which `config/checklist.toml` explains them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::Upstream,
         Self::Server,
         Self::Host,
@@ -119,6 +121,7 @@ impl Placeholder {
         Self::Idle,
         Self::PoolIdle,
         Self::KeepAlive,
+        Self::ClosesAfter,
         Self::HeaderLimit,
         Self::Spoken,
         Self::Alert,
@@ -161,6 +164,7 @@ impl Placeholder {
             Self::Idle => "idle",
             Self::PoolIdle => "pool_idle",
             Self::KeepAlive => "keep_alive",
+            Self::ClosesAfter => "closes_after",
             Self::HeaderLimit => "header_limit",
             Self::Spoken => "spoken",
             Self::Alert => "alert",
@@ -223,6 +227,7 @@ impl Placeholder {
             Self::Idle => failure.connection.idle.map(duration),
             Self::PoolIdle => Some(duration(case.settings.pool_idle)),
             Self::KeepAlive => failure.connection.keep_alive_hint.map(duration),
+            Self::ClosesAfter => case.history.server.keep_alive.map(duration),
             Self::HeaderLimit => Some(case.settings.response_header_bytes.to_string()),
             Self::Spoken => failure.spoken.map(|spoken| spoken.name().to_owned()),
             Self::Alert => {
@@ -401,6 +406,7 @@ mod tests {
             ("idle", "4.9 s"),
             ("pool_idle", "55 s"),
             ("keep_alive", "5 s"),
+            ("closes_after", "6.1 s"),
             ("header_limit", "65536"),
             ("spoken", "SSH"),
             ("alert", "handshake_failure (40)"),

@@ -109,6 +109,7 @@ pub(super) fn full(fault: Fault) -> Case {
         ..Failure::new(fault)
     }];
     case.findings.observations = Arc::new(observations(peer));
+    case.history.server.keep_alive = Some(Duration::from_millis(6_100));
     case
 }
 

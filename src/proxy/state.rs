@@ -32,9 +32,9 @@ pub struct Shared {
     /// What checks of failing servers have found.
     pub board: Arc<probe::Board>,
     /// Runs of failures, open and over.
-    pub incidents: Ledger,
+    pub incidents: Arc<Ledger>,
     /// The operator's answers of the last failures.
-    pub past: PastAnswers,
+    pub past: Arc<PastAnswers>,
     /// Where this process runs.
     pub here: Here,
     /// The name servers that are asked, for commands.

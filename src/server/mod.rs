@@ -30,7 +30,6 @@ use crate::net::socket;
 use crate::net::tls::TlsSetupError;
 use crate::probe;
 use crate::proxy::incidents::Ledger;
-use crate::proxy::past::PastAnswers;
 use crate::proxy::state;
 use crate::proxy::via::Pseudonym;
 use crate::server::signal::Signals;
@@ -245,8 +244,8 @@ fn share(
         checklist,
         pseudonym,
         board,
-        incidents: Ledger::new(patience),
-        past: PastAnswers::default(),
+        incidents: Arc::new(Ledger::new(patience)),
+        past: Arc::default(),
         here,
         name_servers,
     })

@@ -24,7 +24,11 @@ mod forwarding;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod history;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod incidents;
 #[cfg(test)]
 mod intercept;
 #[cfg(test)]

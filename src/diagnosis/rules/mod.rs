@@ -4,9 +4,11 @@
 //! add one, write a function beside its like, a row here, and a story in `stories` that asks for it. Those that read what
 //! checks have measured stand in `probe`, and their rows say `check`.
 
+mod beside;
 mod connect;
 mod exchange;
 mod gateway;
+mod history;
 pub(super) mod probe;
 mod resolve;
 mod response;
@@ -282,6 +284,29 @@ pub const RULES: &[Rule] = &[
     rule("gateway_waited_first", Application, 1.7, gateway::gateway_waited_first),
     rule("one_path_behind_gateway", Application, 1.3, gateway::one_path_behind_gateway),
     rule("application_server_said", Application, 1.6, gateway::application_server_said),
+    rule("worked_until", OriginDown, 0.8, history::worked_until),
+    rule("worked_as_configured", FaultyProxy, -1.5, history::worked_as_configured),
+    rule("never_worked", FaultyProxy, 2.1, history::never_worked),
+    rule("not_worked_yet", FaultyProxy, 0.3, history::not_worked_yet),
+    rule("only_this_path_breaks", Application, 1.1, beside::only_this_path_breaks),
+    rule("only_this_path_hangs", Application, 1.8, beside::only_this_path_hangs),
+    rule("only_this_path_is_reset", Firewall, 2.4, beside::only_this_path_is_reset),
+    rule("every_path_hangs", Application, 0.7, beside::every_path_hangs),
+    rule("every_path_queues", Overload, 0.9, beside::every_path_queues),
+    rule("more_in_flight_than_usual", Overload, 1.1, history::more_in_flight_than_usual),
+    rule("answers_grew_slow", Overload, 1.3, history::answers_grew_slow),
+    rule("connections_grew_slow", Overload, 0.9, history::connections_grew_slow),
+    rule("ended_at_round_time", Application, 1.6, history::ended_at_round_time),
+    rule("closes_idle_earlier", FaultyProxy, 1.8, history::closes_idle_earlier),
+    rule("idle_connections_die", FaultyProxy, 0.8, history::idle_connections_die),
+    rule("name_leads_elsewhere", Dns, 5.0, history::name_leads_elsewhere),
+    rule("other_servers_answer", OriginDown, 0.6, beside::other_servers_answer),
+    rule("other_servers_cope", Application, 0.5, beside::other_servers_cope),
+    rule("every_server_hangs", Overload, 0.9, beside::every_server_hangs),
+    rule("every_server_unreached", Firewall, 0.7, beside::every_server_unreached),
+    rule("health_check_passes", Application, 1.0, beside::health_check_passes),
+    rule("health_check_fails", OriginDown, 0.5, beside::health_check_fails),
+    rule("health_check_breaks", Application, 0.4, beside::health_check_breaks),
 ];
 
 /// The servers of these attempts, each once, in order.

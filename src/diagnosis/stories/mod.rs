@@ -6,6 +6,7 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod history;
 mod probe;
 mod resolve;
 mod response;
@@ -42,7 +43,7 @@ struct Expect {
 
 fn rows() -> Vec<Row> {
     let passive = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
-    passive.into_iter().chain([probe::rows()]).flatten().collect()
+    passive.into_iter().chain([history::rows(), probe::rows()]).flatten().collect()
 }
 
 /// What is wrong with a diagnosis, if anything.

@@ -118,7 +118,7 @@ fn learned(closes: &[Close], at: u64, good: u64) -> Option<u64> {
 
 /// How long a connection is kept where the server closes at that age.
 pub(in crate::upstream) fn below(age: Duration) -> Duration {
-    age.saturating_sub((age / 10).max(MARGIN))
+    age.saturating_sub((age / 10).max(MARGIN).min(age / 2))
 }
 
 /// A connection that ends within so many milliseconds has not lain idle: its end was under way.
@@ -133,7 +133,8 @@ const MOST_RECENT: usize = 16;
 /// For how many milliseconds closed connections are remembered, and what was learned from them holds.
 const REMEMBERED: u64 = 3 * 3_600_000;
 const HOLDS: u64 = 3_600_000;
-/// How long before its end a connection is given up at least: a request that is on its way then is lost.
+/// How long before its end a connection is given up at least, where that leaves it half its time: a request that is on its
+/// way then is lost.
 const MARGIN: Duration = Duration::from_millis(500);
 
 #[cfg(test)]
@@ -154,17 +155,17 @@ mod tests {
 
     #[test]
     fn an_age_is_learned_where_several_end_at_it_and_none_lives_longer() {
-        let table: [(&[(u64, u64)], u64, Option<u64>, &str); 7] = [
-            (&[(10_000, 5_001), (20_000, 5_004), (30_000, 5_900)], 4_800, Some(5_001), "node, with its buffer"),
-            (&[(10_000, 5_001), (20_000, 5_004)], 0, None, "too few"),
-            (&[(10_000, 5_001), (10_002, 5_003), (10_010, 5_004)], 0, None, "a restart closes all at once"),
-            (&[(10_000, 5_001), (20_000, 9_000), (30_000, 2_000)], 0, None, "at any age"),
-            (&[(10_000, 5_001), (20_000, 5_004), (30_000, 5_010)], 9_000, None, "one lived longer"),
-            (&[(10_000, 3), (20_000, 0), (30_000, 7)], 0, None, "never idle at all"),
-            (&[(1, 60_000), (2, 9), (50_000, 60_100), (90_000, 60_040)], 0, Some(60_000), "the odd one beside them"),
+        let table = [
+            (vec![(10_000, 5_001), (20_000, 5_004), (30_000, 5_900)], 4_800, Some(5_001), "node, with its buffer"),
+            (vec![(10_000, 5_001), (20_000, 5_004)], 0, None, "too few"),
+            (vec![(10_000, 5_001), (10_002, 5_003), (10_010, 5_004)], 0, None, "a restart closes all at once"),
+            (vec![(10_000, 5_001), (20_000, 9_000), (30_000, 2_000)], 0, None, "at any age"),
+            (vec![(10_000, 5_001), (20_000, 5_004), (30_000, 5_010)], 9_000, None, "one lived longer"),
+            (vec![(10_000, 3), (20_000, 0), (30_000, 7)], 0, None, "never idle at all"),
+            (vec![(1, 60_000), (2, 9), (50_000, 60_100), (90_000, 60_040)], 0, Some(60_000), "the odd one beside them"),
         ];
         for (closes, good, expected, says) in table {
-            assert_eq!(after(closes, good).1, expected, "{says}");
+            assert_eq!(after(&closes, good).1, expected, "{says}");
         }
     }
 
@@ -176,6 +177,8 @@ mod tests {
             (limit(55), limit(18), limit(3)),
             (Duration::from_secs(18), Duration::from_secs(18), Duration::from_secs(3))
         );
+        let (short_lived, _) = after(&[(10_000, 300), (50_000, 310), (90_000, 305)], 0);
+        assert_eq!(short_lived.limit(Duration::from_secs(55)), Duration::from_millis(150));
         assert_eq!(KeepAlive::default().limit(Duration::from_secs(55)), Duration::from_secs(55));
         assert_eq!(keep_alive.idle_closes(), Some((3, Duration::from_secs(20))));
     }

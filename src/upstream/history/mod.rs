@@ -20,7 +20,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::keep_alive::below;
-use self::notes::Counts;
 use self::notes::Known;
 use self::notes::whole_millis;
 use self::number::Shelf;
@@ -92,15 +91,9 @@ impl Memory {
         whole_millis(now.saturating_duration_since(self.begin)) + 1000
     }
 
-    /// How long ago any server last answered, and how often any has in the last minute.
-    pub(super) fn last_success(&self, now: Instant) -> Option<Duration> {
-        let last = self.servers.iter().map(ServerMemory::last_success).max().filter(|last| *last > 0)?;
-        Some(Duration::from_millis(self.at(now).saturating_sub(last)))
-    }
-
     /// How often any server has answered so far.
     pub(super) fn successes(&self) -> u64 {
-        let of = |server: &ServerMemory| server.windows(0, |notes| &notes.successes).ever;
+        let of = |server: &ServerMemory| server.successes(0).ever;
         self.servers.iter().map(of).sum()
     }
 }
@@ -114,14 +107,14 @@ impl ServerMemory {
         self.notes.read(|notes| notes.longest_idle.highest(second)).into_iter().max().unwrap_or_default()
     }
 
-    fn windows(&self, second: u64, counts: fn(&Notes) -> &Counts) -> Windows {
+    fn successes(&self, second: u64) -> Windows {
         let add = |sum: Windows, one: Windows| Windows {
             seconds: sum.seconds + one.seconds,
             minute: sum.minute + one.minute,
             hour: sum.hour + one.hour,
             ever: sum.ever + one.ever,
         };
-        self.notes.read(|notes| counts(notes).windows(second)).into_iter().fold(Windows::default(), add)
+        self.notes.read(|notes| notes.successes.windows(second)).into_iter().fold(Windows::default(), add)
     }
 
     fn past(&self, at: u64) -> Past {
@@ -134,8 +127,8 @@ impl ServerMemory {
         let ago = |moment: u64| Duration::from_millis(at.saturating_sub(moment));
         Past {
             last_success: some(last_success).map(ago),
-            successes: self.windows(second, |notes| &notes.successes),
-            failures: self.windows(second, |notes| &notes.failures),
+            successes: self.successes(second),
+            failures: troubles.windows(at),
             faults: troubles.faults(at),
             failures_since_success,
             failing_for,
@@ -211,7 +204,6 @@ impl Lane {
             self.note_idle_close(failure.connection.idle.unwrap_or_default(), now);
             return;
         }
-        self.diary.notes.failures.add(at / 1000);
         let last_success = server.last_success();
         lock(&server.troubles).note(failure, at, last_success);
         self.shared.memory.paths.failed(path, at / 1000);
@@ -241,12 +233,6 @@ impl Lane {
 }
 
 impl Shared {
-    /// How long ago one of its servers last answered; none where none ever has.
-    #[must_use]
-    pub fn last_success(&self) -> Option<Duration> {
-        self.memory.last_success(Instant::now())
-    }
-
     /// The addresses that the server of this failure was connected to before, the latest first.
     #[must_use]
     pub fn former_addresses(&self, failure: &Failure) -> Vec<IpAddr> {
@@ -302,3 +288,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How many addresses of a name are remembered.
 const MOST_ADDRESSES: usize = 8;
+
+#[cfg(test)]
+mod tests;

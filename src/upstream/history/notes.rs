@@ -13,7 +13,6 @@ use crate::diagnosis::history::Windows;
 #[repr(align(128))]
 pub(in crate::upstream) struct Notes {
     pub(super) successes: Counts,
-    pub(super) failures: Counts,
     pub(super) last_success: Number,
     pub(super) connecting: Average,
     pub(super) answering: Average,
@@ -27,7 +26,6 @@ impl Default for Notes {
     fn default() -> Self {
         Self {
             successes: Counts::default(),
-            failures: Counts::default(),
             last_success: Number::default(),
             connecting: Average::default(),
             answering: Average::default(),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::notes::Counts;
+use crate::diagnosis::history::Windows;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
@@ -12,6 +13,7 @@ use crate::fault::Stage;
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     recent: VecDeque<Trouble>,
+    all: Counts,
     faults: Vec<(Fault, Counts)>,
     /// The first failure since the server last answered, and how many there were.
     first: u64,
@@ -50,7 +52,15 @@ impl Troubles {
             self.faults.push((failure.fault, Counts::default()));
         }
         let counts = self.faults.iter().find(|(fault, _)| *fault == failure.fault);
-        counts.into_iter().for_each(|(_, counts)| counts.add(at / 1000));
+        if let Some((_, counts)) = counts {
+            counts.add(at / 1000);
+        }
+        self.all.add(at / 1000);
+    }
+
+    /// How many there were lately.
+    pub(super) fn windows(&self, at: u64) -> Windows {
+        self.all.windows(at / 1000)
     }
 
     /// How many failures there were since it last answered, and for how long.
@@ -127,23 +137,26 @@ mod tests {
         troubles.note(&Failure::new(Fault::ResponseTimedOut), 6_000, 4_000);
         assert_eq!(troubles.since_success(7_000, 4_000), (1, Some(Duration::from_secs(1))));
         assert_eq!(troubles.faults(7_000), [(Fault::ConnectionRefused, 3), (Fault::ResponseTimedOut, 1)]);
+        assert_eq!((troubles.windows(7_000).seconds, troubles.windows(64_000).minute), (4, 1));
         assert_eq!(troubles.faults(64_000), [(Fault::ResponseTimedOut, 1)]);
     }
 
     #[test]
     fn times_cluster_where_three_lie_close_and_no_limit_of_ours_made_them() {
         let limited = |millis| closed_after(millis).after(Duration::from_millis(millis));
-        let table: [(&[Failure], Option<(u64, u64)>); 6] = [
-            (&[closed_after(30_010), closed_after(29_900), closed_after(30_300)], Some((30_010, 3))),
-            (&[closed_after(30_010), closed_after(30_300)], None),
-            (&[closed_after(5), closed_after(6), closed_after(7)], None),
-            (&[closed_after(10_000), closed_after(20_000), closed_after(30_000)], None),
-            (&[limited(30_000), limited(30_000), closed_after(30_000)], None),
-            (&[limited(30_000), limited(30_000), limited(30_000)], None),
+        let table = [
+            (vec![closed_after(30_010), closed_after(29_900), closed_after(30_300)], Some((30_010, 3))),
+            (vec![closed_after(30_010), closed_after(30_300)], None),
+            (vec![closed_after(5), closed_after(6), closed_after(7)], None),
+            (vec![closed_after(10_000), closed_after(20_000), closed_after(30_000)], None),
+            (vec![limited(30_000), limited(30_000), closed_after(30_000)], None),
+            (vec![limited(30_000), limited(30_000), limited(30_000)], None),
         ];
         for (failures, expected) in table {
             let mut troubles = Troubles::default();
-            failures.iter().for_each(|failure| troubles.note(failure, 1_000, 0));
+            for failure in &failures {
+                troubles.note(failure, 1_000, 0);
+            }
             let expected = expected.map(|(millis, count)| (Duration::from_millis(millis), count));
             assert_eq!(troubles.cluster(&failures[failures.len() - 1], 1_000), expected);
         }

@@ -1,0 +1,211 @@
+//! Owns the rules over what fails and what works beside the request that failed: other paths, other servers, the health check.
+
+use std::time::Duration;
+
+use super::AT_ONCE;
+use super::history::GONE;
+use super::history::count;
+use super::history::crowd;
+use super::history::died_idle;
+use super::history::last_success;
+use crate::diagnosis::Case;
+use crate::diagnosis::history::Health;
+use crate::diagnosis::history::Past;
+use crate::diagnosis::wording::duration;
+use crate::diagnosis::wording::list;
+use crate::diagnosis::wording::place;
+use crate::fault::Failure;
+use crate::fault::Fault;
+
+pub(super) fn only_this_path_breaks(case: &Case) -> Option<String> {
+    case.failed_with(BREAKS).filter(|failure| !inspected(failure))?;
+    only_this_path(case)
+}
+
+pub(super) fn only_this_path_hangs(case: &Case) -> Option<String> {
+    case.failed_with(HANGS)?;
+    only_this_path(case)
+}
+
+/// A box that looks into requests ends what it does not like with a reset, before the program has seen it.
+pub(super) fn only_this_path_is_reset(case: &Case) -> Option<String> {
+    let failure = case.failed_with(RESETS).filter(|failure| inspected(failure))?;
+    let says = only_this_path(case)?;
+    (case.history.path.failures > 1).then(|| {
+        format!(
+            "{says}; {} resets it within {} on a fresh connection, as a box on the way does that inspects requests",
+            place(failure),
+            duration(failure.waited())
+        )
+    })
+}
+
+pub(super) fn every_path_hangs(case: &Case) -> Option<String> {
+    let says = every_path(case)?;
+    let past = &case.history.server;
+    let usual = past.in_flight_usual?;
+    (past.in_flight <= usual.saturating_mul(2)).then(|| {
+        format!(
+            "{says}, though no more than usual is in flight ({}, usually up to {usual}): the program hangs",
+            past.in_flight
+        )
+    })
+}
+
+pub(super) fn every_path_queues(case: &Case) -> Option<String> {
+    let says = every_path(case)?;
+    crowd(&case.history.server)
+        .map(|(now, usual)| format!("{says}, and {now} requests are in flight where usually up to {usual} are"))
+}
+
+pub(super) fn other_servers_answer(case: &Case) -> Option<String> {
+    case.failed_with(UNREACHED)?;
+    others_fine(case)
+}
+
+pub(super) fn other_servers_cope(case: &Case) -> Option<String> {
+    case.failed_with(BREAKS).or_else(|| case.failed_with(HANGS)).filter(|_| died_idle(case).is_none())?;
+    others_fine(case)
+}
+
+pub(super) fn every_server_hangs(case: &Case) -> Option<String> {
+    case.failed_with(HANGS)?;
+    others_alike(case)
+}
+
+pub(super) fn every_server_unreached(case: &Case) -> Option<String> {
+    case.failed_with(&[Fault::ConnectionTimedOut, Fault::HostUnreachable])?;
+    others_alike(case)
+}
+
+pub(super) fn health_check_passes(case: &Case) -> Option<String> {
+    let failure = case.failed_with(BREAKS).or_else(|| case.failed_with(HANGS))?;
+    let health = health(case).filter(|health| health.up && health.fault.is_none())?;
+    (died_idle(case).is_none() && health.path != case.request.path).then(|| {
+        format!(
+            "the health check of {} on {} passed {} ago, while {} fails",
+            place(failure),
+            health.path,
+            duration(health.checked),
+            case.request.path
+        )
+    })
+}
+
+pub(super) fn health_check_fails(case: &Case) -> Option<String> {
+    let failure = case.failed_with(GONE)?;
+    failed_check(case, failure)
+}
+
+pub(super) fn health_check_breaks(case: &Case) -> Option<String> {
+    let failure = case.failed_with(BREAKS).or_else(|| case.failed_with(HANGS))?;
+    failed_check(case, failure)
+}
+
+fn only_this_path(case: &Case) -> Option<String> {
+    let path = &case.history.path;
+    let alone = path.failures > 0 && path.others_working > 0 && path.others_failing == 0;
+    (alone && died_idle(case).is_none()).then(|| {
+        format!(
+            "only {} fails, {}, while {} answered, the last {} ago",
+            case.request.path,
+            count(path.failures, "time"),
+            if path.others_working == 1 {
+                "another path is".to_owned()
+            } else {
+                format!("{} other paths are", path.others_working)
+            },
+            duration(path.other_success.unwrap_or_default())
+        )
+    })
+}
+
+fn every_path(case: &Case) -> Option<String> {
+    let failure = case.failed_with(HANGS)?;
+    let (past, path) = (&case.history.server, &case.history.path);
+    let ago = last_success(past)?;
+    (path.others_working == 0 && path.others_failing > 0).then(|| {
+        format!(
+            "{} fails on {} and {}, though it worked until {} ago",
+            place(failure),
+            case.request.path,
+            count(path.others_failing, "other path"),
+            duration(ago)
+        )
+    })
+}
+
+/// Whether a fresh connection was reset so soon that hardly a program can have seen the request.
+fn inspected(failure: &Failure) -> bool {
+    RESETS.contains(&failure.fault) && !failure.connection.reused && failure.waited() <= AT_ONCE
+}
+
+fn others_fine(case: &Case) -> Option<String> {
+    let others = &case.history.others;
+    let fine = |past: &Past| past.successes.minute > 0 && past.failures.minute == 0;
+    (!others.is_empty() && others.iter().all(|(_, past)| fine(past))).then(|| {
+        let names: Vec<&str> = others.iter().map(|(name, _)| name.as_str()).collect();
+        let answers = others.iter().map(|(_, past)| past.successes.minute).sum();
+        format!(
+            "only this server fails: {} gave {} in the last minute and failed never",
+            list(&names),
+            count(answers, "answer")
+        )
+    })
+}
+
+fn others_alike(case: &Case) -> Option<String> {
+    let (fault, others) = (case.failure().fault, &case.history.others);
+    let alike =
+        |past: &Past| past.successes.seconds == 0 && past.faults.first().is_some_and(|(first, _)| *first == fault);
+    (!others.is_empty() && others.iter().all(|(_, past)| alike(past))).then(|| {
+        format!(
+            "every server of {} fails alike ({fault}, {} elsewhere in the last minute): what they share is at fault, not one \
+             of them",
+            case.settings.upstream,
+            count(others.iter().map(|(_, past)| past.failures.minute).sum(), "failure")
+        )
+    })
+}
+
+fn health(case: &Case) -> Option<&Health> {
+    case.history.server.health.as_ref().filter(|health| health.checked <= RECENT)
+}
+
+fn failed_check(case: &Case, failure: &Failure) -> Option<String> {
+    let health = health(case).filter(|health| !health.up)?;
+    let how = match (health.fault, health.status) {
+        (Some(fault), _) => fault.to_string(),
+        (None, Some(status)) => format!("status {status}"),
+        (None, None) => "no answer".to_owned(),
+    };
+    Some(format!(
+        "the health check of {} on {} fails too ({how}, {} ago)",
+        place(failure),
+        health.path,
+        duration(health.checked)
+    ))
+}
+
+/// No connection came about.
+const UNREACHED: &[Fault] =
+    &[Fault::ConnectionRefused, Fault::SocketMissing, Fault::HostUnreachable, Fault::ConnectionTimedOut];
+
+/// The program, or something before it, broke the exchange off or broke its rules.
+const BREAKS: &[Fault] = &[
+    Fault::ResetWhileSending,
+    Fault::ClosedBeforeResponse,
+    Fault::ResetBeforeResponse,
+    Fault::ResponseMalformed,
+    Fault::ResponseHeaderTooLarge,
+    Fault::H2StreamReset,
+    Fault::ResponseTruncated,
+    Fault::ResponseChunkingInvalid,
+];
+
+const HANGS: &[Fault] = &[Fault::ResponseTimedOut, Fault::ResponseBodyTimedOut, Fault::RequestSendTimedOut];
+
+const RESETS: &[Fault] = &[Fault::ResetBeforeResponse, Fault::ResetWhileSending];
+
+/// How old a health check may be that says something of now.
+const RECENT: Duration = Duration::from_secs(60);

@@ -1,0 +1,291 @@
+//! Owns the rules over a server's past: what worked before, since when it does not, how long things took, how idle connections end.
+//!
+//! A past that is not known says nothing; the first request of a new process is diagnosed by what it saw itself.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::diagnosis::Case;
+use crate::diagnosis::history::Pace;
+use crate::diagnosis::history::Past;
+use crate::diagnosis::wording::counted;
+use crate::diagnosis::wording::duration;
+use crate::diagnosis::wording::place;
+use crate::fault::Failure;
+use crate::fault::Fault;
+use crate::fault::failure::Peer;
+
+/// It was there, and is gone.
+pub(super) fn worked_until(case: &Case) -> Option<String> {
+    let failure = case.failed_with(GONE)?;
+    let past = &case.history.server;
+    let ago = last_success(past)?;
+    (past.failures_since_success > 0 && new_address(case).is_none()).then(|| {
+        format!(
+            "{} worked until {} ago ({} in the last hour), and every request since has failed, {} in {}",
+            place(failure),
+            duration(ago),
+            count(past.successes.hour, "answer"),
+            count(past.failures_since_success, "failure"),
+            duration(past.failing_for.unwrap_or_default())
+        )
+    })
+}
+
+/// What answered with these settings is not wrong in them.
+pub(super) fn worked_as_configured(case: &Case) -> Option<String> {
+    let failure = case.failed_with(SETTINGS).filter(|failure| !failure.connection.reused)?;
+    let past = &case.history.server;
+    let ago = last_success(past)?;
+    Some(format!(
+        "with these settings {} has given {}, the last {} ago: its port, scheme and protocol were right then",
+        place(failure),
+        count(past.successes.ever, "answer"),
+        duration(ago)
+    ))
+}
+
+pub(super) fn never_worked(case: &Case) -> Option<String> {
+    let (failure, watched) = never_answered(case)?;
+    (watched >= LONG_ENOUGH).then(|| {
+        format!(
+            "{} has never answered in the {} that this proxy watches it, and failed {}: a wrong address or port in its settings \
+             is likelier than a program that has just stopped",
+            place(failure),
+            duration(watched),
+            count(case.history.server.failures.ever, "time")
+        )
+    })
+}
+
+pub(super) fn not_worked_yet(case: &Case) -> Option<String> {
+    let (failure, watched) = never_answered(case)?;
+    (watched < LONG_ENOUGH).then(|| {
+        format!(
+            "{} has not answered yet, in the {} that this proxy runs: it may be starting, or set up wrongly",
+            place(failure),
+            duration(watched)
+        )
+    })
+}
+
+pub(super) fn more_in_flight_than_usual(case: &Case) -> Option<String> {
+    let failure = case.failed_with(LOADED)?;
+    let (now, usual) = crowd(&case.history.server)?;
+    Some(format!(
+        "{now} requests were in flight to {} when this one failed, and {usual} at most while it answered well",
+        place(failure)
+    ))
+}
+
+pub(super) fn answers_grew_slow(case: &Case) -> Option<String> {
+    let failure = case.failed_with(LOADED)?;
+    let pace = slower(case.history.server.answering, SLOW_ANSWER)?;
+    Some(format!(
+        "before it failed, {} took {} for the head of an answer, {} of the usual {}",
+        place(failure),
+        duration(pace.now),
+        times(pace),
+        duration(pace.usual)
+    ))
+}
+
+pub(super) fn connections_grew_slow(case: &Case) -> Option<String> {
+    let failure = case.failed_with(LOADED)?;
+    let pace = slower(case.history.server.connecting, SLOW_CONNECTION)?;
+    Some(format!(
+        "before it failed, opening a connection to {} took {}, {} of the usual {}",
+        place(failure),
+        duration(pace.now),
+        times(pace),
+        duration(pace.usual)
+    ))
+}
+
+/// A worker that is killed, or a limit further back: programs count in round seconds.
+pub(super) fn ended_at_round_time(case: &Case) -> Option<String> {
+    let failure = case.failed_with(ENDED).filter(|failure| failure.limit.is_none())?;
+    let (time, failures) = case.history.server.cluster?;
+    let limit = case.settings.timeouts.response;
+    let round = ROUND.iter().map(|seconds| Duration::from_secs(*seconds)).find(|round| {
+        let reach = (*round / 30).max(Duration::from_millis(150));
+        round.abs_diff(time) <= reach
+    })?;
+    (round < limit).then(|| {
+        format!(
+            "{} at {} ended about {} after the request, below this proxy's limit of {}: a limit of the origin's own \
+             ends them, as where a worker is killed",
+            count(failures, "failure"),
+            place(failure),
+            duration(round),
+            duration(limit)
+        )
+    })
+}
+
+pub(super) fn closes_idle_earlier(case: &Case) -> Option<String> {
+    let failure = died_idle(case)?;
+    let (age, kept) = (case.history.server.keep_alive?, case.settings.pool_idle);
+    (age < kept).then(|| {
+        format!(
+            "{} was found to close idle connections after {}, and `[upstream.pool] idle_timeout` of {} keeps them for {}",
+            place(failure),
+            duration(age),
+            case.settings.upstream,
+            duration(kept)
+        )
+    })
+}
+
+pub(super) fn idle_connections_die(case: &Case) -> Option<String> {
+    let failure = died_idle(case)?;
+    let past = &case.history.server;
+    let (closes, least) = past.idle_closes.filter(|(closes, _)| *closes > 1)?;
+    past.keep_alive.is_none().then(|| {
+        format!(
+            "idle connections of {} were found closed {}, at the earliest after {}",
+            place(failure),
+            count(closes, "time"),
+            duration(least)
+        )
+    })
+}
+
+pub(super) fn name_leads_elsewhere(case: &Case) -> Option<String> {
+    let (now, before, ago) = new_address(case)?;
+    let failure = case.failure();
+    let name = failure.target.as_ref().map(|target| target.host.to_string()).unwrap_or_default();
+    Some(format!(
+        "{name} leads to {now} now, where nothing has worked yet; {} ago it led to {before}, which worked: its record was changed",
+        duration(ago)
+    ))
+}
+
+/// When it last answered, where that was no single answer.
+pub(super) fn last_success(past: &Past) -> Option<Duration> {
+    past.last_success.filter(|_| past.successes.ever >= FEW)
+}
+
+/// How long a server was watched that has failed a few times and never answered.
+fn never_answered(case: &Case) -> Option<(&Failure, Duration)> {
+    let failure = case.failed_with(NEVER)?;
+    let past = &case.history.server;
+    (past.successes.ever == 0 && past.failures.ever >= FEW).then_some((failure, case.history.watched))
+}
+
+/// What is in flight now and was at most while all went well, where that is far more.
+pub(super) fn crowd(past: &Past) -> Option<(u32, u32)> {
+    let usual = past.in_flight_usual?;
+    (past.in_flight >= usual.saturating_mul(3) && past.in_flight >= usual + CROWD).then_some((past.in_flight, usual))
+}
+
+/// A pace that is several times the usual one, and no matter of milliseconds.
+fn slower(pace: Option<Pace>, least: Duration) -> Option<Pace> {
+    pace.filter(|pace| pace.samples >= SAMPLES && pace.now >= least && pace.now >= pace.usual * SEVERAL)
+}
+
+fn times(pace: Pace) -> String {
+    let factor = pace.now.as_secs_f64() / pace.usual.as_secs_f64().max(0.000_1);
+    format!("{factor:.0} times")
+}
+
+/// The address that fails, the one that worked before it, and when that was last connected to.
+fn new_address(case: &Case) -> Option<(IpAddr, IpAddr, Duration)> {
+    let failure = case.failed_with(ELSEWHERE)?;
+    failure.target.as_ref().filter(|target| target.is_named())?;
+    let Some(Peer::Tcp(peer)) = &failure.peer else { return None };
+    let known = &case.history.server.addresses;
+    let (before, ago) = known.first()?;
+    let is_new = known.iter().all(|(address, _)| *address != peer.ip());
+    (is_new && case.history.server.successes.ever > 0).then_some((peer.ip(), *before, *ago))
+}
+
+pub(super) fn died_idle(case: &Case) -> Option<&Failure> {
+    let failure = case.failed_with(DIED)?;
+    (failure.connection.reused && failure.nothing_received()).then_some(failure)
+}
+
+pub(super) fn count(number: u64, noun: &str) -> String {
+    counted(usize::try_from(number).unwrap_or(usize::MAX), noun)
+}
+
+/// Nobody is there.
+pub(super) const GONE: &[Fault] = &[Fault::ConnectionRefused, Fault::SocketMissing, Fault::HostUnreachable];
+
+/// What a wrong address, port or scheme looks like from the first request on.
+const NEVER: &[Fault] = &[
+    Fault::ConnectionRefused,
+    Fault::SocketMissing,
+    Fault::TlsNotSpoken,
+    Fault::TlsHandshakeClosed,
+    Fault::ResponseNotHttp,
+];
+
+/// What a wrong setting may look like.
+const SETTINGS: &[Fault] = &[
+    Fault::ConnectionRefused,
+    Fault::SocketMissing,
+    Fault::TlsNotSpoken,
+    Fault::TlsHandshakeClosed,
+    Fault::ClosedBeforeResponse,
+    Fault::ResetBeforeResponse,
+    Fault::ResponseNotHttp,
+];
+
+const DIED: &[Fault] = &[Fault::ClosedBeforeResponse, Fault::ResetBeforeResponse, Fault::ResetWhileSending];
+
+/// What too much load ends in.
+const LOADED: &[Fault] = &[
+    Fault::ConnectionRefused,
+    Fault::ConnectionTimedOut,
+    Fault::SocketBacklogFull,
+    Fault::TlsHandshakeTimedOut,
+    Fault::RequestSendTimedOut,
+    Fault::ResponseTimedOut,
+    Fault::ResponseBodyTimedOut,
+    Fault::ClosedBeforeResponse,
+    Fault::ResetBeforeResponse,
+    Fault::H2StreamRefused,
+    Fault::ServerAtCapacity,
+    Fault::UpstreamUnavailable,
+    Fault::UpstreamGatewayTimeout,
+];
+
+/// What ends at a time that somebody has set.
+const ENDED: &[Fault] = &[
+    Fault::ClosedBeforeResponse,
+    Fault::ResetBeforeResponse,
+    Fault::ResetWhileSending,
+    Fault::H2StreamReset,
+    Fault::ResponseTruncated,
+    Fault::UpstreamBadGateway,
+    Fault::UpstreamGatewayTimeout,
+];
+
+/// What a name that leads to a wrong place ends in.
+const ELSEWHERE: &[Fault] = &[
+    Fault::ConnectionRefused,
+    Fault::ConnectionTimedOut,
+    Fault::HostUnreachable,
+    Fault::NetworkUnreachable,
+    Fault::TlsCertificateWrongName,
+    Fault::TlsCertificateUntrusted,
+    Fault::TlsNotSpoken,
+    Fault::ResponseNotHttp,
+];
+
+/// The numbers of seconds that people write into settings.
+const ROUND: &[u64] =
+    &[1, 2, 3, 5, 10, 15, 20, 25, 30, 40, 45, 50, 60, 75, 90, 100, 120, 150, 180, 240, 300, 600, 900, 1_800, 3_600];
+
+/// How many answers or failures are no accident.
+const FEW: u64 = 3;
+/// How long a server may take to start, with everything set up right.
+const LONG_ENOUGH: Duration = Duration::from_secs(60);
+/// How many more than usual are a crowd.
+const CROWD: u32 = 10;
+/// How many times slower is no accident, from how many measurements, and above what time.
+const SEVERAL: u32 = 3;
+const SAMPLES: u64 = 20;
+const SLOW_ANSWER: Duration = Duration::from_millis(100);
+const SLOW_CONNECTION: Duration = Duration::from_millis(50);
