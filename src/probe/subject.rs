@@ -17,7 +17,7 @@ pub(super) struct Subject {
     key: Key,
     pub(super) upstream: Arc<upstream::Shared>,
     pub(super) server: Arc<upstream::Server>,
-    /// Addresses at which it has answered well before.
+    /// Addresses at which it has answered before.
     pub(super) former: Vec<IpAddr>,
     pub(super) ourselves: Arc<Ourselves>,
 }
@@ -28,19 +28,14 @@ pub(super) struct Key(pub(super) Arc<str>, pub(super) Arc<str>);
 
 impl Subject {
     /// The server that failed; none where the failure was met before one was chosen.
-    pub(super) fn of(
-        upstream: &Arc<upstream::Shared>,
-        failure: &Failure,
-        former: Vec<IpAddr>,
-        ourselves: &Arc<Ourselves>,
-    ) -> Option<Self> {
+    pub(super) fn of(upstream: &Arc<upstream::Shared>, failure: &Failure, ourselves: &Arc<Ourselves>) -> Option<Self> {
         let target = failure.target.as_ref()?;
         let server = upstream.servers.iter().find(|server| server.target.url == target.url)?;
         Some(Self {
             key: Key(Arc::clone(&upstream.settings.name), Arc::clone(&target.url)),
             upstream: Arc::clone(upstream),
             server: Arc::clone(server),
-            former,
+            former: Vec::new(),
             ourselves: Arc::clone(ourselves),
         })
     }

@@ -26,7 +26,7 @@ impl Proxy {
         let Err(Unanswered::Exhausted(exhausted)) = outcome else { return };
         let Some(failure) = exhausted.attempts.get(exhausted.telling) else { return };
         let upstream = destination.upstream.shared();
-        if self.prober.look(upstream, failure).under_way {
+        if self.prober.look(upstream, failure, Vec::new).under_way {
             self.prober.wait(upstream, failure).await;
         }
     }
@@ -85,7 +85,7 @@ impl Proxy {
 
     fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
         let failure = exhausted.attempts.get(exhausted.telling);
-        let findings = failure.map(|failure| self.prober.look(destination.upstream.shared(), failure));
+        let findings = failure.map(|failure| self.prober.look(destination.upstream.shared(), failure, Vec::new));
         self.explained.explain(state, destination, exhausted, findings.unwrap_or_default(), story)
     }
 

@@ -1,6 +1,6 @@
 //! Owns the tests of the room as a whole, against name servers in this process that behave as each test says.
 
-mod name_server;
+pub(crate) mod name_server;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
