@@ -5,7 +5,6 @@
 use std::fmt;
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::diagnosis::observation::Asked;
 use crate::diagnosis::observation::Certificate;
@@ -63,39 +62,25 @@ impl Display for Observation {
 }
 
 fn name_server(said: &NameServer) -> String {
-    let mut words = format!("name server {}: {}", said.server, said.rcode.unwrap_or("no answer"));
-    if let Some(number) = said.os_error {
-        words.push_str(&format!(" ({})", errno(number)));
-    }
-    if !said.aliases.is_empty() {
-        words.push_str(&format!(", alias of {}", cut(&said.aliases.join(", "))));
-    }
-    if said.rcode == Some("NOERROR") {
-        words.push_str(&format!(", {}", list(&said.addresses)));
-    }
-    for (code, text) in &said.extended {
-        words.push_str(&format!(", EDE {code} {}", cut(text)));
-    }
-    within(words, said.elapsed)
+    let number = said.os_error.map(|number| format!(" ({})", errno(number)));
+    let aliases = (!said.aliases.is_empty()).then(|| format!(", alias of {}", cut(&said.aliases.join(", "))));
+    let addresses = (said.rcode == Some("NOERROR")).then(|| format!(", {}", list(&said.addresses)));
+    let extended = said.extended.iter().map(|(code, text)| format!(", EDE {code} {}", cut(text)));
+    let said_more: String = number.into_iter().chain(aliases).chain(addresses).chain(extended).collect();
+    let rcode = said.rcode.unwrap_or("no answer");
+    format!("name server {}: {rcode}{said_more}, {}", said.server, duration(said.elapsed))
 }
 
 fn connected(tried: &Connected) -> String {
-    let mut words = format!("{}: {}", tried.address, tried.fault.map_or("opened", Fault::word));
-    if let Some(number) = tried.os_error {
-        words.push_str(&format!(" ({})", errno(number)));
-    }
-    within(words, tried.elapsed)
+    let word = tried.fault.map_or("opened", Fault::word);
+    let number = tried.os_error.map_or_else(String::new, |number| format!(" ({})", errno(number)));
+    format!("{}: {word}{number}, {}", tried.address, duration(tried.elapsed))
 }
 
 fn other_port(other: &OtherPort) -> String {
-    let mut words = format!("another port, {}", connected(&other.connected));
-    if let Some(spoken) = other.spoken {
-        words.push_str(&format!(", answers {}", spoken.name()));
-    }
-    if let Some(status) = other.status {
-        words.push_str(&format!(" with status {status}"));
-    }
-    words
+    let spoken = other.spoken.map_or_else(String::new, |spoken| format!(", answers {}", spoken.name()));
+    let status = other.status.map_or_else(String::new, |status| format!(" with status {status}"));
+    format!("another port, {}{spoken}{status}", connected(&other.connected))
 }
 
 fn spoken(spoke: &Spoke) -> String {
@@ -116,7 +101,7 @@ fn spoken(spoke: &Spoke) -> String {
         SpokeEnd::Reset => ", then reset",
         SpokeEnd::NotOpened => ", not opened",
     };
-    within(format!("{to}: {heard}{status}{end}"), spoke.elapsed)
+    format!("{to}: {heard}{status}{end}, {}", duration(spoke.elapsed))
 }
 
 fn certificate(seen: &Certificate) -> String {
@@ -134,7 +119,7 @@ fn answer(asked: &Asked) -> String {
         (None, Some(fault)) => fault.word().to_owned(),
         (None, None) => "nothing".to_owned(),
     };
-    within(format!("GET {}: {came}", cut(&asked.path)), asked.elapsed)
+    format!("GET {}: {came}, {}", cut(&asked.path), duration(asked.elapsed))
 }
 
 fn socket_file(file: &SocketFile) -> String {
@@ -179,10 +164,6 @@ fn own_means(own: &Own) -> String {
         words.push("the server is this proxy's own listener".to_owned());
     }
     format!("this host: {}", words.join(", "))
-}
-
-fn within(words: String, time: Duration) -> String {
-    format!("{words}, {}", duration(time))
 }
 
 fn list(addresses: &[IpAddr]) -> String {

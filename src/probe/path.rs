@@ -28,7 +28,7 @@ use crate::net::tls;
 /// understood: 400 may be the answer to what was no HTTP to the server.
 pub(super) async fn ask(subject: &Subject, peer: &Peer, report: &Report) -> bool {
     let begin = Instant::now();
-    let path = subject.path();
+    let path = subject.path;
     let told = |status, fault, begin: Instant| {
         report.add(Observation::Asked(Asked { path: path.to_owned(), status, fault, elapsed: begin.elapsed() }));
     };

@@ -31,7 +31,8 @@ use crate::net::deadline::within;
 
 /// Runs the checks that can tell more about this failure.
 pub(super) async fn run(subject: Subject, failure: Failure, report: Report) {
-    within(LONGEST, examine(&subject, &failure, &report)).await.ok();
+    // Boxed, for all checks side by side are large.
+    within(LONGEST, Box::pin(examine(&subject, &failure, &report))).await.ok();
 }
 
 async fn examine(subject: &Subject, failure: &Failure, report: &Report) {
@@ -145,33 +146,33 @@ impl Round<'_> {
         if self.calls_for(Check::Path) && path::ask(self.subject, place, self.report).await {
             return;
         }
-        let tongues: Vec<Tongue> = self.checks.iter().filter_map(|check| self.tongue(*check, place)).collect();
+        let tongues: Vec<Tongue> = self.checks.iter().filter_map(|check| tongue(*check, place)).collect();
         tokio::join!(talk::speak(self.subject, place, &tongues, self.report), async {
             if self.calls_for(Check::Certificate) {
                 certificate::look(self.subject, place, self.report).await;
             }
         });
     }
+}
 
-    /// In which way the server is spoken to for this check. Over TCP, whoever connects again has listened already.
-    fn tongue(&self, check: Check, place: &Peer) -> Option<Tongue> {
-        match (check, place) {
-            (Check::Speak(Tongue::Silence), Peer::Tcp(_)) => None,
-            (Check::Speak(tongue), _) => Some(tongue),
-            (
-                Check::Name
-                | Check::NameServerHosts
-                | Check::Connect
-                | Check::ConnectMore
-                | Check::OtherPorts
-                | Check::WebPorts
-                | Check::Echo
-                | Check::Neighbour
-                | Check::Certificate
-                | Check::Path,
-                _,
-            ) => None,
-        }
+/// In which way the server is spoken to for this check. Over TCP, whoever connects again has listened already.
+fn tongue(check: Check, place: &Peer) -> Option<Tongue> {
+    match (check, place) {
+        (Check::Speak(Tongue::Silence), Peer::Tcp(_)) => None,
+        (Check::Speak(tongue), _) => Some(tongue),
+        (
+            Check::Name
+            | Check::NameServerHosts
+            | Check::Connect
+            | Check::ConnectMore
+            | Check::OtherPorts
+            | Check::WebPorts
+            | Check::Echo
+            | Check::Neighbour
+            | Check::Certificate
+            | Check::Path,
+            _,
+        ) => None,
     }
 }
 

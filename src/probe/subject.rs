@@ -17,6 +17,8 @@ pub(super) struct Subject {
     key: Key,
     pub(super) upstream: Arc<upstream::Shared>,
     pub(super) server: Arc<upstream::Server>,
+    /// The path that is asked for.
+    pub(super) path: &'static str,
     /// Addresses at which it has answered before.
     pub(super) former: Vec<IpAddr>,
     pub(super) ourselves: Arc<Ourselves>,
@@ -35,6 +37,7 @@ impl Subject {
             key: Key(Arc::clone(&upstream.settings.name), Arc::clone(&target.url)),
             upstream: Arc::clone(upstream),
             server: Arc::clone(server),
+            path: "/",
             former: Vec::new(),
             ourselves: Arc::clone(ourselves),
         })
@@ -82,11 +85,6 @@ impl Subject {
             }
         }
         places
-    }
-
-    /// The path that a probe asks for.
-    pub(super) const fn path(&self) -> &'static str {
-        "/"
     }
 
     /// A small request in plain HTTP/1.1, for a connection of its own. It carries this proxy's name, so that it is refused

@@ -45,9 +45,12 @@ use crate::upstream;
 async fn a_closed_port_is_refused_again_and_other_ports_are_looked_at() {
     let closed = Closed::port();
     let found = here(async || look(&closed.url(), closed.address, Fault::ConnectionRefused).await.observations).await;
-    let again = found.iter().find_map(|one| match one {
-        Observation::Connected(connected) => Some((connected.address, connected.fault, connected.os_error)),
-        _ => None,
+    let again = found.iter().find_map(|one| {
+        if let Observation::Connected(connected) = one {
+            Some((connected.address, connected.fault, connected.os_error))
+        } else {
+            None
+        }
     });
     assert_eq!(again, Some((closed.address, Some(Fault::ConnectionRefused), Some(libc::ECONNREFUSED))));
     let others = found.iter().filter(|one| matches!(one, Observation::OtherPort(_))).count();
@@ -57,51 +60,43 @@ async fn a_closed_port_is_refused_again_and_other_ports_are_looked_at() {
 #[tokio::test]
 async fn what_speaks_on_the_port_is_found_out() {
     let http = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
-    let rows: &[(Script, Tongue, Option<Spoken>, Option<u16>, SpokeEnd)] = &[
+    let fast_cgi =
+        answering(b"\x01\x09\0\0\0\x11\x07\0\x0f\0FCGI_MPXS_CONNS\0\0\0\0\0\0\0", b"\x01\x0a\0\0\0\x12\x06\0");
+    let greets = Script { greeting: b"SSH-2.0-OpenSSH_9.2p1\r\n", ..SILENT };
+    let said = |heard, status, end| (heard, status, end);
+    let rows = [
+        (greets, Tongue::Silence, said(Some(Spoken::Ssh), None, SpokeEnd::Open)),
+        (SILENT, Tongue::Silence, said(None, None, SpokeEnd::Open)),
         (
-            Script { greeting: b"SSH-2.0-OpenSSH_9.2p1\r\n", ..SILENT },
-            Tongue::Silence,
-            Some(Spoken::Ssh),
-            None,
-            SpokeEnd::Open,
+            answering(b"PRI * ", b"\0\0\0\x04\0\0\0\0\0"),
+            Tongue::Http2,
+            said(Some(Spoken::Http2), None, SpokeEnd::Closed),
         ),
-        (SILENT, Tongue::Silence, None, None, SpokeEnd::Open),
-        (answering(b"PRI * ", b"\0\0\0\x04\0\0\0\0\0"), Tongue::Http2, Some(Spoken::Http2), None, SpokeEnd::Closed),
-        (answering(b"PING", b"+PONG\r\n"), Tongue::Redis, Some(Spoken::Redis), None, SpokeEnd::Closed),
+        (answering(b"PING", b"+PONG\r\n"), Tongue::Redis, said(Some(Spoken::Redis), None, SpokeEnd::Closed)),
         (
             answering(b"PROXY TCP4 127.0.0.1 127.0.0.1 ", http),
             Tongue::ProxyHeader,
-            Some(Spoken::Http1),
-            Some(200),
-            SpokeEnd::Open,
+            said(Some(Spoken::Http1), Some(200), SpokeEnd::Open),
         ),
-        (
-            answering(b"\x01\x09\0\0\0\x11\x07\0\x0f\0FCGI_MPXS_CONNS\0\0\0\0\0\0\0", b"\x01\x0a\0\0\0\x12\x06\0"),
-            Tongue::FastCgi,
-            Some(Spoken::FastCgi),
-            None,
-            SpokeEnd::Closed,
-        ),
+        (fast_cgi, Tongue::FastCgi, said(Some(Spoken::FastCgi), None, SpokeEnd::Closed)),
         (
             answering(b"\x16\x03", b"\x15\x03\x03\0\x02\x02\x28"),
             Tongue::Tls,
-            Some(Spoken::TlsAlert),
-            None,
-            SpokeEnd::Open,
+            said(Some(Spoken::TlsAlert), None, SpokeEnd::Open),
         ),
-        (answering(b"nobody says this", b""), Tongue::Redis, None, None, SpokeEnd::Closed),
+        (answering(b"nobody says this", b""), Tongue::Redis, said(None, None, SpokeEnd::Closed)),
     ];
-    for (script, tongue, heard, status, end) in rows {
+    for (script, tongue, said) in rows {
         let found = here(async || {
-            let origin = Origin::playing(*script).await;
+            let origin = Origin::playing(script).await;
             look(&origin.url(), origin.address, Fault::ClosedBeforeResponse).await.observations
         });
         let found = found.await;
-        let spoke = found.iter().find_map(|one| match one {
-            Observation::Spoke(spoke) if spoke.tongue == *tongue => Some((spoke.heard, spoke.status, spoke.end)),
-            _ => None,
+        let spoke = found.iter().find_map(|one| {
+            let Observation::Spoke(spoke) = one else { return None };
+            (spoke.tongue == tongue).then_some((spoke.heard, spoke.status, spoke.end))
         });
-        assert_eq!(spoke, Some((*heard, *status, *end)), "{tongue:?}: {found:#?}");
+        assert_eq!(spoke, Some(said), "{tongue:?}: {found:#?}");
     }
 }
 
@@ -113,9 +108,12 @@ async fn where_a_small_request_is_answered_nothing_else_is_spoken() {
         (found, origin.heard())
     })
     .await;
-    let answered = found.iter().find_map(|one| match one {
-        Observation::Asked(Asked { path, status, fault, .. }) => Some((path.as_str(), *status, *fault)),
-        _ => None,
+    let answered = found.iter().find_map(|one| {
+        if let Observation::Asked(Asked { path, status, fault, .. }) = one {
+            Some((path.as_str(), *status, *fault))
+        } else {
+            None
+        }
     });
     assert_eq!(answered, Some(("/", Some(404), None)));
     assert_eq!(asked.len(), 2, "one request, and one connection that says nothing: {asked:?}");
@@ -134,9 +132,8 @@ async fn a_certificate_is_shown_although_it_would_not_be_believed() {
         look(&url, origin.address, Fault::TlsCertificateUntrusted).await.observations
     })
     .await;
-    let seen = found.iter().find_map(|one| match one {
-        Observation::Certificate(certificate) => Some((**certificate).clone()),
-        _ => None,
+    let seen = found.iter().find_map(|one| {
+        if let Observation::Certificate(certificate) = one { Some((**certificate).clone()) } else { None }
     });
     let Some(Certificate { server_name: None, evidence }) = seen else { panic!("{found:#?}") };
     assert_eq!((evidence.names, evidence.self_signed), (vec!["app.why502.test".to_owned()], true));
@@ -160,9 +157,8 @@ async fn each_name_server_is_asked_and_new_addresses_are_tried() {
     .await;
     let mut said: Vec<_> = found
         .iter()
-        .filter_map(|one| match one {
-            Observation::NameServer(said) => Some((said.rcode, said.addresses.clone())),
-            _ => None,
+        .filter_map(|one| {
+            if let Observation::NameServer(said) = one { Some((said.rcode, said.addresses.clone())) } else { None }
         })
         .collect();
     said.sort();
@@ -184,9 +180,12 @@ async fn a_former_address_is_tried_where_the_name_does_not_lead_any_more() {
         prober.take_ended().pop().unwrap().observations
     })
     .await;
-    let former = |one: &Observation| match one {
-        Observation::FormerAddress(connected) => Some((connected.address.ip(), connected.fault)),
-        _ => None,
+    let former = |one: &Observation| {
+        if let Observation::FormerAddress(connected) = one {
+            Some((connected.address.ip(), connected.fault))
+        } else {
+            None
+        }
     };
     let former: Vec<_> = found.iter().filter_map(former).collect();
     assert_eq!(
@@ -403,7 +402,7 @@ impl Origin {
         tasks.spawn_local(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(mut stream) = acceptor.accept(stream).await {
-                    stream.read(&mut [0; 64]).await.ok();
+                    stream.read_u8().await.ok();
                 }
             }
         });
