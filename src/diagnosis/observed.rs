@@ -27,6 +27,49 @@ use crate::diagnosis::wording::errno;
 use crate::fault::Fault;
 use crate::fault::Spoken;
 
+/// Each measurement in a line, in their order; other ports of a host that all did the same, and said nothing, share one.
+#[must_use]
+pub fn in_lines(observations: &[Observation]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut told: Vec<(IpAddr, Option<Fault>)> = Vec::new();
+    for observation in observations {
+        match mute_port(observation) {
+            None => lines.push(observation.to_string()),
+            Some(kind) if told.contains(&kind) => {}
+            Some(kind) => {
+                told.push(kind);
+                let same = observations.iter().filter(|other| mute_port(other) == Some(kind));
+                lines.push(other_ports(kind, same));
+            }
+        }
+    }
+    lines
+}
+
+/// Of another port that said nothing: its host, and how it went.
+fn mute_port(observation: &Observation) -> Option<(IpAddr, Option<Fault>)> {
+    let Observation::OtherPort(other) = observation else { return None };
+    other.spoken.is_none().then_some((other.connected.address.ip(), other.connected.fault))
+}
+
+fn other_ports<'a>(
+    (host, fault): (IpAddr, Option<Fault>),
+    observations: impl Iterator<Item = &'a Observation>,
+) -> String {
+    let connected =
+        |one: &'a Observation| if let Observation::OtherPort(other) = one { Some(&other.connected) } else { None };
+    let mut all: Vec<&Connected> = observations.filter_map(connected).collect();
+    all.sort_by_key(|connected| connected.address.port());
+    let longest = all.iter().map(|connected| connected.elapsed).max().unwrap_or_default();
+    let ports: Vec<String> = all.iter().map(|connected| connected.address.port().to_string()).collect();
+    format!(
+        "other ports of {host}, {}: {}, {}",
+        fault.map_or("opened", Fault::word),
+        ports.join(" "),
+        duration(longest)
+    )
+}
+
 impl Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -191,6 +234,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
+    use super::in_lines;
     use crate::diagnosis::observation::Asked;
     use crate::diagnosis::observation::Connected;
     use crate::diagnosis::observation::NameServer;
@@ -201,6 +245,30 @@ mod tests {
     use crate::diagnosis::observation::Tongue;
     use crate::fault::Fault;
     use crate::fault::Spoken;
+
+    #[test]
+    fn ports_that_did_the_same_share_a_line() {
+        let port = |port: u16, fault, spoken| {
+            let address = ([10, 0, 0, 5], port).into();
+            let connected = Connected { address, fault, os_error: None, elapsed: Duration::from_micros(400) };
+            Observation::OtherPort(OtherPort { connected, spoken, status: None })
+        };
+        let refused = Some(Fault::ConnectionRefused);
+        let found = [
+            port(443, refused, None),
+            Observation::HostsFile(Vec::new()),
+            port(8080, None, Some(Spoken::Http1)),
+            port(22, None, None),
+            port(80, refused, None),
+        ];
+        let expected = [
+            "other ports of 10.0.0.5, connection_refused: 80 443, 0.4 ms",
+            "hosts file: no addresses",
+            "another port, 10.0.0.5:8080: opened, 0.4 ms, answers HTTP/1",
+            "other ports of 10.0.0.5, opened: 22, 0.4 ms",
+        ];
+        assert_eq!(in_lines(&found), expected);
+    }
 
     #[test]
     fn a_measurement_is_a_short_line() {

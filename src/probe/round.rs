@@ -23,6 +23,7 @@ use super::path;
 use super::port;
 use super::subject::Subject;
 use super::talk;
+use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::Tongue;
 use crate::fault::Failure;
@@ -110,7 +111,10 @@ impl Round<'_> {
             let failed = addresses.first().copied();
             addresses.extend(std::iter::repeat_n(failed, MORE).flatten());
         }
+        // The failed attempt has had the kernel ask for the host; what it has heard by then may come late.
+        let before = self.note_neighbour(None);
         let opened = port::connect_again(self.subject, addresses, self.report).await;
+        self.note_neighbour(before);
         if let Some(stream) = opened.into_iter().next().filter(|_| self.calls_for(Check::Speak(Tongue::Silence))) {
             talk::listen(stream, self.report).await;
         }
@@ -126,16 +130,19 @@ impl Round<'_> {
         }
     }
 
+    /// What the neighbour table says of the host, where that is not what it said before.
+    fn note_neighbour(&self, before: Option<NeighbourState>) -> Option<NeighbourState> {
+        let address = self.host_address().filter(|_| self.calls_for(Check::Neighbour))?;
+        let state = host::neighbour(address)?;
+        if Some(state) != before {
+            self.report.add(Observation::Neighbour { address, state });
+        }
+        Some(state)
+    }
+
     /// Whether the host is there.
     async fn host(&self) {
-        let Some(host) = self.host_address() else { return };
-        if self.calls_for(Check::Neighbour)
-            && let Some(state) = host::neighbour(host)
-        {
-            // The failed attempt has had the kernel ask for it, so what the table says now is its answer.
-            self.report.add(Observation::Neighbour { address: host, state });
-        }
-        if self.calls_for(Check::Echo) {
+        if let Some(host) = self.host_address().filter(|_| self.calls_for(Check::Echo)) {
             host::echo(host, self.report).await;
         }
     }

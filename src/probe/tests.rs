@@ -15,6 +15,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio::net::TcpSocket;
 use tokio::net::TcpStream;
+use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
@@ -137,6 +138,40 @@ async fn a_certificate_is_shown_although_it_would_not_be_believed() {
     });
     let Some(Certificate { server_name: None, evidence }) = seen else { panic!("{found:#?}") };
     assert_eq!((evidence.names, evidence.self_signed), (vec!["app.why502.test".to_owned()], true));
+}
+
+#[tokio::test]
+async fn a_small_request_is_sent_as_visitors_requests_are() {
+    let answered = |found: &[Observation]| {
+        found
+            .iter()
+            .find_map(|one| if let Observation::Asked(asked) = one { Some((asked.status, asked.fault)) } else { None })
+    };
+    let over_tls = here(async || {
+        let origin = Origin::with_tls().await;
+        look(&format!("https://{}", origin.address), origin.address, Fault::ResponseTruncated).await.observations
+    });
+    assert_eq!(answered(&over_tls.await), Some((Some(204), None)));
+    let not_tls = here(async || {
+        let origin = Origin::playing(answering(b"\x16", b"HTTP/1.1 400 Bad Request\r\n\r\n")).await;
+        look(&format!("https://{}", origin.address), origin.address, Fault::ResponseTruncated).await.observations
+    });
+    assert_eq!(answered(&not_tls.await), Some((None, Some(Fault::TlsNotSpoken))));
+    let over_unix = here(async || {
+        let path = std::env::temp_dir().join(format!("why502-probe-{}.sock", std::process::id()));
+        let listener = UnixListener::bind(&path).unwrap();
+        let upstream = upstream(&format!("unix:{}", path.display()), Vec::new());
+        let failure = failure(&upstream, Fault::ResponseTruncated, ([127, 0, 0, 1], 1).into());
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_u8().await.unwrap();
+            stream.write_all(b"HTTP/1.1 302 Found\r\n\r\n").await.unwrap();
+        };
+        let (ended, ()) = tokio::join!(round(&upstream, &failure, ourselves()), serve);
+        std::fs::remove_file(&path).unwrap();
+        ended.observations
+    });
+    assert_eq!(answered(&over_unix.await), Some((Some(302), None)));
 }
 
 #[tokio::test]
@@ -403,6 +438,7 @@ impl Origin {
             while let Ok((stream, _)) = listener.accept().await {
                 if let Ok(mut stream) = acceptor.accept(stream).await {
                     stream.read_u8().await.ok();
+                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.ok();
                 }
             }
         });

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::diagnosis::observed;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::Malformed;
@@ -34,7 +35,7 @@ impl Proxy {
     /// Tells of the rounds of checks that have ended; to be called on the core's coarse tick.
     pub fn tell_of_rounds(&self) {
         for round in self.prober.take_ended() {
-            let found: Vec<String> = round.observations.iter().map(ToString::to_string).collect();
+            let found = observed::in_lines(&round.observations);
             self.telemetry.record(Event::Probe(Probe {
                 upstream: &round.upstream,
                 server: &round.server,
