@@ -48,6 +48,8 @@
 //! - **Case**: all that a diagnosis looks at ([`diagnosis::Case`]). **Evidence** is what a **rule** sees in it; a **cause**
 //!   is why it likely happened ([`diagnosis::Cause`]); a **diagnosis** is both, with the steps
 //!   ([`diagnosis::diagnose`]).
+//! - **Round**: the checks of one failing server, shared by all who wait for it ([`probe`]); what it measures are
+//!   **observations**, facts like a failure's ([`diagnosis::observation::Observation`]).
 //! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
 //! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]). **History** is what an upstream
 //!   did before ([`diagnosis::history::History`]); its **memory** is where that is noted.

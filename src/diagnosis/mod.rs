@@ -11,7 +11,7 @@ pub mod detail;
 pub mod evidence;
 pub mod history;
 pub mod observation;
-mod observed;
+pub mod observed;
 pub mod placeholder;
 pub mod rules;
 mod runbook;

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::fmt::Display;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use crate::diagnosis::observation::Asked;
 use crate::diagnosis::observation::Certificate;
@@ -27,6 +26,49 @@ use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::errno;
 use crate::fault::Fault;
 use crate::fault::Spoken;
+
+/// Each measurement in a line, in their order; other ports of a host that all did the same, and said nothing, share one.
+#[must_use]
+pub fn in_lines(observations: &[Observation]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut told: Vec<(IpAddr, Option<Fault>)> = Vec::new();
+    for observation in observations {
+        match mute_port(observation) {
+            None => lines.push(observation.to_string()),
+            Some(kind) if told.contains(&kind) => {}
+            Some(kind) => {
+                told.push(kind);
+                let same = observations.iter().filter(|other| mute_port(other) == Some(kind));
+                lines.push(other_ports(kind, same));
+            }
+        }
+    }
+    lines
+}
+
+/// Of another port that said nothing: its host, and how it went.
+fn mute_port(observation: &Observation) -> Option<(IpAddr, Option<Fault>)> {
+    let Observation::OtherPort(other) = observation else { return None };
+    other.spoken.is_none().then_some((other.connected.address.ip(), other.connected.fault))
+}
+
+fn other_ports<'a>(
+    (host, fault): (IpAddr, Option<Fault>),
+    observations: impl Iterator<Item = &'a Observation>,
+) -> String {
+    let connected =
+        |one: &'a Observation| if let Observation::OtherPort(other) = one { Some(&other.connected) } else { None };
+    let mut all: Vec<&Connected> = observations.filter_map(connected).collect();
+    all.sort_by_key(|connected| connected.address.port());
+    let longest = all.iter().map(|connected| connected.elapsed).max().unwrap_or_default();
+    let ports: Vec<String> = all.iter().map(|connected| connected.address.port().to_string()).collect();
+    format!(
+        "other ports of {host}, {}: {}, {}",
+        fault.map_or("opened", Fault::word),
+        ports.join(" "),
+        duration(longest)
+    )
+}
 
 impl Display for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,39 +105,25 @@ impl Display for Observation {
 }
 
 fn name_server(said: &NameServer) -> String {
-    let mut words = format!("name server {}: {}", said.server, said.rcode.unwrap_or("no answer"));
-    if let Some(number) = said.os_error {
-        words.push_str(&format!(" ({})", errno(number)));
-    }
-    if !said.aliases.is_empty() {
-        words.push_str(&format!(", alias of {}", cut(&said.aliases.join(", "))));
-    }
-    if said.rcode == Some("NOERROR") {
-        words.push_str(&format!(", {}", list(&said.addresses)));
-    }
-    for (code, text) in &said.extended {
-        words.push_str(&format!(", EDE {code} {}", cut(text)));
-    }
-    within(words, said.elapsed)
+    let number = said.os_error.map(|number| format!(" ({})", errno(number)));
+    let aliases = (!said.aliases.is_empty()).then(|| format!(", alias of {}", cut(&said.aliases.join(", "))));
+    let addresses = (said.rcode == Some("NOERROR")).then(|| format!(", {}", list(&said.addresses)));
+    let extended = said.extended.iter().map(|(code, text)| format!(", EDE {code} {}", cut(text)));
+    let said_more: String = number.into_iter().chain(aliases).chain(addresses).chain(extended).collect();
+    let rcode = said.rcode.unwrap_or("no answer");
+    format!("name server {}: {rcode}{said_more}, {}", said.server, duration(said.elapsed))
 }
 
 fn connected(tried: &Connected) -> String {
-    let mut words = format!("{}: {}", tried.address, tried.fault.map_or("opened", Fault::word));
-    if let Some(number) = tried.os_error {
-        words.push_str(&format!(" ({})", errno(number)));
-    }
-    within(words, tried.elapsed)
+    let word = tried.fault.map_or("opened", Fault::word);
+    let number = tried.os_error.map_or_else(String::new, |number| format!(" ({})", errno(number)));
+    format!("{}: {word}{number}, {}", tried.address, duration(tried.elapsed))
 }
 
 fn other_port(other: &OtherPort) -> String {
-    let mut words = format!("another port, {}", connected(&other.connected));
-    if let Some(spoken) = other.spoken {
-        words.push_str(&format!(", answers {}", spoken.name()));
-    }
-    if let Some(status) = other.status {
-        words.push_str(&format!(" with status {status}"));
-    }
-    words
+    let spoken = other.spoken.map_or_else(String::new, |spoken| format!(", answers {}", spoken.name()));
+    let status = other.status.map_or_else(String::new, |status| format!(" with status {status}"));
+    format!("another port, {}{spoken}{status}", connected(&other.connected))
 }
 
 fn spoken(spoke: &Spoke) -> String {
@@ -116,7 +144,7 @@ fn spoken(spoke: &Spoke) -> String {
         SpokeEnd::Reset => ", then reset",
         SpokeEnd::NotOpened => ", not opened",
     };
-    within(format!("{to}: {heard}{status}{end}"), spoke.elapsed)
+    format!("{to}: {heard}{status}{end}, {}", duration(spoke.elapsed))
 }
 
 fn certificate(seen: &Certificate) -> String {
@@ -134,7 +162,7 @@ fn answer(asked: &Asked) -> String {
         (None, Some(fault)) => fault.word().to_owned(),
         (None, None) => "nothing".to_owned(),
     };
-    within(format!("GET {}: {came}", cut(&asked.path)), asked.elapsed)
+    format!("GET {}: {came}, {}", cut(&asked.path), duration(asked.elapsed))
 }
 
 fn socket_file(file: &SocketFile) -> String {
@@ -181,10 +209,6 @@ fn own_means(own: &Own) -> String {
     format!("this host: {}", words.join(", "))
 }
 
-fn within(words: String, time: Duration) -> String {
-    format!("{words}, {}", duration(time))
-}
-
 fn list(addresses: &[IpAddr]) -> String {
     if addresses.is_empty() {
         return "no addresses".to_owned();
@@ -210,6 +234,7 @@ mod tests {
     use std::net::IpAddr;
     use std::time::Duration;
 
+    use super::in_lines;
     use crate::diagnosis::observation::Asked;
     use crate::diagnosis::observation::Connected;
     use crate::diagnosis::observation::NameServer;
@@ -220,6 +245,30 @@ mod tests {
     use crate::diagnosis::observation::Tongue;
     use crate::fault::Fault;
     use crate::fault::Spoken;
+
+    #[test]
+    fn ports_that_did_the_same_share_a_line() {
+        let port = |port: u16, fault, spoken| {
+            let address = ([10, 0, 0, 5], port).into();
+            let connected = Connected { address, fault, os_error: None, elapsed: Duration::from_micros(400) };
+            Observation::OtherPort(OtherPort { connected, spoken, status: None })
+        };
+        let refused = Some(Fault::ConnectionRefused);
+        let found = [
+            port(443, refused, None),
+            Observation::HostsFile(Vec::new()),
+            port(8080, None, Some(Spoken::Http1)),
+            port(22, None, None),
+            port(80, refused, None),
+        ];
+        let expected = [
+            "other ports of 10.0.0.5, connection_refused: 80 443, 0.4 ms",
+            "hosts file: no addresses",
+            "another port, 10.0.0.5:8080: opened, 0.4 ms, answers HTTP/1",
+            "other ports of 10.0.0.5, opened: 22, 0.4 ms",
+        ];
+        assert_eq!(in_lines(&found), expected);
+    }
 
     #[test]
     fn a_measurement_is_a_short_line() {

@@ -12,7 +12,7 @@ mod query;
 mod survey;
 mod system;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod turns;
 mod watch;
 

@@ -131,3 +131,78 @@ impl Said {
 
 /// Kubernetes' own search list has three domains, and the name as written comes after them.
 const MOST_NAMES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::net::SocketAddr;
+    use std::time::Duration;
+
+    use hickory_proto::op::ResponseCode;
+
+    use crate::config;
+    use crate::dns::Resolver;
+    use crate::dns::tests::name_server::Asked;
+    use crate::dns::tests::name_server::ClosedPort;
+    use crate::dns::tests::name_server::NameServer;
+    use crate::dns::tests::name_server::Script;
+
+    #[tokio::test]
+    async fn each_server_is_asked_on_its_own_whatever_is_remembered() {
+        let rows: [(Script, Option<&str>, &str, &str); 5] = [
+            (
+                |asked| asked.answer("edge.example 10.0.0.1 fd00::9"),
+                Some("NOERROR"),
+                "10.0.0.1 fd00::9",
+                "edge.example",
+            ),
+            (|asked| asked.answer("gone.example"), Some("NOERROR"), "", "gone.example"),
+            (|asked| asked.error(ResponseCode::NXDomain), Some("NXDOMAIN"), "", ""),
+            (Asked::garbage, Some("NOERROR"), "", ""),
+            (|_| Vec::new(), None, "", ""),
+        ];
+        for (script, rcode, list, aliases) in rows {
+            let server = NameServer::saying(script).await;
+            let resolver = asking(vec![server.address]);
+            let first = resolver.ask_one(server.address, "App.example", SHORT).await;
+            let second = resolver.ask_one(server.address, "app.example", SHORT).await;
+            assert_eq!(
+                (first.rcode, first.addresses, first.aliases.join(" ")),
+                (rcode, addresses(list), aliases.into())
+            );
+            assert_eq!((second.rcode, server.count()), (rcode, 4), "one question a family and time");
+            assert_eq!(resolver.known("app.example"), None, "nothing is learnt from it");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_of_its_failure_is_told() {
+        let server = NameServer::saying(Asked::extended_error).await;
+        let said = asking(Vec::new()).ask_one(server.address, "app.example", LIMIT).await;
+        let extended = vec![(9, "no key".to_owned()), (22, String::new())];
+        assert_eq!((said.rcode, said.extended), (Some("SERVFAIL"), extended));
+        let closed = ClosedPort::new().await;
+        let said = asking(Vec::new()).ask_one(closed.address, "app.example", LIMIT).await;
+        assert_eq!((said.rcode, said.os_error), (None, Some(libc::ECONNREFUSED)));
+    }
+
+    #[tokio::test]
+    async fn a_name_without_search_domains_has_no_other_absolute_form() {
+        let server = NameServer::saying(|asked| asked.answer("app.example 10.0.0.1")).await;
+        assert_eq!(asking(vec![server.address]).resolve_absolute("app", LIMIT).await, None);
+        assert_eq!(server.count(), 0);
+    }
+
+    fn asking(servers: Vec<SocketAddr>) -> Resolver {
+        Resolver::new(&config::Dns { servers, max_ttl: LIMIT, serve_stale: LIMIT })
+    }
+
+    fn addresses(text: &str) -> Vec<IpAddr> {
+        text.split_whitespace().map(|word| word.parse().unwrap()).collect()
+    }
+
+    /// Longer than any answer here takes.
+    const LIMIT: Duration = Duration::from_secs(10);
+    /// For those who wait for nothing.
+    const SHORT: Duration = Duration::from_millis(100);
+}

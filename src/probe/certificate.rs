@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::board::Report;
 use super::subject::Subject;
 use super::talk;
+use crate::config::HostHeader;
 use crate::config::Location;
 use crate::diagnosis::observation::Certificate;
 use crate::diagnosis::observation::Observation;
@@ -20,15 +21,24 @@ use crate::net::deadline::within;
 use crate::net::tap::Tap;
 use crate::net::tls;
 
-/// Begins TLS with a server, believes whatever it shows, and sends nothing on it.
+/// Begins TLS with a server, believes whatever it shows, and sends nothing on it. It is asked with the name that requests have,
+/// and in another way beside: without a name where that is one, and with the site's name where it is an address, since a
+/// server with several sites chooses by it.
 pub(super) async fn look(subject: &Subject, peer: &Peer, report: &Report) {
-    let begin = Instant::now();
-    let Some(name) = server_name(subject, peer) else { return };
-    let transport = match subject.reach(peer).await {
-        None => return,
-        Some(Err(_)) => return report.add(Observation::Spoke(talk::not_opened(Tongue::Tls, begin))),
-        Some(Ok(transport)) => transport,
+    let Some(name) = server_name(subject, peer).filter(|_| !subject.ourselves.listen_at(peer)) else { return };
+    let other = other_name(subject, peer, &name);
+    let first = async { report.add(Observation::Spoke(shake_hands(subject, peer, name, report).await)) };
+    let second = async {
+        if let Some(other) = other {
+            shake_hands(subject, peer, other, report).await;
+        }
     };
+    tokio::join!(first, second);
+}
+
+async fn shake_hands(subject: &Subject, peer: &Peer, name: ServerName<'static>, report: &Report) -> Spoke {
+    let begin = Instant::now();
+    let Some(Ok(transport)) = subject.reach(peer).await else { return talk::not_opened(Tongue::Tls, begin) };
     let tap = Tap::new();
     // An address is never sent (RFC 6066, section 3).
     let sent = if let ServerName::DnsName(name) = &name { Some(name.as_ref().to_owned()) } else { None };
@@ -38,16 +48,20 @@ pub(super) async fn look(subject: &Subject, peer: &Peer, report: &Report) {
         Some(Ended::Closed) => SpokeEnd::Closed,
         Some(Ended::Reset) => SpokeEnd::Reset,
     };
-    report.add(Observation::Spoke(Spoke {
-        tongue: Tongue::Tls,
-        heard: tap.spoken(),
-        status: None,
-        end,
-        elapsed: begin.elapsed(),
-    }));
     if let Ok((Some(evidence), _)) = shaken {
         report.add(Observation::Certificate(Box::new(Certificate { server_name: sent, evidence })));
     }
+    Spoke { tongue: Tongue::Tls, heard: tap.spoken(), status: None, end, elapsed: begin.elapsed() }
+}
+
+fn other_name(subject: &Subject, peer: &Peer, name: &ServerName<'static>) -> Option<ServerName<'static>> {
+    let Peer::Tcp(address) = peer else { return None };
+    if matches!(name, ServerName::DnsName(_)) {
+        return Some(ServerName::from(address.ip()));
+    }
+    let HostHeader::Literal(site) = &subject.upstream.settings.host_header else { return None };
+    let site = site.rsplit_once(':').map_or(&**site, |(site, _)| site);
+    ServerName::try_from(site.to_owned()).ok().filter(|site| matches!(site, ServerName::DnsName(_)))
 }
 
 /// The name that requests are sent with, or the one that the URL would give where it does not speak TLS.

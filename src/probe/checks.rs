@@ -10,19 +10,23 @@ use crate::fault::Spoken;
 pub(super) enum Check {
     /// What each name server says of the name, and what comes of connecting to addresses that were not known before.
     Name,
+    /// Whether the hosts of name servers that say nothing are alive.
+    NameServerHosts,
     /// A new connection to each of the addresses.
     Connect,
+    /// Two more to the one that failed, so that a way which loses some packets shows, and a queue that is full now and then.
+    ConnectMore,
     /// Ports that most hosts have, and those of the web.
     OtherPorts,
     /// Ports of the web.
     WebPorts,
-    /// An echo request.
+    /// A few echo requests.
     Echo,
     /// The neighbour table.
     Neighbour,
     /// The certificate, and how a TLS hello is taken.
     Certificate,
-    /// A small request. Where it was answered in HTTP, what else might be spoken is not asked.
+    /// A small request. Where it was understood, what else might be spoken is not asked.
     Path,
     /// What is answered to this.
     Speak(Tongue),
@@ -32,22 +36,21 @@ pub(super) enum Check {
 pub(super) fn of(failure: &Failure) -> &'static [Check] {
     use Check::Certificate;
     use Check::Connect;
+    use Check::ConnectMore;
     use Check::Echo;
     use Check::Name;
+    use Check::NameServerHosts;
     use Check::Neighbour;
     use Check::OtherPorts;
     use Check::Path;
     use Check::Speak;
     use Check::WebPorts;
     match failure.fault {
-        Fault::DnsNameNotFound
-        | Fault::DnsNoRecords
-        | Fault::DnsServerFailure
-        | Fault::DnsRefused
-        | Fault::DnsResolverUnreachable
-        | Fault::DnsTimeout => &[Name],
+        Fault::DnsNameNotFound | Fault::DnsNoRecords | Fault::DnsServerFailure | Fault::DnsRefused => &[Name],
+        Fault::DnsResolverUnreachable | Fault::DnsTimeout => &[Name, NameServerHosts],
         Fault::ConnectionRefused => &[Connect, OtherPorts, Name],
-        Fault::ConnectionTimedOut | Fault::HostUnreachable => &[Connect, OtherPorts, Echo, Neighbour, Name],
+        Fault::ConnectionTimedOut => &[Connect, ConnectMore, OtherPorts, Echo, Neighbour, Name],
+        Fault::HostUnreachable => &[Connect, OtherPorts, Echo, Neighbour, Name],
         Fault::NetworkUnreachable => &[Connect, Name],
         Fault::ConnectionProhibited => &[Connect, OtherPorts],
         // What this host lacks is not to be used up by looking; and a socket's file is looked at without a connection.
@@ -65,10 +68,14 @@ pub(super) fn of(failure: &Failure) -> &'static [Check] {
         Fault::TlsHandshakeClosed | Fault::TlsHandshakeTimedOut | Fault::TlsProtocolError => {
             &[Connect, Certificate, Speak(Tongue::Silence), Speak(Tongue::Http1), Speak(Tongue::ProxyHeader)]
         }
-        Fault::RequestSendTimedOut | Fault::ResetWhileSending => &[Connect, Path],
+        Fault::RequestSendTimedOut => &[Connect, Path, Echo],
         Fault::ResponseTimedOut => &[Connect, Path, Speak(Tongue::Silence), Echo],
-        Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse if failure.connection.reused => &[Connect, Path],
-        Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse => &[
+        Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending
+            if failure.connection.reused =>
+        {
+            &[Connect, Path]
+        }
+        Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending => &[
             Connect,
             Path,
             Speak(Tongue::Silence),

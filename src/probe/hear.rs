@@ -116,7 +116,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_comes_first_is_told_apart() {
-        let rows: &[(&[&[u8]], Option<Spoken>, Option<u16>)] = &[
+        let rows: &[(&[&[u8]], _, _)] = &[
             (&[], None, None),
             (&[b"HTTP/1.1 200 OK\r\n\r\nhello"], Some(Spoken::Http1), Some(200)),
             (&[b"HT", b"TP/1.0 4", b"04 Not Found\r\n\r\n"], Some(Spoken::Http1), Some(404)),

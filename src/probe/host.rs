@@ -19,16 +19,16 @@ use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::Observation;
 use crate::net::deadline::within;
 
-/// Sends one echo request. Where this user may send none (`net.ipv4.ping_group_range`), nothing is told.
+/// Sends a few echo requests, so that a way which loses some shows. Where this user may send none
+/// (`net.ipv4.ping_group_range`), nothing is told.
 pub(super) async fn echo(address: IpAddr, report: &Report) {
-    let begin = Instant::now();
     let Ok(socket) = echo_socket(address) else { return };
-    let after = match within(ECHO, exchange(&socket, address)).await {
-        Ok(Ok(())) => Some(begin.elapsed()),
-        // That nobody can be reached is no answer either; it may come back as an error.
-        Ok(Err(_)) | Err(_) => None,
-    };
-    report.add(Observation::Echo { address, after });
+    let mut came = [None; ECHOES];
+    // That nobody can be reached is no answer either; it may come back as an error.
+    within(ECHO, exchange(&socket, address, &mut came)).await.ok();
+    for after in came {
+        report.add(Observation::Echo { address, after });
+    }
 }
 
 /// A socket for echo requests that needs no right to send anything else.
@@ -44,20 +44,25 @@ fn echo_socket(address: IpAddr) -> io::Result<UdpSocket> {
 }
 
 /// The kernel fills in the identifier and the checksum, and gives this socket only the answers to its own requests.
-async fn exchange(socket: &UdpSocket, address: IpAddr) -> io::Result<()> {
+async fn exchange(socket: &UdpSocket, address: IpAddr, came: &mut [Option<Duration>; ECHOES]) -> io::Result<()> {
     let (request, reply) = match address {
         IpAddr::V4(_) => (8, 0),
         IpAddr::V6(_) => (128, 129),
     };
-    // Type, code, checksum, identifier, sequence number, and a little data (RFC 792; RFC 4443, section 4.1).
-    socket.send(&[request, 0, 0, 0, 0, 0, 0, 1, b'w', b'h', b'y', b'5', b'0', b'2', 0, 0]).await?;
+    let begin = Instant::now();
+    for number in (0..).take(ECHOES) {
+        // Type, code, checksum, identifier, sequence number, and a little data (RFC 792; RFC 4443, section 4.1).
+        socket.send(&[request, 0, 0, 0, 0, 0, 0, number, b'w', b'h', b'y', b'5', b'0', b'2', 0, 0]).await?;
+    }
     let mut buffer = [0; 64];
-    loop {
+    while came.iter().any(Option::is_none) {
         let length = socket.recv(&mut buffer).await?;
-        if buffer.get(..length).and_then(<[u8]>::first) == Some(&reply) {
-            return Ok(());
+        let [kind, _, _, _, _, _, _, number, ..] = buffer.get(..length).unwrap_or_default() else { continue };
+        if let Some(echo) = came.get_mut(usize::from(*number)).filter(|_| *kind == reply) {
+            echo.get_or_insert_with(|| begin.elapsed());
         }
     }
+    Ok(())
 }
 
 /// What this host's neighbour table says of an address on its own network; none where that is not in it. IPv6 has no such file.
@@ -78,11 +83,14 @@ fn state_in(table: &str, address: Ipv4Addr) -> Option<NeighbourState> {
     })
 }
 
-/// How long an echo is waited for.
+/// How many echo requests are sent.
+const ECHOES: usize = 3;
+/// How long they are waited for.
 const ECHO: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
+    use super::ECHOES;
     use super::NeighbourState;
     use super::echo;
     use super::echo_socket;
@@ -118,7 +126,8 @@ mod tests {
             match echo_socket(address) {
                 Ok(_) => {
                     let found = report.found();
-                    assert!(matches!(found[..], [Observation::Echo { after: Some(_), .. }]), "{found:?}");
+                    let came = |one: &Observation| matches!(one, Observation::Echo { after: Some(_), .. });
+                    assert!(found.len() == ECHOES && found.iter().all(came), "{found:?}");
                 }
                 Err(error) => {
                     eprintln!("skipped: an echo of {address}: {error}");

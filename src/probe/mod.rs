@@ -22,6 +22,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,12 +51,19 @@ impl Prober {
         Self { board: Arc::clone(board), rounds: RefCell::default() }
     }
 
-    /// What is known of the failing server now. Begins a round where one is due, and waits for nothing.
+    /// What is known of the failing server now. Begins a round where one is due, and waits for nothing. Addresses at which the
+    /// server has answered before are only asked for where a round begins.
     #[must_use]
-    pub fn look(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Findings {
+    pub fn look(
+        &self,
+        upstream: &Arc<upstream::Shared>,
+        failure: &Failure,
+        former: impl FnOnce() -> Vec<IpAddr>,
+    ) -> Findings {
         let now = Instant::now();
-        let Some(subject) = self.subject(upstream, failure) else { return Findings::default() };
+        let Some(mut subject) = self.subject(upstream, failure) else { return Findings::default() };
         if let Some(report) = self.board.begin(&subject, failure, now) {
+            subject.former = former();
             let mut rounds = self.rounds.borrow_mut();
             while rounds.try_join_next().is_some() {}
             rounds.spawn_local(round::run(subject.clone(), failure.clone(), report));
@@ -79,7 +87,7 @@ impl Prober {
     }
 
     fn subject(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Option<Subject> {
-        Subject::of(upstream, failure, upstream.former_addresses(failure), self.board.ourselves())
+        Subject::of(upstream, failure, self.board.ourselves())
     }
 }
 

@@ -24,11 +24,11 @@ use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tls;
 
-/// Asks for the health path or `/` as a visitor's request would be sent, with TLS where that has it. Answers whether HTTP was
-/// the answer.
+/// Asks for the health path or `/` as a visitor's request would be sent, with TLS where that has it. Answers whether it was
+/// understood: 400 may be the answer to what was no HTTP to the server.
 pub(super) async fn ask(subject: &Subject, peer: &Peer, report: &Report) -> bool {
     let begin = Instant::now();
-    let path = subject.path();
+    let path = &*subject.path;
     let told = |status, fault, begin: Instant| {
         report.add(Observation::Asked(Asked { path: path.to_owned(), status, fault, elapsed: begin.elapsed() }));
     };
@@ -59,7 +59,7 @@ pub(super) async fn ask(subject: &Subject, peer: &Peer, report: &Report) -> bool
     if subject.upstream.tls(&subject.server).is_none() {
         report.add(Observation::Spoke(talk::spoke(Tongue::Http1, &heard, begin)));
     }
-    heard.spoken() == Some(Spoken::Http1)
+    status.is_some_and(|status| status != 400)
 }
 
 /// TLS as visitors' requests have it, the certificate verified: whoever presents a wrong one is not asked anything.

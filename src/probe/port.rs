@@ -88,6 +88,9 @@ pub(super) const USUAL_PORTS: &[u16] = &[22, 80, 443, 3000, 5000, 8000, 8080, 84
 /// The ports on which web servers listen, those of common frameworks among them.
 pub(super) const WEB_PORTS: &[u16] = &[80, 443, 3000, 5000, 8000, 8080, 8443];
 
+/// Where a host that is not a web server may show that it is alive.
+pub(super) const HOST_PORTS: &[u16] = &[22, 80, 443];
+
 const MOST_OF_A_FAMILY: usize = 3;
 const MOST_FORMER: usize = 2;
 /// How long another port may take to answer.

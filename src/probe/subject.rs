@@ -17,7 +17,9 @@ pub(super) struct Subject {
     key: Key,
     pub(super) upstream: Arc<upstream::Shared>,
     pub(super) server: Arc<upstream::Server>,
-    /// Addresses at which it has answered well before.
+    /// The path that is asked for: that of the health check, for it is meant to be asked for often.
+    pub(super) path: Arc<str>,
+    /// Addresses at which it has answered before.
     pub(super) former: Vec<IpAddr>,
     pub(super) ourselves: Arc<Ourselves>,
 }
@@ -28,19 +30,15 @@ pub(super) struct Key(pub(super) Arc<str>, pub(super) Arc<str>);
 
 impl Subject {
     /// The server that failed; none where the failure was met before one was chosen.
-    pub(super) fn of(
-        upstream: &Arc<upstream::Shared>,
-        failure: &Failure,
-        former: Vec<IpAddr>,
-        ourselves: &Arc<Ourselves>,
-    ) -> Option<Self> {
+    pub(super) fn of(upstream: &Arc<upstream::Shared>, failure: &Failure, ourselves: &Arc<Ourselves>) -> Option<Self> {
         let target = failure.target.as_ref()?;
         let server = upstream.servers.iter().find(|server| server.target.url == target.url)?;
         Some(Self {
             key: Key(Arc::clone(&upstream.settings.name), Arc::clone(&target.url)),
             upstream: Arc::clone(upstream),
             server: Arc::clone(server),
-            former,
+            path: upstream.settings.health.as_ref().map_or_else(|| Arc::from("/"), |check| Arc::clone(&check.path)),
+            former: Vec::new(),
             ourselves: Arc::clone(ourselves),
         })
     }
@@ -87,11 +85,6 @@ impl Subject {
             }
         }
         places
-    }
-
-    /// The path that a probe asks for: that of the health check, for it is meant to be asked for often.
-    pub(super) fn path(&self) -> &str {
-        self.upstream.settings.health.as_ref().map_or("/", |check| &check.path)
     }
 
     /// A small request in plain HTTP/1.1, for a connection of its own. It carries this proxy's name, so that it is refused

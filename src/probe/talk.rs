@@ -60,10 +60,10 @@ pub(super) fn not_opened(tongue: Tongue, begin: Instant) -> Spoke {
 fn words(subject: &Subject, stream: &Stream, tongue: Tongue) -> Option<Vec<u8>> {
     match tongue {
         Tongue::Silence | Tongue::Tls => None,
-        Tongue::Http1 => Some(subject.request("GET", subject.path())),
+        Tongue::Http1 => Some(subject.request("GET", &subject.path)),
         Tongue::Http2 => Some([HTTP_2_PREFACE, &HTTP_2_SETTINGS].concat()),
         Tongue::ProxyHeader => {
-            Some([proxy_header(stream).into_bytes(), subject.request("GET", subject.path())].concat())
+            Some([proxy_header(stream).into_bytes(), subject.request("GET", &subject.path)].concat())
         }
         Tongue::Redis => Some(b"PING\r\n".to_vec()),
         Tongue::FastCgi => Some([&FAST_CGI_GET_VALUES[..], FAST_CGI_NAME].concat()),
@@ -86,7 +86,7 @@ const HTTP_2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame: length 0, type 4, no flags, stream 0.
 const HTTP_2_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
 
-/// A record of version 1, type GET_VALUES, request 0, 17 bytes of content and 7 of padding; the content is one name of 15
+/// A record of version 1, type `GET_VALUES`, request 0, 17 bytes of content and 7 of padding; the content is one name of 15
 /// bytes without a value. Every FastCGI program answers it without running anything (FastCGI specification, section 4.1).
 const FAST_CGI_GET_VALUES: [u8; 10] = [1, 9, 0, 0, 0, 17, 7, 0, 15, 0];
 const FAST_CGI_NAME: &[u8] = b"FCGI_MPXS_CONNS\0\0\0\0\0\0\0";

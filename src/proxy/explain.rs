@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::answer::Occurrence;
+use crate::diagnosis::observed;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::Malformed;
@@ -27,7 +28,7 @@ impl Proxy {
         let Err(Unanswered::Exhausted(exhausted)) = outcome else { return };
         let Some(failure) = exhausted.attempts.get(exhausted.telling) else { return };
         let upstream = destination.upstream.shared();
-        if self.prober.look(upstream, failure).under_way {
+        if self.prober.look(upstream, failure, || upstream.former_addresses(failure)).under_way {
             self.prober.wait(upstream, failure).await;
         }
     }
@@ -35,7 +36,7 @@ impl Proxy {
     /// Tells of the rounds of checks that have ended; to be called on the core's coarse tick.
     pub fn tell_of_rounds(&self) {
         for round in self.prober.take_ended() {
-            let found: Vec<String> = round.observations.iter().map(ToString::to_string).collect();
+            let found = observed::in_lines(&round.observations);
             self.telemetry.record(Event::Probe(Probe {
                 upstream: &round.upstream,
                 server: &round.server,
@@ -86,7 +87,9 @@ impl Proxy {
 
     fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
         let failure = exhausted.attempts.get(exhausted.telling);
-        let findings = failure.map(|failure| self.prober.look(destination.upstream.shared(), failure));
+        let upstream = destination.upstream.shared();
+        let findings =
+            failure.map(|failure| self.prober.look(upstream, failure, || upstream.former_addresses(failure)));
         self.explained.explain(state, destination, exhausted, findings.unwrap_or_default(), story)
     }
 

@@ -38,6 +38,8 @@ mod log;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod probes;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod secrets;

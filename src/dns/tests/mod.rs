@@ -1,6 +1,6 @@
 //! Owns the tests of the room as a whole, against name servers in this process that behave as each test says.
 
-mod name_server;
+pub(crate) mod name_server;
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
@@ -356,39 +356,6 @@ async fn a_name_that_fits_into_no_message_does_not_exist() {
     assert_eq!((failure.fault, answers(&failure)), (Fault::DnsNameNotFound, Vec::new()));
 }
 
-#[tokio::test]
-async fn each_server_is_asked_on_its_own_whatever_is_remembered() {
-    let rows: [(Script, Option<&str>, &str, &[&str]); 5] = [
-        (|asked| asked.answer("edge.example 10.0.0.1 fd00::9"), Some("NOERROR"), "10.0.0.1 fd00::9", &["edge.example"]),
-        (|asked| asked.answer("gone.example"), Some("NOERROR"), "", &["gone.example"]),
-        (|asked| asked.error(ResponseCode::NXDomain), Some("NXDOMAIN"), "", &[]),
-        (Asked::garbage, Some("NOERROR"), "", &[]),
-        (|_| Vec::new(), None, "", &[]),
-    ];
-    for (script, rcode, list, aliases) in rows {
-        let server = NameServer::saying(script).await;
-        let resolver = asking(&[&server]);
-        let first = resolver.ask_one(server.address, "App.example", SHORT).await;
-        let second = resolver.ask_one(server.address, "app.example", SHORT).await;
-        assert_eq!((first.rcode, first.addresses, first.aliases), (rcode, addresses(list), strings(aliases)));
-        assert_eq!((second.rcode, server.count()), (rcode, 4), "one question a family and time");
-        assert_eq!(resolver.known("app.example"), None, "nothing is learnt from it");
-    }
-    let server = NameServer::saying(Asked::extended_error).await;
-    let said = asking(&[&server]).ask_one(server.address, "app.example", LIMIT).await;
-    assert_eq!((said.rcode, said.extended), (Some("SERVFAIL"), vec![(9, "no key".to_owned()), (22, String::new())]));
-    let closed = ClosedPort::new().await;
-    let said = resolver(Vec::new()).ask_one(closed.address, "app.example", LIMIT).await;
-    assert_eq!((said.rcode, said.os_error), (None, Some(libc::ECONNREFUSED)));
-}
-
-#[tokio::test]
-async fn a_name_without_search_domains_has_no_other_absolute_form() {
-    let server = NameServer::saying(|asked| asked.answer("app.example 10.0.0.1")).await;
-    assert_eq!(asking(&[&server]).resolve_absolute("app", LIMIT).await, None);
-    assert_eq!(server.count(), 0);
-}
-
 #[test]
 fn a_resolver_can_be_shared_by_threads() {
     fn shared<T: Send + Sync>(_: &T) {}
@@ -422,10 +389,6 @@ fn nowhere() -> Files {
 
 fn addresses(text: &str) -> Vec<IpAddr> {
     text.split_whitespace().map(|word| word.parse().unwrap()).collect()
-}
-
-fn strings(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn silence(server: SocketAddr) -> DnsAnswer {

@@ -25,27 +25,27 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// What a name server does with a question: the datagrams or the messages that it sends back.
-pub(super) type Script = fn(&Asked) -> Vec<Vec<u8>>;
+pub(crate) type Script = fn(&Asked) -> Vec<Vec<u8>>;
 type Behaviour = dyn Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Udp,
     Tcp,
 }
 
 /// A question as a name server sees it.
-pub(super) struct Asked {
-    pub(super) query: Message,
-    pub(super) name: String,
-    pub(super) family: RecordType,
-    pub(super) transport: Transport,
+pub(crate) struct Asked {
+    pub(crate) query: Message,
+    pub(crate) name: String,
+    pub(crate) family: RecordType,
+    pub(crate) transport: Transport,
     /// How many questions came before.
-    pub(super) before: usize,
+    pub(crate) before: usize,
 }
 
 impl Asked {
-    pub(super) fn reply(&self, code: ResponseCode) -> Message {
+    pub(crate) fn reply(&self, code: ResponseCode) -> Message {
         let mut reply = Message::response(self.query.metadata.id, OpCode::Query);
         reply.metadata.response_code = code;
         reply.metadata.recursion_available = true;
@@ -58,7 +58,7 @@ impl Asked {
 
     /// Records from the name that was asked for along these words: a name is an alias, an address is one of the last name's.
     /// Addresses of the other family are left out.
-    pub(super) fn answer(&self, words: &str) -> Vec<Vec<u8>> {
+    pub(crate) fn answer(&self, words: &str) -> Vec<Vec<u8>> {
         let mut reply = self.reply(ResponseCode::NoError);
         let mut owner = self.query.queries[0].name.clone();
         for word in words.split_whitespace() {
@@ -78,14 +78,14 @@ impl Asked {
         vec![octets(&reply)]
     }
 
-    pub(super) fn error(&self, code: ResponseCode) -> Vec<Vec<u8>> {
+    pub(crate) fn error(&self, code: ResponseCode) -> Vec<Vec<u8>> {
         let mut reply = self.reply(code);
         let soa = SOA::new(name("ns.example"), name("root.example"), 1, 60, 60, 60, 60);
         reply.add_authority(Record::from_rdata(name("example"), 60, RData::SOA(soa)));
         vec![octets(&reply)]
     }
 
-    pub(super) fn extended_error(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn extended_error(&self) -> Vec<Vec<u8>> {
         let mut reply = self.reply(ResponseCode::ServFail);
         let mut edns = Edns::new();
         edns.options_mut().insert(EdnsOption::Unknown(15, b"\x00\x09no key".to_vec()));
@@ -94,28 +94,28 @@ impl Asked {
         vec![octets(&reply)]
     }
 
-    pub(super) fn truncated(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn truncated(&self) -> Vec<Vec<u8>> {
         let mut reply = self.reply(ResponseCode::NoError);
         reply.metadata.truncation = true;
         vec![octets(&reply)]
     }
 
     /// A head that belongs to the question, and then nothing that its counts promise.
-    pub(super) fn garbage(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn garbage(&self) -> Vec<Vec<u8>> {
         vec![octets(&self.reply(ResponseCode::NoError))[..14].to_vec()]
     }
 }
 
 /// A name server on loopback, over UDP and TCP, that ends with its owner.
-pub(super) struct NameServer {
-    pub(super) address: SocketAddr,
+pub(crate) struct NameServer {
+    pub(crate) address: SocketAddr,
     /// The names that it was asked for.
     asked: Arc<watch::Sender<Vec<String>>>,
     _tasks: JoinSet<()>,
 }
 
 impl NameServer {
-    pub(super) async fn saying(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn saying(script: impl Fn(&Asked) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         let (udp, tcp) = sockets().await;
         Self::start(udp, Arc::new(script), |tasks, answer| {
             let listener = tcp.listen(16).unwrap();
@@ -124,7 +124,7 @@ impl NameServer {
     }
 
     /// Its TCP port refuses, and stays its own.
-    pub(super) async fn without_tcp(script: Script) -> Self {
+    pub(crate) async fn without_tcp(script: Script) -> Self {
         let (udp, tcp) = sockets().await;
         Self::start(udp, Arc::new(script), |tasks, _| {
             tasks.spawn(async move {
@@ -145,19 +145,19 @@ impl NameServer {
     }
 
     /// How many questions there have been.
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.asked.borrow().len()
     }
 
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.asked.borrow().clone()
     }
 
-    pub(super) fn forget(&self) {
+    pub(crate) fn forget(&self) {
         self.asked.send_modify(Vec::clear);
     }
 
-    pub(super) async fn wait_for(&self, count: usize) {
+    pub(crate) async fn wait_for(&self, count: usize) {
         self.asked.subscribe().wait_for(|asked| asked.len() >= count).await.unwrap();
     }
 }
@@ -211,24 +211,24 @@ async fn answer_over_tcp(listener: TcpListener, answering: Answering) {
     }
 }
 
-pub(super) fn octets(message: &Message) -> Vec<u8> {
+pub(crate) fn octets(message: &Message) -> Vec<u8> {
     message.to_vec().unwrap()
 }
 
-pub(super) fn name(text: &str) -> Name {
+pub(crate) fn name(text: &str) -> Name {
     let mut name = Name::from_ascii(text).unwrap();
     name.set_fqdn(true);
     name
 }
 
 /// A port that nobody else can take meanwhile: its socket is connected to itself, so that the kernel turns away all others.
-pub(super) struct ClosedPort {
-    pub(super) address: SocketAddr,
+pub(crate) struct ClosedPort {
+    pub(crate) address: SocketAddr,
     _held: UdpSocket,
 }
 
 impl ClosedPort {
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let held = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let address = held.local_addr().unwrap();
         held.connect(address).await.unwrap();

@@ -155,9 +155,12 @@ pub(crate) fn why502(arguments: &[&str], directory: &Path) -> Ended {
 }
 
 /// A configuration with one upstream, these servers in it, more lines for it, and more tables before it.
+///
+/// Without a `[diagnosis]` among them nothing is probed, so that an origin sees what the test makes the proxy do and no more.
 pub(crate) fn in_front_of(servers: &[&str], upstream: &str, tables: &str) -> String {
+    let diagnosis = if tables.contains("[diagnosis]") { "" } else { "[diagnosis]\nprobes = false\n" };
     format!(
-        "[[listener]]\naddress = \"127.0.0.1:0\"\n{tables}\n[[route]]\nupstream = \"app\"\n\n\
+        "[[listener]]\naddress = \"127.0.0.1:0\"\n{tables}\n{diagnosis}\n[[route]]\nupstream = \"app\"\n\n\
          [[upstream]]\nname = \"app\"\nservers = {servers:?}\n{upstream}\n"
     )
 }
