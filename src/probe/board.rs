@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::local;
 use super::subject::Key;
 use super::subject::Subject;
 use crate::config;
@@ -51,6 +52,7 @@ impl Board {
     /// A board on which nothing stands yet.
     #[must_use]
     pub fn new(settings: &config::Diagnosis) -> Arc<Self> {
+        local::remember();
         let settings = Settings { probes: settings.probes, interval: settings.probe_interval, wait: settings.wait };
         Arc::new(Self { settings, rounds: Mutex::default(), numbers: AtomicU64::new(1) })
     }

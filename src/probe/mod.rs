@@ -5,7 +5,12 @@
 //! one, each of which looks at one thing.
 
 mod board;
+mod local;
+mod memory;
+mod netlink;
+mod process;
 mod round;
+mod sockets;
 mod subject;
 
 use std::cell::RefCell;

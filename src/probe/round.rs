@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::board::Report;
+use super::local;
 use super::subject::Subject;
 use crate::fault::Failure;
 use crate::net::deadline::within;
@@ -12,7 +13,9 @@ pub(super) async fn run(subject: Subject, failure: Failure, report: Report) {
     within(LONGEST, examine(&subject, &failure, &report)).await.ok();
 }
 
-async fn examine(_subject: &Subject, _failure: &Failure, _report: &Report) {}
+async fn examine(subject: &Subject, failure: &Failure, report: &Report) {
+    local::check(subject, failure, report).await;
+}
 
 /// A round has ended by then.
 const LONGEST: Duration = Duration::from_secs(3);
