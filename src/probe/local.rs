@@ -32,7 +32,9 @@ pub(super) fn remember() {
 pub(super) async fn check(subject: &Subject, failure: &Failure, report: &Report) {
     let place = Place::of(subject, failure);
     if let Ok(found) = task::spawn_blocking(move || place.look()).await {
-        found.into_iter().for_each(|observation| report.add(observation));
+        for observation in found {
+            report.add(observation);
+        }
     }
 }
 
@@ -72,9 +74,9 @@ impl Place {
 }
 
 fn at_path(path: &str) -> Vec<Observation> {
-    let listener = sockets::listening_at(Path::new(path));
-    let mut found = vec![own(None, false), socket_file(path, listener.as_ref())];
-    found.extend(queue_and_holders(listener.flatten().into_iter().collect()));
+    let listeners = sockets::listening_at(Path::new(path));
+    let mut found = vec![own(None, false), socket_file(path, listeners.as_deref())];
+    found.extend(queue_and_holders(&listeners.unwrap_or_default()));
     found.extend(killed());
     found
 }
@@ -88,7 +90,7 @@ fn at_addresses(addresses: &[SocketAddr]) -> Vec<Observation> {
     let is_itself = process::is_ours(&inodes(&closest));
     let mut found = vec![own(Some(*first), is_itself)];
     found.extend(on_port.map(|listeners| listening(first.ip(), first.port(), &listeners)));
-    found.extend(queue_and_holders(closest));
+    found.extend(queue_and_holders(&closest));
     found.extend(killed());
     found
 }
@@ -115,11 +117,11 @@ fn listening(address: IpAddr, port: u16, listeners: &[Listener]) -> Observation 
     Observation::Listening { port, on_port }
 }
 
-fn queue_and_holders(listeners: Vec<Listener>) -> Vec<Observation> {
+fn queue_and_holders(listeners: &[Listener]) -> Vec<Observation> {
     // Several sockets may share a port, each with a queue of its own: the fullest is where it hurts.
     let fullest = listeners.iter().max_by(|one, other| one.fuller(other)).and_then(|listener| listener.queue);
     let queue = fullest.map(|(waiting, room)| Observation::AcceptQueue { waiting, room });
-    let sockets = inodes(&listeners);
+    let sockets = inodes(listeners);
     let holders = if sockets.is_empty() { Vec::new() } else { process::holders(&sockets) };
     queue.into_iter().chain(holders).collect()
 }
@@ -128,11 +130,11 @@ fn inodes(listeners: &[Listener]) -> Vec<u32> {
     listeners.iter().map(|listener| listener.inode).collect()
 }
 
-fn socket_file(path: &str, listener: Option<&Option<Listener>>) -> Observation {
+fn socket_file(path: &str, listeners: Option<&[Listener]>) -> Observation {
     let found = match fs::metadata(path) {
         Ok(metadata) if metadata.file_type().is_socket() => {
             let (mode, owner, group) = process::rights(&metadata);
-            SocketFound::Socket { mode, owner, group, listened_on: listener.map(Option::is_some) }
+            SocketFound::Socket { mode, owner, group, listened_on: listeners.map(|them| !them.is_empty()) }
         }
         Ok(_) => SocketFound::NoSocket,
         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => SocketFound::Hidden,
@@ -210,7 +212,7 @@ mod tests {
         assert!(found.iter().any(|it| matches!(it, Observation::Process { id, .. } if *id == here)), "{found:?}");
         let own = own_of(&found);
         assert!(own.is_itself, "this very process listens there");
-        assert_eq!(own.ports.map(|(used, _)| used), Some(2));
+        assert!(own.ports.is_some_and(|(used, all)| used >= 2 && used < all));
         assert!(own.descriptors.is_some_and(|(used, limit)| used > 3 && used < limit));
         assert!(own.load.is_some_and(|(_, processors)| processors > 0));
     }

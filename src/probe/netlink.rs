@@ -1,4 +1,4 @@
-//! Owns the kernel's own account of this host's sockets (sock_diag(7)): the question, and the messages that answer it.
+//! Owns the kernel's own account of this host's sockets (`sock_diag(7)`): the question, and the messages that answer it.
 //!
 //! It needs no privilege, and says what `/proc/net` does not: how many connections a listening socket has waiting, and for
 //! how many it has room. Where it is not allowed, as under a strict seccomp filter, the caller reads `/proc/net` instead.

@@ -138,10 +138,11 @@ mod tests {
         let stdin = Stdio::from(std::os::fd::OwnedFd::from(listener.try_clone().unwrap()));
         let mut child = Command::new("sleep").arg("60").stdin(stdin).spawn().unwrap();
         let state = |holders: &[Observation]| {
-            holders.iter().find_map(|holder| match holder {
-                Observation::Process { id, state, .. } if *id == child.id() => Some(*state),
-                _ => None,
-            })
+            let mut states = holders.iter().filter_map(|holder| {
+                let Observation::Process { id, state, .. } = holder else { return None };
+                (*id == child.id()).then_some(*state)
+            });
+            states.next()
         };
         assert_eq!(state(&holders(&[inode])), Some(ProcessState::Alive));
         let id = child.id().to_string();

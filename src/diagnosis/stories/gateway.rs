@@ -5,6 +5,7 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::ResponseEvidence;
 
 pub(super) fn rows() -> Vec<Row> {
     [own(), nested()].into_iter().flatten().collect()
@@ -125,4 +126,17 @@ fn nested() -> Vec<Row> {
             .ends("nginx waited a minute for its backend", Cause::Application, 0.4, &["next_hop_slow"])
             .says(&["did not answer in time"]),
     ]
+}
+
+impl Story {
+    /// The server answered so itself, with these fields and this page.
+    fn answered(mut self, status: u16, fields: &[(&str, &str)], page: &str) -> Self {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
+        self.sent(120).received(300)
+    }
 }
