@@ -96,7 +96,7 @@ pub(super) fn says_maintenance(case: &Case) -> Option<String> {
 /// Who sheds load says so without thinking, and when to come back. So does maintenance, which says that too.
 pub(super) fn shed_with_retry_after(case: &Case) -> Option<String> {
     let (failure, response) = intercepted(case)?;
-    let seconds = response.retry_after.filter(|_| failure.fault == Fault::UpstreamUnavailable)?;
+    let seconds = asked_to_wait(response).filter(|_| failure.fault == Fault::UpstreamUnavailable)?;
     let at_once = failure.waited() < PROMPT && response.inner != Some(Inner::Maintenance);
     at_once.then(|| {
         format!(
@@ -112,7 +112,7 @@ pub(super) fn shed_with_retry_after(case: &Case) -> Option<String> {
 pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
     let (failure, response) = intercepted(case)?;
     let gateway = response.gateway.filter(|gateway| !gateway.is_application_server())?;
-    let unsaid = response.inner.is_none() && response.retry_after.is_none();
+    let unsaid = response.inner.is_none() && asked_to_wait(response).is_none();
     let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
     (unsaid && at_once).then(|| {
         format!(
@@ -164,6 +164,11 @@ pub(super) fn application_server_said(case: &Case) -> Option<String> {
 fn intercepted(case: &Case) -> Option<(&Failure, &ResponseEvidence)> {
     let failure = Some(case.failure()).filter(|failure| failure.fault.stage() == Stage::Upstream)?;
     Some((failure, failure.response.as_ref()?))
+}
+
+/// The seconds of a `Retry-After` that means something.
+fn asked_to_wait(response: &ResponseEvidence) -> Option<u64> {
+    response.retry_after.filter(|_| !response.gateway.is_some_and(Gateway::always_asks_to_wait))
 }
 
 /// What the gateway says of the next hop, if it is one of these.

@@ -95,10 +95,13 @@ fn nested() -> Vec<Row> {
             .took(0.8)
             .ends("HAProxy has taken out every server", Cause::OriginDown, 0.6, &["next_hop_without_server"])
             .says(&["HAProxy at", "no server is available to handle this request"]),
-        unavailable(&[("server", "Varnish")], "Error 503 Backend fetch failed Guru Meditation: Varnish cache server")
-            .took(2.0)
-            .ends("a Varnish without its backend", Cause::OriginDown, 0.5, &["gateway_gave_up_at_once"])
-            .says(&["Varnish at"]),
+        unavailable(
+            &[("server", "Varnish"), ("retry-after", "5")],
+            "Error 503 Backend fetch failed Guru Meditation: Varnish cache server",
+        )
+        .took(2.0)
+        .ends("a Varnish without its backend", Cause::OriginDown, 0.5, &["gateway_gave_up_at_once"])
+        .says(&["Varnish at"]),
         unavailable(&[], "upstream connect error or disconnect/reset before headers. reset reason: connection timeout")
             .took(250.0)
             .ends("Envoy's connection is dropped", Cause::Firewall, 0.3, &["next_hop_silent"])

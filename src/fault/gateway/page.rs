@@ -82,14 +82,12 @@ fn without_marks(page: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("&#39;", "'").replace("\u{2019}", "'")
 }
 
-/// The sentence that the phrase stands in, where it is a short one: Envoy's reasons stand behind it. Letters that are not
-/// ASCII are left out of it, for what a page hides in them is not for display.
+/// The phrase with the rest of its sentence, where that is short: reasons stand behind it. Letters that are not ASCII are
+/// replaced, for what a page may hide in them is not for display.
 fn sentence(text: &str, phrase: &str) -> Option<String> {
-    let (before, rest) = text.split_at_checked(text.find(phrase)?)?;
-    let begin = before.rfind(['.', '"', '{']).map_or(0, |at| at + 1);
+    let rest = text.get(text.find(phrase)?..)?;
     let end = rest.get(phrase.len()..)?.find(['.', '"', '}']).map_or(rest.len(), |end| end + phrase.len());
-    let sentence = text.get(begin..before.len() + end)?.trim();
-    let sentence = if sentence.len() > LONGEST_SENTENCE { phrase } else { sentence };
+    let sentence = if end > LONGEST_SENTENCE { phrase } else { rest.get(..end)?.trim() };
     Some(sentence.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect())
 }
 
