@@ -82,7 +82,7 @@ fn at_path(path: &str) -> Vec<Observation> {
 }
 
 fn at_addresses(addresses: &[SocketAddr]) -> Vec<Observation> {
-    let mine: Vec<SocketAddr> = addresses.iter().copied().filter(|address| is_own(address.ip())).collect();
+    let mine = own_ones(addresses);
     let Some(first) = mine.first() else { return vec![own(addresses.first().copied(), false)] };
     let on_port = sockets::listening(first.port());
     let takes = |listener: &Listener| mine.iter().any(|address| listener.takes(address.ip()));
@@ -179,8 +179,11 @@ fn hundredths(text: &str) -> Option<u32> {
     whole.parse::<u32>().ok()?.checked_mul(100)?.checked_add(part)
 }
 
-fn is_own(address: IpAddr) -> bool {
-    address.is_loopback() || address.is_unspecified() || here::addresses().0.contains(&address)
+/// Those of the addresses that are this host's.
+fn own_ones(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let (interfaces, _) = here::addresses();
+    let is_own = |address: IpAddr| address.is_loopback() || address.is_unspecified() || interfaces.contains(&address);
+    addresses.iter().copied().filter(|address| is_own(address.ip())).collect()
 }
 
 /// How many addresses of a name are looked at.
