@@ -141,7 +141,10 @@ pub(super) fn gateway_waited_first(case: &Case) -> Option<String> {
 pub(super) fn one_path_behind_gateway(case: &Case) -> Option<String> {
     let (failure, _) = intercepted(case)?;
     let past = case.history.path;
-    (past.others_working > 0 && past.others_failing == 0).then(|| {
+    // Other paths say nothing of this one where it was other servers that answered them.
+    let last_success = case.history.server.last_success;
+    let answers = case.history.others.is_empty() || last_success.is_some_and(|ago| ago <= MOMENT);
+    (answers && past.others_working > 0 && past.others_failing == 0).then(|| {
         let others = counted(usize::try_from(past.others_working).unwrap_or(usize::MAX), "other path");
         format!("only {} fails behind {}, while {others} work", case.request.path, place(failure))
     })
@@ -193,3 +196,6 @@ const PROMPT: Duration = Duration::from_millis(500);
 
 /// What takes so long was being worked on.
 const LATE: Duration = Duration::from_millis(900);
+
+/// How long ago an answer may be that says something of now.
+const MOMENT: Duration = Duration::from_secs(30);
