@@ -76,6 +76,7 @@
 //!       send                                                    → reset_while_sending … │ can happen twice; then
 //!                           the client's own body is at fault   → 400 408 413           │ Proxy::explain
 //!       response            until the head is complete          → response_…, closed_…  ┘
+//!       intercept           its own 502, 503, 504, if so set    → upstream_…            Proxy::explain
 //!   Proxy::relay            a head that nobody should see       → response_malformed    Proxy::explain
 //!     body                  on its way, with back-pressure      → response_truncated …  Proxy::explain_cut
 //!   telemetry               the request's line

@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::local;
 use super::ourselves::Ourselves;
 use super::subject::Key;
 use super::subject::Subject;
@@ -75,6 +76,7 @@ impl Board {
     /// A board on which nothing stands yet.
     #[must_use]
     pub fn new(settings: &config::Diagnosis, ourselves: Ourselves) -> Arc<Self> {
+        local::remember();
         let settings = Settings { probes: settings.probes, interval: settings.probe_interval, wait: settings.wait };
         Arc::new(Self {
             settings,

@@ -9,12 +9,17 @@ mod certificate;
 mod checks;
 mod hear;
 mod host;
+mod local;
+mod memory;
 mod name;
+mod netlink;
 mod ourselves;
 mod path;
 mod port;
+mod process;
 mod reach;
 mod round;
+mod sockets;
 mod subject;
 mod talk;
 #[cfg(test)]

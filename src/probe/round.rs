@@ -18,6 +18,7 @@ use super::certificate;
 use super::checks;
 use super::checks::Check;
 use super::host;
+use super::local;
 use super::name;
 use super::path;
 use super::port;
@@ -37,6 +38,8 @@ pub(super) async fn run(subject: Subject, failure: Failure, report: Report) {
 }
 
 async fn examine(subject: &Subject, failure: &Failure, report: &Report) {
+    // First, for the checks below would stand in the queues that it looks at.
+    local::check(subject, failure, report).await;
     let round = Round { subject, checks: checks::of(failure), places: subject.places(failure), report };
     // Each looks at something else, so none waits for another.
     tokio::join!(round.name(), round.port(), round.beside(), round.host(), round.protocol());

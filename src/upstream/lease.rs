@@ -218,7 +218,8 @@ impl Lease {
         self.failed = true;
         match self.client_fault() {
             Some(fault) => Err(fault),
-            None => Ok((self.failure(fault), self.body_limit())),
+            // Nothing of its body is passed on, so that its length is none of the failure's.
+            None => Ok((self.exchange.failure(fault), self.body_limit())),
         }
     }
 

@@ -131,6 +131,21 @@ fn a_page_without_an_end_is_waited_for_a_moment_only_and_its_connection_is_close
 }
 
 #[test]
+fn an_answer_that_does_not_wait_for_the_request_is_told_too() {
+    let origin = Origin::listen();
+    let mut proxy = Proxy::run(&in_front_of(&[&origin.url], INTERCEPT, STANDARD));
+    let mut client = Client::connect(proxy.address());
+    client.send("POST /a HTTP/1.1\r\nHost: a\r\nAccept: application/json\r\nContent-Length: 100\r\n\r\nthe beginning");
+    let mut conversation = origin.accept();
+    conversation.head();
+    conversation.say("HTTP/1.1 503 X\r\nContent-Length: 4\r\n\r\nbusy");
+    let answer = client.answer();
+    assert_eq!((answer.head.status, answer.json()["fault"].as_str()), (503, Some("upstream_unavailable")));
+    assert_eq!(proxy.line("upstream_failure")["fault"], "upstream_unavailable");
+    assert!(origin.is_left_alone(), "what was begun is not sent again");
+}
+
+#[test]
 fn intercepted_answers_in_a_row_eject_a_server() {
     let (sick, well) = (Origin::listen(), Origin::listen());
     let settings = format!("{INTERCEPT}\nbalance = \"round_robin\"\nejection.after = 2\nejection.base_time = \"1h\"");

@@ -122,7 +122,7 @@ pub(super) fn says_maintenance(case: &Case) -> Option<String> {
 /// Who sheds load says so without thinking, and when to come back. So does maintenance, which says that too.
 pub(super) fn shed_with_retry_after(case: &Case) -> Option<String> {
     let (failure, response) = intercepted(case)?;
-    let seconds = response.retry_after.filter(|_| failure.fault == Fault::UpstreamUnavailable)?;
+    let seconds = asked_to_wait(response).filter(|_| failure.fault == Fault::UpstreamUnavailable)?;
     let at_once = failure.waited() < PROMPT && response.inner != Some(Inner::Maintenance);
     at_once.then(|| {
         format!(
@@ -138,7 +138,7 @@ pub(super) fn shed_with_retry_after(case: &Case) -> Option<String> {
 pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
     let (failure, response) = intercepted(case)?;
     let gateway = response.gateway.filter(|gateway| !gateway.is_application_server())?;
-    let unsaid = response.inner.is_none() && response.retry_after.is_none();
+    let unsaid = response.inner.is_none() && asked_to_wait(response).is_none();
     let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
     (unsaid && at_once).then(|| {
         format!(
@@ -167,7 +167,10 @@ pub(super) fn gateway_waited_first(case: &Case) -> Option<String> {
 pub(super) fn one_path_behind_gateway(case: &Case) -> Option<String> {
     let (failure, _) = intercepted(case)?;
     let past = case.history.path;
-    (past.others_working > 0 && past.others_failing == 0).then(|| {
+    // Other paths say nothing of this one where it was other servers that answered them.
+    let last_success = case.history.server.last_success;
+    let answers = case.history.others.is_empty() || last_success.is_some_and(|ago| ago <= MOMENT);
+    (answers && past.others_working > 0 && past.others_failing == 0).then(|| {
         let others = counted(usize::try_from(past.others_working).unwrap_or(usize::MAX), "other path");
         format!("only {} fails behind {}, while {others} work", case.request.path, place(failure))
     })
@@ -192,6 +195,11 @@ fn intercepted(case: &Case) -> Option<(&Failure, &ResponseEvidence)> {
     Some((failure, failure.response.as_ref()?))
 }
 
+/// The seconds of a `Retry-After` that means something.
+fn asked_to_wait(response: &ResponseEvidence) -> Option<u64> {
+    response.retry_after.filter(|_| !response.gateway.is_some_and(Gateway::always_asks_to_wait))
+}
+
 /// What the gateway says of the next hop, if it is one of these.
 fn inner(case: &Case, wanted: &[Inner]) -> Option<String> {
     let (failure, response) = intercepted(case)?;
@@ -214,3 +222,6 @@ const PROMPT: Duration = Duration::from_millis(500);
 
 /// What takes so long was being worked on.
 const LATE: Duration = Duration::from_millis(900);
+
+/// How long ago an answer may be that says something of now.
+const MOMENT: Duration = Duration::from_secs(30);

@@ -5,6 +5,7 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::ResponseEvidence;
 use crate::fault::own::CapacityEvidence;
 use crate::fault::own::CheckEvidence;
 use crate::fault::own::Limited;
@@ -121,10 +122,13 @@ fn nested() -> Vec<Row> {
             .took(0.8)
             .ends("HAProxy has taken out every server", Cause::OriginDown, 0.6, &["next_hop_without_server"])
             .says(&["HAProxy at", "no server is available to handle this request"]),
-        unavailable(&[("server", "Varnish")], "Error 503 Backend fetch failed Guru Meditation: Varnish cache server")
-            .took(2.0)
-            .ends("a Varnish without its backend", Cause::OriginDown, 0.5, &["gateway_gave_up_at_once"])
-            .says(&["Varnish at"]),
+        unavailable(
+            &[("server", "Varnish"), ("retry-after", "5")],
+            "Error 503 Backend fetch failed Guru Meditation: Varnish cache server",
+        )
+        .took(2.0)
+        .ends("a Varnish without its backend", Cause::OriginDown, 0.5, &["gateway_gave_up_at_once"])
+        .says(&["Varnish at"]),
         unavailable(&[], "upstream connect error or disconnect/reset before headers. reset reason: connection timeout")
             .took(250.0)
             .ends("Envoy's connection is dropped", Cause::Firewall, 0.3, &["next_hop_silent"])
@@ -152,4 +156,17 @@ fn nested() -> Vec<Row> {
             .ends("nginx waited a minute for its backend", Cause::Application, 0.4, &["next_hop_slow"])
             .says(&["did not answer in time"]),
     ]
+}
+
+impl Story {
+    /// The server answered so itself, with these fields and this page.
+    fn answered(mut self, status: u16, fields: &[(&str, &str)], page: &str) -> Self {
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in fields {
+            response = response.header(*name, *value);
+        }
+        let head = response.body(()).unwrap().into_parts().0;
+        self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
+        self.sent(120).received(300)
+    }
 }

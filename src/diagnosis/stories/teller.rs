@@ -37,7 +37,7 @@ use crate::fault::gateway::Hop;
 #[derive(Debug, Clone)]
 pub(super) struct Story {
     earlier: Vec<Failure>,
-    last: Failure,
+    pub(super) last: Failure,
     request: RequestFacts,
     settings: Settings,
     here: Here,
@@ -286,17 +286,6 @@ impl Story {
     pub(super) fn with_client_certificate(mut self) -> Self {
         self.tls().client_certificate = true;
         self
-    }
-
-    /// The server answered so itself, with these fields and this page.
-    pub(super) fn answered(mut self, status: u16, fields: &[(&str, &str)], page: &str) -> Self {
-        let mut response = http::Response::builder().status(status);
-        for (name, value) in fields {
-            response = response.header(*name, *value);
-        }
-        let head = response.body(()).unwrap().into_parts().0;
-        self.last.response = Some(ResponseEvidence::of_gateway(&head, page.as_bytes()));
-        self.sent(120).received(300)
     }
 
     /// This is known of the failure, too.

@@ -124,6 +124,12 @@ impl Gateway {
         matches!(self, Self::Tomcat | Self::Jetty | Self::Gunicorn | Self::Uvicorn | Self::Passenger)
     }
 
+    /// Whether it writes a `Retry-After` into every failing answer, whatever it met.
+    #[must_use]
+    pub const fn always_asks_to_wait(self) -> bool {
+        matches!(self, Self::Varnish)
+    }
+
     const fn words(self) -> (&'static str, &'static str) {
         match self {
             Self::Nginx => ("nginx", "nginx"),

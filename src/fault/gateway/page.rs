@@ -1,5 +1,7 @@
 //! Owns what gateways say in their pages: phrases that a program writes into each answer of that kind, and none other does.
 
+use memchr::memmem;
+
 use super::Gateway;
 use super::Inner;
 use super::Seen;
@@ -10,7 +12,7 @@ pub(super) fn seen(page: &[u8], known: Option<Gateway>, has_server: bool) -> See
     let page = String::from_utf8_lossy(page).to_ascii_lowercase();
     let text = without_marks(&page);
     let gateway = marked(&page, has_server).or_else(|| one_liner(&text, has_server)).or_else(|| by_phrase(&text));
-    let phrase = PHRASES.iter().find(|(phrase, _)| text.contains(phrase));
+    let phrase = PHRASES.iter().find(|(phrase, _)| holds(&text, phrase));
     let named = phrase.and_then(|(phrase, inner)| Some((*inner, sentence(&text, phrase)?)));
     let of_cloudflare = gateway.or(known) == Some(Gateway::Cloudflare);
     Seen { gateway, inner: named.or_else(|| cloudflare(&text).filter(|_| of_cloudflare)) }
@@ -18,12 +20,12 @@ pub(super) fn seen(page: &[u8], known: Option<Gateway>, has_server: bool) -> See
 
 /// What a text without marks means, where it is known.
 pub(super) fn phrase(text: &str) -> Option<Inner> {
-    PHRASES.iter().find(|(phrase, _)| text.contains(phrase)).map(|(_, inner)| *inner)
+    PHRASES.iter().find(|(phrase, _)| holds(text, phrase)).map(|(_, inner)| *inner)
 }
 
 /// A page that signs itself in its marks.
 fn marked(page: &str, has_server: bool) -> Option<Gateway> {
-    let signed = SIGNED.iter().find(|(mark, _)| page.contains(mark)).map(|(_, gateway)| *gateway);
+    let signed = SIGNED.iter().find(|(mark, _)| holds(page, mark)).map(|(_, gateway)| *gateway);
     match signed {
         // The ingress controller's nginx is told to keep its name out of `Server`, and cannot keep it out of its page.
         Some(Gateway::Nginx) if !has_server => Some(Gateway::IngressNginx),
@@ -38,7 +40,12 @@ fn one_liner(text: &str, has_server: bool) -> Option<Gateway> {
 }
 
 fn by_phrase(text: &str) -> Option<Gateway> {
-    SPOKEN.iter().find(|(phrase, _)| text.contains(phrase)).map(|(_, gateway)| *gateway)
+    SPOKEN.iter().find(|(phrase, _)| holds(text, phrase)).map(|(_, gateway)| *gateway)
+}
+
+/// Whether the text holds that: a hundred times an answer, and so by the fastest way.
+fn holds(text: &str, wanted: &str) -> bool {
+    memmem::find(text.as_bytes(), wanted.as_bytes()).is_some()
 }
 
 /// Cloudflare's numbers: `error code: 522`, `error 1016`.
@@ -82,14 +89,12 @@ fn without_marks(page: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace("&#39;", "'").replace("\u{2019}", "'")
 }
 
-/// The sentence that the phrase stands in, where it is a short one: Envoy's reasons stand behind it. Letters that are not
-/// ASCII are left out of it, for what a page hides in them is not for display.
+/// The phrase with the rest of its sentence, where that is short: reasons stand behind it. Letters that are not ASCII are
+/// replaced, for what a page may hide in them is not for display.
 fn sentence(text: &str, phrase: &str) -> Option<String> {
-    let (before, rest) = text.split_at_checked(text.find(phrase)?)?;
-    let begin = before.rfind(['.', '"', '{']).map_or(0, |at| at + 1);
+    let rest = text.get(text.find(phrase)?..)?;
     let end = rest.get(phrase.len()..)?.find(['.', '"', '}']).map_or(rest.len(), |end| end + phrase.len());
-    let sentence = text.get(begin..before.len() + end)?.trim();
-    let sentence = if sentence.len() > LONGEST_SENTENCE { phrase } else { sentence };
+    let sentence = if end > LONGEST_SENTENCE { phrase } else { rest.get(..end)?.trim() };
     Some(sentence.chars().map(|letter| if letter.is_ascii() { letter } else { '?' }).collect())
 }
 
