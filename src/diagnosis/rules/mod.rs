@@ -202,7 +202,7 @@ pub const RULES: &[Rule] = &[
     check("name_server_host_alive", Firewall, 0.9, probe::port::name_server_host_alive),
     check("neighbour_unanswered", OriginDown, 3.0, probe::path::neighbour_unanswered),
     check("nobody_there_to_filter", Firewall, -1.5, probe::path::nobody_there_to_filter),
-    check("neighbour_known", Firewall, 1.0, probe::path::neighbour_known),
+    check("neighbour_known", Firewall, 1.5, probe::path::neighbour_known),
     check("near_host_silent", OriginDown, 0.9, probe::path::near_host_silent),
     check("far_host_silent", OriginDown, 0.8, probe::path::far_host_silent),
     check("far_path_silent", Network, 0.9, probe::path::far_path_silent),

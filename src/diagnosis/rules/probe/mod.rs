@@ -119,12 +119,9 @@ fn last_worked(case: &Case) -> Option<String> {
     case.history.server.last_success.map(duration)
 }
 
-/// Whether more than a few requests were at the server when this one failed: more than it usually answers at once, or as
-/// many while it still answers some of them.
+/// Whether more than a few requests were at the server when this one failed.
 fn under_load(case: &Case) -> bool {
-    let past = &case.history.server;
-    let usual = past.in_flight_usual.unwrap_or_default();
-    past.in_flight >= MANY && (past.in_flight > usual || answers_in_between(case))
+    case.history.server.in_flight >= MANY
 }
 
 /// Whether the server has answered since it first failed in the last minute.

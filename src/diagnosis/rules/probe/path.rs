@@ -75,7 +75,8 @@ pub(in crate::diagnosis::rules) fn far_path_silent(case: &Case) -> Option<String
 
 /// A rule for one port leaves the others alone.
 pub(in crate::diagnosis::rules) fn not_this_port_alone(case: &Case) -> Option<String> {
-    let (ip, ports) = dead(case)?;
+    // A host that is known to be there and says nothing at all may as well have banned this proxy.
+    let (ip, ports) = dead(case).filter(|_| neighbour(case) != Some(NeighbourState::Known))?;
     Some(format!("{ip} is as silent on {ports}, so that it is not a rule for this port alone"))
 }
 
