@@ -145,7 +145,9 @@ pub(super) fn all_addresses_silent(case: &Case) -> Option<String> {
 
 pub(super) fn container_network_foreign(case: &Case) -> Option<String> {
     let address = foreign_private_address(case)?;
-    case.here.in_container.then(|| {
+    // What has answered is on a network that can be reached from here.
+    let never_reached = case.history.server.successes.ever == 0;
+    (case.here.in_container && never_reached).then(|| {
         let own = case.here.own_networks.iter().filter(|network| !network.addr().is_loopback());
         let own: Vec<String> = own.map(ToString::to_string).collect();
         format!(

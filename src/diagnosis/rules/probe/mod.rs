@@ -119,10 +119,15 @@ fn last_worked(case: &Case) -> Option<String> {
     case.history.server.last_success.map(duration)
 }
 
-/// Whether more than a few requests were at the server when this one failed: more than it usually answers at once.
+/// Whether more than a few requests were at the server when this one failed.
 fn under_load(case: &Case) -> bool {
+    case.history.server.in_flight >= MANY
+}
+
+/// Whether the server has answered since it first failed in the last minute.
+fn answers_in_between(case: &Case) -> bool {
     let past = &case.history.server;
-    past.in_flight >= MANY.max(past.in_flight_usual.unwrap_or_default())
+    past.failures_since_success > 0 && past.failures.minute > past.failures_since_success
 }
 
 /// So many requests at once are more than a person with a browser makes.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use super::last_worked;
 use super::measured;
 use super::name_servers;
+use super::never_worked;
 use super::tried_again;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Connected;
@@ -160,6 +161,20 @@ pub(in crate::diagnosis::rules) fn former_address_dead_too(case: &Case) -> Optio
     let former = former(case)?;
     let fault = former.fault?;
     Some(format!("{}, where the name led before, does not answer either ({fault})", former.address))
+}
+
+/// Where the name led while all was well is known, and this is not it.
+pub(in crate::diagnosis::rules) fn address_never_worked(case: &Case) -> Option<String> {
+    let failure = connects(case)?;
+    let (failed, known) = (failure.address()?.ip(), &case.history.server.addresses);
+    let (before, ago) = known.first().filter(|_| !never_worked(case))?;
+    known.iter().all(|(address, _)| *address != failed).then(|| {
+        format!(
+            "nothing was ever connected to at {failed}, so that nothing has gone down there: {} worked at {before}, {} ago",
+            asked(case),
+            duration(*ago)
+        )
+    })
 }
 
 fn unresolved(case: &Case) -> Option<()> {

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::REPEATED;
+use super::answers_in_between;
 use super::echo_lost;
 use super::echoes;
 use super::lively_ports;
@@ -44,8 +45,8 @@ pub(in crate::diagnosis::rules) fn neighbour_known(case: &Case) -> Option<String
     let failure = case.failed_with(UNREACHED)?;
     let address = failure.address()?;
     let rejected = if failure.fault == Fault::HostUnreachable { "rejected" } else { "silent" };
-    let accepted = tried_again(case).any(|again| again.fault.is_none());
-    (neighbour(case) == Some(NeighbourState::Known) && !accepted && !hangs_under_load(case)).then(|| {
+    let in_part = tried_again(case).any(|again| again.fault.is_none()) || echo_lost(case, address.ip());
+    (neighbour(case) == Some(NeighbourState::Known) && !in_part && !hangs_under_load(case)).then(|| {
         let (ip, port) = (address.ip(), address.port());
         format!("{ip} is on this host's own network and its hardware address is known, yet port {port} is {rejected}")
     })
@@ -74,7 +75,8 @@ pub(in crate::diagnosis::rules) fn far_path_silent(case: &Case) -> Option<String
 
 /// A rule for one port leaves the others alone.
 pub(in crate::diagnosis::rules) fn not_this_port_alone(case: &Case) -> Option<String> {
-    let (ip, ports) = dead(case)?;
+    // A host that is known to be there and says nothing at all may as well have banned this proxy.
+    let (ip, ports) = dead(case).filter(|_| neighbour(case) != Some(NeighbourState::Known))?;
     Some(format!("{ip} is as silent on {ports}, so that it is not a rule for this port alone"))
 }
 
@@ -197,9 +199,7 @@ fn losses(case: &Case, host: IpAddr) -> Vec<String> {
 /// Since when it has not answered, where that was after a failure already.
 fn in_between(case: &Case) -> Option<String> {
     case.failed_with(UNREACHED)?;
-    let past = &case.history.server;
-    let by_turns = past.failures_since_success > 0 && past.failures.minute > past.failures_since_success;
-    past.last_success.filter(|_| by_turns).map(duration)
+    case.history.server.last_success.filter(|_| answers_in_between(case)).map(duration)
 }
 
 /// How many further connections to the port were accepted, and how many stayed unanswered.

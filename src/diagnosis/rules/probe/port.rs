@@ -68,7 +68,9 @@ pub(in crate::diagnosis::rules) fn host_alive_beside(case: &Case) -> Option<Stri
 pub(in crate::diagnosis::rules) fn every_port_refuses(case: &Case) -> Option<String> {
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
     let refused = |other: &OtherPort| other.connected.fault == Some(Fault::ConnectionRefused);
-    (other_ports(case).count() > 1 && other_ports(case).all(refused)).then(|| {
+    // On this host nothing else is to be expected.
+    let elsewhere = !case.here.owns(address.ip());
+    (elsewhere && other_ports(case).count() > 1 && other_ports(case).all(refused)).then(|| {
         format!(
             "{} refuses not only port {} but {} at once: the host is up, and of its programs none runs",
             address.ip(),
@@ -94,18 +96,32 @@ pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> 
     case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault == Some(Fault::ConnectionRefused))?;
     let worked = last_worked(case).filter(|_| !never_worked(case))?;
-    Some(format!("{} answered {worked} ago and is refused still: its program has ended", again.address))
+    Some(format!("{} answered {worked} ago and refuses still: its program has ended", again.address))
 }
 
 /// A host that answers on other ports is alive, so that silence on this one is somebody's decision.
 pub(in crate::diagnosis::rules) fn only_this_port_silent(case: &Case) -> Option<String> {
     let (address, alive) = silent_beside(case)?;
-    (!hangs_under_load(case)).then(|| {
+    let only = lively_ports(case).count() == other_ports(case).count();
+    (only && !hangs_under_load(case)).then(|| {
+        let (ip, port) = (address.ip(), address.port());
+        format!("{ip} is alive, since {alive}, and only port {port} stays silent: a firewall drops or rejects it")
+    })
+}
+
+/// Firewalls let through what they know and drop the rest; a way that loses packets may look the same for once.
+pub(in crate::diagnosis::rules) fn port_among_silent_ones(case: &Case) -> Option<String> {
+    let (address, alive) = silent_beside(case)?;
+    let silent = || {
+        let alive = |other: &OtherPort| matches!(other.connected.fault, None | Some(Fault::ConnectionRefused));
+        other_ports(case).filter(move |other| !alive(other))
+    };
+    (silent().next().is_some() && !hangs_under_load(case)).then(|| {
         format!(
-            "{} is alive, since {}, and only port {} stays silent: a firewall drops or rejects it",
+            "{} is alive, since {alive}, and port {} stays silent like {}: a firewall that drops what it does not know",
             address.ip(),
-            alive,
-            address.port()
+            address.port(),
+            ports(silent())
         )
     })
 }
@@ -184,10 +200,24 @@ pub(in crate::diagnosis::rules) fn nothing_listens_here(case: &Case) -> Option<S
 /// The address of a silent port, and which others of its host show life.
 fn silent_beside(case: &Case) -> Option<(std::net::SocketAddr, String)> {
     let address = case.failed_with(SILENT)?.address()?;
-    let alive: Vec<String> = lively_ports(case).map(state).collect();
+    let alive: Vec<String> = [open_ones(case), refusing_ones(case)].into_iter().flatten().collect();
     let accepted = tried_again(case).any(|again| again.fault.is_none());
     let lost = accepted || echo_lost(case, address.ip());
     (!alive.is_empty() && !lost).then(|| (address, list(&alive)))
+}
+
+/// The other ports that are open, in words: `port 22 is open`.
+fn open_ones(case: &Case) -> Option<String> {
+    let open = || lively_ports(case).filter(|other| other.connected.fault.is_none());
+    let is = if open().count() == 1 { "is" } else { "are" };
+    open().next().map(|_| format!("{} {is} open", ports(open())))
+}
+
+/// The other ports that refuse, in words: `ports 80 and 443 refuse`.
+fn refusing_ones(case: &Case) -> Option<String> {
+    let refusing = || lively_ports(case).filter(|other| other.connected.fault.is_some());
+    let refuse = if refusing().count() == 1 { "refuses" } else { "refuse" };
+    refusing().next().map(|_| format!("{} {refuse}", ports(refusing())))
 }
 
 /// Whether requests hang at a server that worked a moment ago, so that its queue fills. A filter makes new connections

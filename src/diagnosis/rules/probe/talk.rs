@@ -207,7 +207,9 @@ pub(in crate::diagnosis::rules) fn hangs_without_load(case: &Case) -> Option<Str
 
 pub(in crate::diagnosis::rules) fn hangs_under_load(case: &Case) -> Option<String> {
     let (failure, asked) = hangs_too(case)?;
-    under_load(case).then(|| {
+    // A program that hangs for good soon has as many requests as one that is too slow, but answers none of them.
+    let lately = case.history.server.last_success.is_some_and(|ago| ago <= LATELY);
+    (under_load(case) && lately).then(|| {
         format!(
             "{} does not answer {} either within {}, and {} at it: all of its workers seem to be taken",
             place(failure),
@@ -378,6 +380,9 @@ const TOO_SLOW: &[Fault] = &[Fault::ResponseTimedOut, Fault::RequestSendTimedOut
 
 /// What ends a fresh connection within this time has not worked on the request.
 const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// What answered within this time may still be answering, if slowly.
+const LATELY: Duration = Duration::from_secs(15);
 
 /// What takes so long for a page that costs little has waited for its turn.
 const SLOW: Duration = Duration::from_millis(500);

@@ -102,6 +102,15 @@ fn moved() -> Vec<Row> {
             0.8,
             &["former_address_answers"],
         ),
+        story(Fault::HostUnreachable)
+            .took(3_050.0)
+            .past(|past| {
+                worked(15)(past);
+                past.server.addresses = vec![("10.0.0.5".parse().unwrap(), Duration::from_secs(15))];
+            })
+            .found(former(None))
+            .ends("the same, as history has it", Dns, 0.85, &["address_never_worked", "former_address_answers"])
+            .says(&["worked at 10.0.0.5, 15 s ago"]),
         story(Fault::ConnectionRefused).took(0.3).past(worked(15)).found(former(None)).ends(
             "a record changed to a host without the program",
             Dns,

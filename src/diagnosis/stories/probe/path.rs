@@ -50,7 +50,7 @@ fn near() -> Vec<Row> {
             .limit(1_000)
             .found(neighbour("10.0.0.5", NeighbourState::Known))
             .found(shut("10.0.0.5:22", Fault::ConnectionTimedOut))
-            .ends("a neighbour that drops whatever comes", Cause::Firewall, 0.45, &["neighbour_known"]),
+            .ends("a neighbour that drops whatever comes", Cause::Firewall, 0.65, &["neighbour_known"]),
     ]
 }
 

@@ -121,12 +121,19 @@ fn silent() -> Vec<Row> {
             .found(still())
             .found(open("10.0.0.5:22", Some(Spoken::Ssh), None))
             .ends("a rule that drops the port beside sshd", Cause::Firewall, 0.85, &["only_this_port_silent"])
-            .says(&["10.0.0.5 is alive", "port 22 (SSH) is open", "only port 3000 stays silent"]),
+            .says(&["10.0.0.5 is alive", "port 22 is open", "only port 3000 stays silent"]),
         story()
             .found(still())
             .found(shut("10.0.0.5:22", Fault::ConnectionRefused))
             .ends("a rule that drops the port on a bare host", Cause::Firewall, 0.85, &["only_this_port_silent"])
             .says(&["port 22 refuses"]),
+        story()
+            .found(still())
+            .found(open("10.0.0.5:22", Some(Spoken::Ssh), None))
+            .found(shut("10.0.0.5:80", Fault::ConnectionTimedOut))
+            .found(shut("10.0.0.5:443", Fault::ConnectionTimedOut))
+            .ends("a firewall that knows sshd alone", Cause::Firewall, 0.75, &["port_among_silent_ones"])
+            .says(&["port 22 is open", "stays silent like ports 80 and 443"]),
         story()
             .found(still())
             .found(echo("10.0.0.5", Some(1)))
@@ -148,7 +155,7 @@ fn silent() -> Vec<Row> {
             .found(still())
             .found(open("10.0.0.5:22", Some(Spoken::Ssh), None))
             .ends("a queue that is full because requests hang", Cause::Overload, 0.6, &["silent_under_load"])
-            .says(&["9 requests in flight, 6 without an answer", "port 22 (SSH) is open"]),
+            .says(&["9 requests in flight, 6 without an answer", "port 22 is open"]),
         Story::of(Fault::HostUnreachable)
             .took(0.5)
             .errno(libc::EHOSTUNREACH)

@@ -128,7 +128,10 @@ fn slow() -> Vec<Row> {
             .ends("an event loop that is blocked", Application, 0.75, &["hangs_without_load"])
             .says(&["no other request is at it"]),
         story()
-            .past(|past| past.server.in_flight = 6)
+            .past(|past| {
+                worked(5)(past);
+                past.server.in_flight = 6;
+            })
             .found(accepts())
             .found(hangs())
             .ends("all workers taken by slow pages", Cause::Overload, 0.65, &["hangs_under_load"])
