@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use tokio::task;
 
 use super::board::Report;
 use super::memory;
+use super::ourselves::Ourselves;
 use super::process;
 use super::sockets;
 use super::sockets::Listener;
@@ -21,6 +23,7 @@ use crate::diagnosis::observation::Own;
 use crate::diagnosis::observation::SocketFile;
 use crate::diagnosis::observation::SocketFound;
 use crate::fault::Failure;
+use crate::fault::failure::Peer;
 use crate::net::here;
 
 /// Remembers what has to be compared later; to be called when the program starts.
@@ -30,8 +33,8 @@ pub(super) fn remember() {
 
 /// Looks at this host. It reads files and asks the kernel, on a thread that may wait, and ends within a fraction of a second.
 pub(super) async fn check(subject: &Subject, failure: &Failure, report: &Report) {
-    let place = Place::of(subject, failure);
-    if let Ok(found) = task::spawn_blocking(move || place.look()).await {
+    let (place, ourselves) = (Place::of(subject, failure), Arc::clone(&subject.ourselves));
+    if let Ok(found) = task::spawn_blocking(move || place.look(&ourselves)).await {
         for observation in found {
             report.add(observation);
         }
@@ -65,30 +68,30 @@ impl Place {
         Self::Tcp(addresses)
     }
 
-    fn look(&self) -> Vec<Observation> {
+    fn look(&self, ourselves: &Ourselves) -> Vec<Observation> {
         match self {
-            Self::Unix(path) => at_path(path),
-            Self::Tcp(addresses) => at_addresses(addresses),
+            Self::Unix(path) => at_path(path, ourselves),
+            Self::Tcp(addresses) => at_addresses(addresses, ourselves),
         }
     }
 }
 
-fn at_path(path: &str) -> Vec<Observation> {
+fn at_path(path: &str, ourselves: &Ourselves) -> Vec<Observation> {
     let listeners = sockets::listening_at(Path::new(path));
-    let mut found = vec![own(None, false), socket_file(path, listeners.as_deref())];
+    let mut found =
+        vec![own(None, ourselves.listen_at(&Peer::Unix(path.into()))), socket_file(path, listeners.as_deref())];
     found.extend(queue_and_holders(&listeners.unwrap_or_default()));
     found.extend(killed());
     found
 }
 
-fn at_addresses(addresses: &[SocketAddr]) -> Vec<Observation> {
+fn at_addresses(addresses: &[SocketAddr], ourselves: &Ourselves) -> Vec<Observation> {
     let mine = own_ones(addresses);
     let Some(first) = mine.first() else { return vec![own(addresses.first().copied(), false)] };
     let on_port = sockets::listening(first.port());
     let takes = |listener: &Listener| mine.iter().any(|address| listener.takes(address.ip()));
     let closest = closest(on_port.iter().flatten().filter(|listener| takes(listener)), first.ip());
-    let is_itself = process::is_ours(&inodes(&closest));
-    let mut found = vec![own(Some(*first), is_itself)];
+    let mut found = vec![own(Some(*first), ourselves.listen_at(&Peer::Tcp(*first)))];
     found.extend(on_port.map(|listeners| listening(first.ip(), first.port(), &listeners)));
     found.extend(queue_and_holders(&closest));
     found.extend(killed());
@@ -197,6 +200,7 @@ mod tests {
     use std::os::unix::net::UnixListener;
 
     use super::*;
+    use crate::config::ListenAddress;
 
     fn own_of(found: &[Observation]) -> Own {
         let own = found.iter().find_map(|it| if let Observation::Own(own) = it { Some(*own) } else { None });
@@ -208,13 +212,14 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let _clients = [TcpStream::connect(address).unwrap(), TcpStream::connect(address).unwrap()];
-        let found = Place::Tcp(vec![address]).look();
+        let ourselves = Ourselves { listeners: vec![ListenAddress::Tcp(address)], ..Ourselves::default() };
+        let found = Place::Tcp(vec![address]).look(&ourselves);
         assert!(found.contains(&Observation::Listening { port: address.port(), on_port: vec![address.ip()] }));
         assert!(found.iter().any(|it| matches!(it, Observation::AcceptQueue { waiting: 2, room } if *room >= 2)));
         let here = std::process::id();
         assert!(found.iter().any(|it| matches!(it, Observation::Process { id, .. } if *id == here)), "{found:?}");
         let own = own_of(&found);
-        assert!(own.is_itself, "this very process listens there");
+        assert!(own.is_itself, "one of our own listeners is there");
         assert!(own.ports.is_some_and(|(used, all)| used >= 2 && used < all));
         assert!(own.descriptors.is_some_and(|(used, limit)| used > 3 && used < limit));
         assert!(own.load.is_some_and(|(_, processors)| processors > 0));
@@ -225,20 +230,20 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let other = SocketAddr::from(([127, 0, 0, 2], port));
-        let found = Place::Tcp(vec![other]).look();
+        let found = Place::Tcp(vec![other]).look(&Ourselves::default());
         let elsewhere = Observation::Listening { port, on_port: vec!["127.0.0.1".parse().unwrap()] };
         assert!(found.contains(&elsewhere), "{found:?}");
         assert!(!own_of(&found).is_itself);
         assert!(!found.iter().any(|it| matches!(it, Observation::AcceptQueue { .. } | Observation::Process { .. })));
         drop(listener);
-        let found = Place::Tcp(vec![other]).look();
+        let found = Place::Tcp(vec![other]).look(&Ourselves::default());
         assert!(found.contains(&Observation::Listening { port, on_port: Vec::new() }), "{found:?}");
     }
 
     #[test]
     fn of_another_host_only_our_own_state_is_looked_at() {
         for addresses in [vec!["192.0.2.1:80".parse().unwrap()], Vec::new()] {
-            let found = Place::Tcp(addresses.clone()).look();
+            let found = Place::Tcp(addresses.clone()).look(&Ourselves::default());
             assert!(matches!(found[..], [Observation::Own(_)]), "{found:?}");
             assert_eq!(own_of(&found).ports.map(|(used, _)| used), addresses.first().map(|_| 0));
         }
@@ -250,7 +255,7 @@ mod tests {
         fs::create_dir_all(&directory).unwrap();
         let path = |name: &str| directory.join(name).display().to_string();
         let file = |name: &str| {
-            let found = Place::Unix(path(name)).look();
+            let found = Place::Unix(path(name)).look(&Ourselves::default());
             let file = found.iter().find_map(|it| if let Observation::SocketFile(it) = it { Some(it) } else { None });
             (file.unwrap().found.clone(), found)
         };

@@ -246,6 +246,22 @@ async fn the_host_of_a_name_server_that_is_silent_is_looked_for() {
     assert_eq!(beside, super::port::HOST_PORTS.len(), "{found:#?}");
 }
 
+/// What was found without what this host can see by itself.
+fn abroad(found: &[Observation]) -> Vec<&Observation> {
+    let at_home = |one: &Observation| {
+        matches!(
+            one,
+            Observation::Listening { .. }
+                | Observation::AcceptQueue { .. }
+                | Observation::SocketFile(_)
+                | Observation::Process { .. }
+                | Observation::KilledForMemory { .. }
+                | Observation::Own(_)
+        )
+    };
+    found.iter().filter(|one| !at_home(one)).collect()
+}
+
 #[tokio::test]
 async fn a_probe_never_comes_back_to_this_process() {
     let (ended, connections) = here(async || {
@@ -257,7 +273,7 @@ async fn a_probe_never_comes_back_to_this_process() {
         (ended, own.heard())
     })
     .await;
-    assert_eq!((&*ended.observations, connections), (&Vec::new(), Vec::new()));
+    assert_eq!((abroad(&ended.observations), connections), (Vec::new(), Vec::new()));
 }
 
 #[tokio::test]
@@ -273,7 +289,8 @@ async fn a_second_failure_shares_the_round_of_the_first_and_the_next_one_begins_
         assert_eq!((first.round, second.round, second.under_way), (1, 1, true));
         prober.wait(&upstream, &failure).await;
         let later = other_core.look(&upstream, &failure, Vec::new);
-        assert_eq!((later.round, later.under_way, later.observations.len()), (1, false, 3), "{later:#?}");
+        assert_eq!((later.round, later.under_way), (1, false), "{later:#?}");
+        assert_eq!(abroad(&later.observations).len(), 3, "{later:#?}");
         assert_eq!(prober.take_ended().len(), 1);
         assert_eq!(other_core.take_ended().len(), 0, "each is told of once");
         let subject = prober.subject(&upstream, &failure).unwrap();
