@@ -230,6 +230,8 @@ impl Lease {
 
     /// Where the stream arrives after a 101.
     pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
+        // A tunnel may last for hours; that the server agreed to it is an answer by itself.
+        self.settle(Instant::now());
         self.exchange.connection.upgraded()
     }
 

@@ -70,7 +70,7 @@ fn a_page_needs_nothing_from_elsewhere() {
 fn a_head_request_gets_the_same_head_and_no_body() {
     let (proxy, _closed) = refused("");
     // A server that has failed a few times is known better than one that has failed once.
-    (0..3).for_each(|_| drop(get(proxy.address(), "/", "")));
+    (0..3).for_each(|_| drop(get(proxy.address(), "/earlier", "")));
     for (asked, _, _) in FORMATS {
         let whole = get(proxy.address(), "/", &accept(asked));
         let mut client = Client::connect(proxy.address());

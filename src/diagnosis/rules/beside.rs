@@ -103,8 +103,10 @@ pub(super) fn health_check_breaks(case: &Case) -> Option<String> {
 }
 
 fn only_this_path(case: &Case) -> Option<String> {
-    let path = &case.history.path;
-    let alone = path.failures > 0 && path.others_working > 0 && path.others_failing == 0;
+    let (path, past) = (&case.history.path, &case.history.server);
+    // Other paths say nothing of this one where it was other servers that answered them.
+    let answers = case.history.others.is_empty() || past.last_success.is_some_and(|ago| ago <= MOMENT);
+    let alone = answers && path.failures > 0 && path.others_working > 0 && path.others_failing == 0;
     (alone && died_idle(case).is_none()).then(|| {
         format!(
             "only {} fails, {}, while {} answered, the last {} ago",
@@ -207,5 +209,75 @@ const HANGS: &[Fault] = &[Fault::ResponseTimedOut, Fault::ResponseBodyTimedOut, 
 
 const RESETS: &[Fault] = &[Fault::ResetBeforeResponse, Fault::ResetWhileSending];
 
+/// How long ago an answer may be that says something of now.
+const MOMENT: Duration = Duration::from_secs(30);
 /// How old a health check may be that says something of now.
 const RECENT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::only_this_path_breaks;
+    use super::other_servers_answer;
+    use crate::diagnosis::Case;
+    use crate::diagnosis::history::Past;
+    use crate::diagnosis::history::PathPast;
+    use crate::diagnosis::history::Windows;
+    use crate::diagnosis::samples;
+    use crate::fault::Fault;
+
+    /// A program that ends the connection on one path, while five others are answered.
+    fn alone() -> Case {
+        let mut case = samples::case(Fault::ClosedBeforeResponse);
+        case.history.path = PathPast {
+            failures: 2,
+            others_working: 5,
+            other_success: Some(Duration::from_secs(1)),
+            ..PathPast::default()
+        };
+        case
+    }
+
+    #[test]
+    fn a_path_is_alone_only_where_the_same_server_answers_others() {
+        let fails_too = |case: &mut Case| case.history.path.others_failing = 1;
+        let none_works = |case: &mut Case| case.history.path.others_working = 0;
+        let dead_connection = |case: &mut Case| case.attempts[0].connection.reused = true;
+        let other_server = |case: &mut Case| case.history.others = vec![("b".to_owned(), Past::default())];
+        let answers = |case: &mut Case| {
+            other_server(case);
+            case.history.server.last_success = Some(Duration::from_secs(2));
+        };
+        let speaks = |change: &dyn Fn(&mut Case)| {
+            let mut case = alone();
+            change(&mut case);
+            only_this_path_breaks(&case).is_some()
+        };
+        let changes: [&dyn Fn(&mut Case); 6] =
+            [&|_| (), &fails_too, &none_works, &dead_connection, &other_server, &answers];
+        assert_eq!(changes.map(speaks), [true, false, false, false, false, true]);
+        let says = only_this_path_breaks(&alone()).unwrap();
+        assert_eq!(says, "only /otter/list fails, 2 times, while 5 other paths are answered, the last 1 s ago");
+    }
+
+    #[test]
+    fn other_servers_are_fine_where_they_answer_and_none_has_failed() {
+        let past = |successes, failures| Past {
+            successes: Windows { minute: successes, ..Windows::default() },
+            failures: Windows { minute: failures, ..Windows::default() },
+            ..Past::default()
+        };
+        for (others, speaks) in [
+            (vec![], false),
+            (vec![past(9, 0)], true),
+            (vec![past(0, 0)], false),
+            (vec![past(9, 0), past(9, 1)], false),
+            (vec![past(9, 0), past(1, 0)], true),
+        ] {
+            let mut case = samples::case(Fault::ConnectionRefused);
+            case.history.others = others.into_iter().map(|past| ("http://b".to_owned(), past)).collect();
+            assert_eq!(other_servers_answer(&case).is_some(), speaks, "{:?}", case.history.others);
+        }
+    }
+}

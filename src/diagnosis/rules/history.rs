@@ -196,7 +196,9 @@ fn new_address(case: &Case) -> Option<(IpAddr, IpAddr, Duration)> {
     let Some(Peer::Tcp(peer)) = &failure.peer else { return None };
     let known = &case.history.server.addresses;
     let (before, ago) = known.first()?;
-    let is_new = known.iter().all(|(address, _)| *address != peer.ip());
+    // Where one that worked was tried as well, the name leads there still.
+    let tried = || failure.addresses.iter().map(|tried| tried.address.ip()).chain([peer.ip()]);
+    let is_new = known.iter().all(|(address, _)| tried().all(|tried| tried != *address));
     (is_new && case.history.server.successes.ever > 0).then_some((peer.ip(), *before, *ago))
 }
 
@@ -271,7 +273,6 @@ const ELSEWHERE: &[Fault] = &[
     Fault::TlsCertificateWrongName,
     Fault::TlsCertificateUntrusted,
     Fault::TlsNotSpoken,
-    Fault::ResponseNotHttp,
 ];
 
 /// The numbers of seconds that people write into settings.
@@ -289,3 +290,123 @@ const SEVERAL: u32 = 3;
 const SAMPLES: u64 = 20;
 const SLOW_ANSWER: Duration = Duration::from_millis(100);
 const SLOW_CONNECTION: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::closes_idle_earlier;
+    use super::ended_at_round_time;
+    use super::more_in_flight_than_usual;
+    use super::name_leads_elsewhere;
+    use super::never_worked;
+    use super::worked_until;
+    use crate::diagnosis::Case;
+    use crate::diagnosis::history::History;
+    use crate::diagnosis::history::Windows;
+    use crate::diagnosis::rules::RULES;
+    use crate::diagnosis::samples;
+    use crate::fault::Fault;
+    use crate::fault::failure::AddressFailure;
+    use crate::fault::failure::Peer;
+
+    fn case(fault: Fault, tell: impl FnOnce(&mut History)) -> Case {
+        let mut case = samples::case(fault);
+        tell(&mut case.history);
+        case
+    }
+
+    fn ever(count: u64) -> Windows {
+        Windows { ever: count, ..Windows::default() }
+    }
+
+    #[test]
+    fn a_past_that_is_not_known_says_nothing() {
+        let names = ["worked_until", "health_check_breaks"];
+        let [from, to] = names.map(|name| RULES.iter().position(|rule| rule.id == name).unwrap());
+        for fault in Fault::ALL {
+            let mut case = samples::full(fault);
+            case.history = History::default();
+            for rule in &RULES[from..=to] {
+                assert_eq!((rule.look)(&case), None, "{} of {fault}", rule.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_worked_only_where_it_answered_more_than_once() {
+        for (answers, speaks) in [(0, false), (2, false), (3, true)] {
+            let case = case(Fault::ConnectionRefused, |history| {
+                history.server.last_success = Some(Duration::from_secs(9));
+                history.server.successes = ever(answers);
+                history.server.failures_since_success = 1;
+            });
+            assert_eq!(worked_until(&case).is_some(), speaks, "{answers}");
+        }
+    }
+
+    #[test]
+    fn it_never_worked_only_where_it_was_watched_for_a_while_and_failed_a_few_times() {
+        for (watched, answers, failures, speaks) in
+            [(61, 0, 3, true), (59, 0, 3, false), (61, 0, 2, false), (61, 1, 3, false)]
+        {
+            let case = case(Fault::ConnectionRefused, |history| {
+                history.watched = Duration::from_secs(watched);
+                (history.server.successes, history.server.failures) = (ever(answers), ever(failures));
+            });
+            assert_eq!(never_worked(&case).is_some(), speaks, "{watched} {answers} {failures}");
+        }
+    }
+
+    #[test]
+    fn a_crowd_is_several_times_what_is_usual_and_no_matter_of_a_few() {
+        for (now, usual, speaks) in [(3, 1, false), (11, 1, true), (29, 10, false), (30, 10, true), (200, 100, false)] {
+            let case = case(Fault::ResponseTimedOut, |history| {
+                (history.server.in_flight, history.server.in_flight_usual) = (now, Some(usual));
+            });
+            assert_eq!(more_in_flight_than_usual(&case).is_some(), speaks, "{now} {usual}");
+        }
+    }
+
+    #[test]
+    fn failures_end_at_a_time_that_somebody_set_and_not_at_this_proxys_limit() {
+        for (millis, speaks) in [(30_040, true), (29_600, true), (33_000, false), (60_000, false), (12_300, false)] {
+            let mut case = case(Fault::ClosedBeforeResponse, |history| {
+                history.server.cluster = Some((Duration::from_millis(millis), 4));
+            });
+            case.settings.timeouts.response = Duration::from_secs(60);
+            assert_eq!(ended_at_round_time(&case).is_some(), speaks, "{millis}");
+        }
+    }
+
+    #[test]
+    fn a_server_closes_idle_connections_earlier_only_than_they_are_kept() {
+        for (age, speaks) in [(5, true), (54, true), (55, false), (90, false)] {
+            let mut case = case(Fault::ClosedBeforeResponse, |history| {
+                history.server.keep_alive = Some(Duration::from_secs(age));
+            });
+            case.attempts[0].connection.reused = true;
+            assert_eq!(closes_idle_earlier(&case).is_some(), speaks, "{age}");
+        }
+    }
+
+    #[test]
+    fn a_name_leads_elsewhere_only_where_no_address_that_worked_was_tried() {
+        for (peer, tried, speaks) in [
+            ("10.0.0.9:80", &["10.0.0.9:80"][..], true),
+            ("10.0.0.9:80", &["10.0.0.5:80", "10.0.0.9:80"], false),
+            ("10.0.0.5:80", &["10.0.0.5:80"], false),
+        ] {
+            let mut case = case(Fault::ConnectionRefused, |history| {
+                history.server.addresses = vec![("10.0.0.5".parse().unwrap(), Duration::from_secs(3))];
+                history.server.successes = ever(40);
+            });
+            let (fault, os_error, elapsed) = (Fault::ConnectionRefused, None, Duration::ZERO);
+            let failed =
+                |address: &&str| AddressFailure { address: address.parse().unwrap(), fault, os_error, elapsed };
+            case.attempts[0].addresses = tried.iter().map(failed).collect();
+            case.attempts[0].peer = Some(Peer::Tcp(peer.parse().unwrap()));
+            assert_eq!(name_leads_elsewhere(&case).is_some(), speaks, "{peer} {tried:?}");
+        }
+    }
+}
