@@ -43,16 +43,17 @@ impl Lane {
         }
     }
 
-    /// A failure counts against the server unless it is this host's own, or only the end of an idle connection.
+    /// A failure counts against the server unless it is this host's own, or only the end of an idle connection. That a limit of
+    /// this proxy's was reached says nothing of the server at all.
     pub(super) fn failed(&self, failure: &Failure, path: Path) {
+        if failure.fault == Fault::ServerAtCapacity {
+            return;
+        }
         let now = Instant::now();
         self.note_failure(failure, path, now);
         let own = matches!(
             failure.fault,
-            Fault::LocalPortsExhausted
-                | Fault::FileDescriptorsExhausted
-                | Fault::ConnectionProhibited
-                | Fault::ServerAtCapacity
+            Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
         );
         if !own && !died_idle(failure) {
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, now));

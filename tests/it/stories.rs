@@ -17,6 +17,7 @@ use super::support::client::Client;
 use super::support::eventually;
 use super::support::names::Says;
 use super::support::origin::Conversation;
+use super::support::origin::work;
 use super::support::proxy::Proxy;
 use super::support::world::World;
 
@@ -252,7 +253,7 @@ fn many_at_once_for_a_program_that_takes_one_at_a_time_is_overload() {
         while conversation.next().is_some() {
             let _turn = one_at_a_time.lock().unwrap();
             if slow.load(Ordering::Relaxed) {
-                conversation.work(Duration::from_millis(250));
+                work(Duration::from_millis(250));
             }
             conversation.answer("hello");
         }
@@ -276,5 +277,7 @@ fn many_at_once_for_a_program_that_takes_one_at_a_time_is_overload() {
     eventually("the crowd's first failure", || (told.ask("/").head.status == 502).then_some(()));
     told.fails("/", &Expect { fault: "response_timed_out", cause: "overload", above: 0.5, says: &[] });
     go.store(1, Ordering::Relaxed);
-    crowd.into_iter().for_each(|client| client.join().unwrap());
+    for client in crowd {
+        client.join().unwrap();
+    }
 }

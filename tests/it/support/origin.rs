@@ -190,14 +190,6 @@ impl Conversation {
         self.wire.is_closed();
     }
 
-    /// Works for a while.
-    pub(crate) fn work(&self, time: Duration) {
-        let end = Instant::now() + time;
-        while let Some(rest) = end.checked_duration_since(Instant::now()) {
-            thread::park_timeout(rest);
-        }
-    }
-
     /// Whether the proxy closes the connection, with nothing more in it. Waits for that.
     pub(crate) fn is_closed(&mut self) -> bool {
         self.wire.is_closed()
@@ -216,6 +208,14 @@ impl Request {
             self.fields.iter().filter(|(name, _)| !matches!(&**name, "via" | "x-request-id")).collect();
         fields.sort_by_key(|(name, _)| name);
         fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
+    }
+}
+
+/// Works for a while.
+pub(crate) fn work(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(rest) = end.checked_duration_since(Instant::now()) {
+        thread::park_timeout(rest);
     }
 }
 
