@@ -8,6 +8,7 @@ use super::history::count;
 use super::history::crowd;
 use super::history::died_idle;
 use super::history::last_success;
+use super::probe;
 use crate::diagnosis::Case;
 use crate::diagnosis::history::Health;
 use crate::diagnosis::history::Past;
@@ -106,7 +107,12 @@ fn only_this_path(case: &Case) -> Option<String> {
     let (path, past) = (&case.history.path, &case.history.server);
     // Other paths say nothing of this one where it was other servers that answered them.
     let answers = case.history.others.is_empty() || past.last_success.is_some_and(|ago| ago <= MOMENT);
-    let alone = answers && path.failures > 0 && path.others_working > 0 && path.others_failing == 0;
+    // What worked half a minute ago may have failed since, which a check has seen then.
+    let alone = answers
+        && path.failures > 0
+        && path.others_working > 0
+        && path.others_failing == 0
+        && !probe::fails_for_us_too(case);
     (alone && died_idle(case).is_none()).then(|| {
         format!(
             "only {} fails, {}, while {} answered, the last {} ago",

@@ -109,6 +109,11 @@ fn answered(case: &Case) -> Option<(&Asked, u16)> {
     asked(case).find_map(|asked| Some((asked, asked.status.filter(|status| *status < 500)?)))
 }
 
+/// Whether a request of this proxy's own had no answer, and none had one.
+pub(super) fn fails_for_us_too(case: &Case) -> bool {
+    asked(case).any(|asked| asked.fault.is_some()) && answered(case).is_none()
+}
+
 /// Whether the server has never answered since this process began to watch it.
 fn never_worked(case: &Case) -> bool {
     case.history.server.successes.ever == 0

@@ -220,6 +220,19 @@ pub(in crate::diagnosis::rules) fn hangs_under_load(case: &Case) -> Option<Strin
     })
 }
 
+/// It takes connections, and says nothing to anybody: not to a TLS hello, and not to plain HTTP.
+pub(in crate::diagnosis::rules) fn port_is_mute(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::TlsHandshakeTimedOut])?;
+    let mut spoken = spoken_to(case, Tongue::Http1).chain(spoken_to(case, Tongue::Silence)).peekable();
+    spoken.peek()?;
+    spoken.all(|spoke| spoke.heard.is_none() && spoke.end == SpokeEnd::Open).then(|| {
+        format!(
+            "{} takes connections and says nothing, neither to a TLS hello nor to plain HTTP: its program hangs",
+            place(failure)
+        )
+    })
+}
+
 /// A page that costs little, answered late, waited for its turn.
 pub(in crate::diagnosis::rules) fn slow_on_every_path(case: &Case) -> Option<String> {
     let failure = case.failed_with(TOO_SLOW)?;
