@@ -170,7 +170,8 @@ pub(super) fn one_path_behind_gateway(case: &Case) -> Option<String> {
     // Other paths say nothing of this one where it was other servers that answered them.
     let last_success = case.history.server.last_success;
     let answers = case.history.others.is_empty() || last_success.is_some_and(|ago| ago <= MOMENT);
-    (answers && past.others_working > 0 && past.others_failing == 0).then(|| {
+    // What is refused at once on one path alone is another program's place, not this one's slow work.
+    (answers && failure.waited() >= LATE && past.others_working > 0 && past.others_failing == 0).then(|| {
         let others = counted(usize::try_from(past.others_working).unwrap_or(usize::MAX), "other path");
         format!("only {} fails behind {}, while {others} work", case.request.path, place(failure))
     })

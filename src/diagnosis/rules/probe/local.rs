@@ -66,7 +66,7 @@ pub(in crate::diagnosis::rules) fn socket_back(case: &Case) -> Option<String> {
 
 pub(in crate::diagnosis::rules) fn accept_queue_full(case: &Case) -> Option<String> {
     case.failed_with(SLOW)?;
-    let (waiting, room) = queue(case).filter(|(waiting, room)| *room > 0 && waiting >= room)?;
+    let (waiting, room) = full_queue(case)?;
     Some(format!(
         "the queue of connections of {} is full: {waiting} wait to be accepted, and {room} may",
         place(case.failure())
@@ -165,6 +165,11 @@ fn queue(case: &Case) -> Option<(u32, u32)> {
         if let Observation::AcceptQueue { waiting, room } = seen { Some((*waiting, *room)) } else { None }
     };
     measured(case, queue).max()
+}
+
+/// The same, where no further one has room: the kernel then drops what knocks, as a firewall would.
+pub(super) fn full_queue(case: &Case) -> Option<(u32, u32)> {
+    queue(case).filter(|(waiting, room)| *room > 0 && waiting >= room)
 }
 
 fn process(case: &Case, wanted: ProcessState) -> Option<(u32, &str)> {

@@ -6,6 +6,7 @@ use super::echoes;
 use super::every_other_port;
 use super::last_worked;
 use super::lively_ports;
+use super::local::full_queue;
 use super::measured;
 use super::never_worked;
 use super::other_ports;
@@ -103,7 +104,7 @@ pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> 
 pub(in crate::diagnosis::rules) fn only_this_port_silent(case: &Case) -> Option<String> {
     let (address, alive) = silent_beside(case)?;
     let only = lively_ports(case).count() == other_ports(case).count();
-    (only && !hangs_under_load(case)).then(|| {
+    (only && !hangs_under_load(case) && full_queue(case).is_none()).then(|| {
         let (ip, port) = (address.ip(), address.port());
         format!("{ip} is alive, since {alive}, and only port {port} stays silent: a firewall drops or rejects it")
     })
@@ -116,7 +117,7 @@ pub(in crate::diagnosis::rules) fn port_among_silent_ones(case: &Case) -> Option
         let alive = |other: &OtherPort| matches!(other.connected.fault, None | Some(Fault::ConnectionRefused));
         other_ports(case).filter(move |other| !alive(other))
     };
-    (silent().next().is_some() && !hangs_under_load(case)).then(|| {
+    (silent().next().is_some() && !hangs_under_load(case) && full_queue(case).is_none()).then(|| {
         format!(
             "{} is alive, since {alive}, and port {} stays silent like {}: a firewall that drops what it does not know",
             address.ip(),
