@@ -32,6 +32,9 @@ pub struct Past {
     pub faults: Vec<(Fault, u64)>,
     /// Failures since it last answered.
     pub failures_since_success: u64,
+    /// The most requests that hung at once within the last minute, until this proxy gave each up. The program may be busy with
+    /// them still.
+    pub hung_at_once: u32,
     /// Since the first of those.
     pub failing_for: Option<Duration>,
     /// How long opening a connection takes now, against what is usual.
@@ -56,6 +59,14 @@ pub struct Past {
     pub health: Option<Health>,
     /// Since it was taken out, where it is out.
     pub ejected_for: Option<Duration>,
+}
+
+impl Past {
+    /// Requests that the program may be busy with: those in flight, or those that this proxy has given up lately.
+    #[must_use]
+    pub fn at_work(&self) -> u32 {
+        self.in_flight.max(self.hung_at_once)
+    }
 }
 
 /// Counts over the last 10 seconds, the last minute and the last hour.

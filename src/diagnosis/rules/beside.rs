@@ -45,7 +45,7 @@ pub(super) fn every_path_hangs(case: &Case) -> Option<String> {
     let says = every_path(case)?;
     let past = &case.history.server;
     let usual = past.in_flight_usual?;
-    (past.in_flight <= usual.saturating_mul(2)).then(|| {
+    (past.at_work() <= usual.saturating_mul(2)).then(|| {
         format!(
             "{says}, though no more than usual is in flight ({}, usually up to {usual}): the program hangs",
             past.in_flight
@@ -55,8 +55,9 @@ pub(super) fn every_path_hangs(case: &Case) -> Option<String> {
 
 pub(super) fn every_path_queues(case: &Case) -> Option<String> {
     let says = every_path(case)?;
-    crowd(&case.history.server)
-        .map(|(now, usual)| format!("{says}, and {now} requests are in flight where usually up to {usual} are"))
+    crowd(&case.history.server).map(|(now, usual)| {
+        format!("{says}, and {now} requests were in flight at once where usually up to {usual} are")
+    })
 }
 
 pub(super) fn other_servers_answer(case: &Case) -> Option<String> {

@@ -73,7 +73,8 @@ pub(super) fn more_in_flight_than_usual(case: &Case) -> Option<String> {
     let failure = case.failed_with(LOADED)?;
     let (now, usual) = crowd(&case.history.server)?;
     Some(format!(
-        "{now} requests were in flight to {} when this one failed, and {usual} at most while it answered well",
+        "{now} requests were in flight to {} at once when this one failed or shortly before, and {usual} at most while it \
+         answered well",
         place(failure)
     ))
 }
@@ -176,7 +177,8 @@ fn never_answered(case: &Case) -> Option<(&Failure, Duration)> {
 /// What is in flight now and was at most while all went well, where that is far more.
 pub(super) fn crowd(past: &Past) -> Option<(u32, u32)> {
     let usual = past.in_flight_usual?;
-    (past.in_flight >= usual.saturating_mul(3) && past.in_flight >= usual + CROWD).then_some((past.in_flight, usual))
+    let now = past.at_work();
+    (now >= usual.saturating_mul(3) && now >= usual + CROWD).then_some((now, usual))
 }
 
 /// A pace that is several times the usual one, and no matter of milliseconds.
@@ -284,7 +286,7 @@ const FEW: u64 = 3;
 /// How long a server may take to start, with everything set up right.
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 /// How many more than usual are a crowd.
-const CROWD: u32 = 10;
+const CROWD: u32 = 4;
 /// How many times slower is no accident, from how many measurements, and above what time.
 const SEVERAL: u32 = 3;
 const SAMPLES: u64 = 20;

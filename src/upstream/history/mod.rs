@@ -131,6 +131,7 @@ impl ServerMemory {
             failures: troubles.windows(at),
             faults: troubles.faults(at),
             failures_since_success,
+            hung_at_once: troubles.hung_at_once(at),
             failing_for,
             connecting: Known::together(&self.notes.read(|notes| Known::of(&notes.connecting))),
             answering: Known::together(&self.notes.read(|notes| Known::of(&notes.answering))),
@@ -205,7 +206,8 @@ impl Lane {
             return;
         }
         let last_success = server.last_success();
-        lock(&server.troubles).note(failure, at, last_success);
+        let in_flight = self.server.in_flight().saturating_add(1);
+        lock(&server.troubles).note(failure, at, last_success, in_flight);
         self.shared.memory.paths.failed(path, at / 1000);
     }
 

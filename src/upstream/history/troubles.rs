@@ -28,18 +28,20 @@ struct Trouble {
     took: Duration,
     /// Whether a limit of this proxy's own ended it.
     limited: bool,
+    /// How many requests were in flight to the server then, itself included.
+    in_flight: u32,
 }
 
 impl Trouble {
-    fn of(failure: &Failure, at: u64) -> Self {
+    fn of(failure: &Failure, at: u64, in_flight: u32) -> Self {
         let limited = failure.limit.is_some();
-        Self { at, stage: failure.fault.stage(), took: failure.stage_elapsed, limited }
+        Self { at, stage: failure.fault.stage(), took: failure.stage_elapsed, limited, in_flight }
     }
 }
 
 impl Troubles {
     /// The server failed; it had last answered at that moment.
-    pub(super) fn note(&mut self, failure: &Failure, at: u64, last_success: u64) {
+    pub(super) fn note(&mut self, failure: &Failure, at: u64, last_success: u64, in_flight: u32) {
         if self.since == 0 || last_success > self.first {
             (self.first, self.since) = (at, 0);
         }
@@ -47,7 +49,7 @@ impl Troubles {
         if self.recent.len() >= MOST_RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back(Trouble::of(failure, at));
+        self.recent.push_back(Trouble::of(failure, at, in_flight));
         if !self.faults.iter().any(|(fault, _)| *fault == failure.fault) {
             self.faults.push((failure.fault, Counts::default()));
         }
@@ -80,10 +82,16 @@ impl Troubles {
         faults
     }
 
+    /// The most requests that hung at once within the last minute, until a limit of this proxy's own ended each.
+    pub(super) fn hung_at_once(&self, at: u64) -> u32 {
+        let hung = |known: &&Trouble| known.limited && known.stage == Stage::Response && known.at + MINUTE >= at;
+        self.recent.iter().filter(hung).map(|known| known.in_flight).max().unwrap_or_default()
+    }
+
     /// The time around which failures like this one cluster, and how many do, this one included. A limit of this proxy's own is
     /// no discovery, and what ends at once has no time of its own.
     pub(super) fn cluster(&self, failure: &Failure, at: u64) -> Option<(Duration, u64)> {
-        let this = Trouble::of(failure, at);
+        let this = Trouble::of(failure, at, 0);
         if this.limited || this.took < SHORTEST {
             return None;
         }
@@ -103,6 +111,8 @@ impl Troubles {
 
 /// How many failures are remembered one by one.
 const MOST_RECENT: usize = 256;
+/// A minute, in milliseconds.
+const MINUTE: u64 = 60_000;
 /// For how many milliseconds.
 const REMEMBERED: u64 = 3_600_000;
 /// How many failures there have to be besides one, before they cluster.
@@ -130,11 +140,11 @@ mod tests {
         let mut troubles = Troubles::default();
         assert_eq!(troubles.since_success(500, 0), (0, None));
         for at in [1_000, 2_000, 3_000] {
-            troubles.note(&Failure::new(Fault::ConnectionRefused), at, 0);
+            troubles.note(&Failure::new(Fault::ConnectionRefused), at, 0, 1);
         }
         assert_eq!(troubles.since_success(5_000, 0), (3, Some(Duration::from_secs(4))));
         assert_eq!(troubles.since_success(5_000, 4_000), (0, None));
-        troubles.note(&Failure::new(Fault::ResponseTimedOut), 6_000, 4_000);
+        troubles.note(&Failure::new(Fault::ResponseTimedOut), 6_000, 4_000, 1);
         assert_eq!(troubles.since_success(7_000, 4_000), (1, Some(Duration::from_secs(1))));
         assert_eq!(troubles.faults(7_000), [(Fault::ConnectionRefused, 3), (Fault::ResponseTimedOut, 1)]);
         assert_eq!((troubles.windows(7_000).seconds, troubles.windows(64_000).minute), (4, 1));
@@ -155,7 +165,7 @@ mod tests {
         for (failures, expected) in table {
             let mut troubles = Troubles::default();
             for failure in &failures {
-                troubles.note(failure, 1_000, 0);
+                troubles.note(failure, 1_000, 0, 1);
             }
             let expected = expected.map(|(millis, count)| (Duration::from_millis(millis), count));
             assert_eq!(troubles.cluster(&failures[failures.len() - 1], 1_000), expected);

@@ -124,9 +124,9 @@ fn last_worked(case: &Case) -> Option<String> {
     case.history.server.last_success.map(duration)
 }
 
-/// Whether more than a few requests were at the server when this one failed.
+/// Whether more than a few requests were at the server when this one failed, or shortly before.
 fn under_load(case: &Case) -> bool {
-    case.history.server.in_flight >= MANY
+    case.history.server.at_work() >= MANY
 }
 
 /// Whether the server has answered since it first failed in the last minute.
