@@ -246,7 +246,7 @@ pub const RULES: &[Rule] = &[
     check("socket_mode_forbids", FaultyProxy, 1.0, probe::local::socket_mode_forbids),
     check("socket_hidden", FaultyProxy, 0.8, probe::local::socket_hidden),
     check("socket_nobody_listens", OriginDown, 1.0, probe::local::socket_nobody_listens),
-    check("socket_back", OriginDown, 1.2, probe::local::socket_back),
+    check("socket_back", OriginDown, 1.6, probe::local::socket_back),
     check("accept_queue_full", Overload, 3.0, probe::local::accept_queue_full),
     check("accept_queue_fills", Overload, 1.2, probe::local::accept_queue_fills),
     check("process_stopped", Application, 3.4, probe::local::process_stopped),

@@ -105,7 +105,12 @@ pub(in crate::diagnosis::rules) fn only_this_port_silent(case: &Case) -> Option<
     let only = lively_ports(case).count() == other_ports(case).count();
     (only && !hangs_under_load(case)).then(|| {
         let (ip, port) = (address.ip(), address.port());
-        format!("{ip} is alive, since {alive}, and only port {port} stays silent: a firewall drops or rejects it")
+        let (is, does) = if case.failure().fault == Fault::HostUnreachable {
+            ("cannot be reached", "rejects")
+        } else {
+            ("stays silent", "drops")
+        };
+        format!("{ip} is alive, since {alive}, and only port {port} {is}: a firewall {does} what comes to it")
     })
 }
 
