@@ -242,6 +242,9 @@ mod tests {
     use std::time::Duration;
 
     use super::detail;
+    use super::with_finding;
+    use crate::diagnosis::Cause;
+    use crate::diagnosis::Evidence;
     use crate::fault::Failure;
     use crate::fault::Fault;
     use crate::fault::failure::ByteCounts;
@@ -263,6 +266,18 @@ mod tests {
     fn a_refusal_is_told_with_its_error_number() {
         let refused = Failure { os_error: Some(libc::ECONNREFUSED), ..failure(Fault::ConnectionRefused) };
         assert_eq!(detail(&refused), "10.0.0.5:3000 refused the connection after 0.4 ms; ECONNREFUSED 111.");
+    }
+
+    #[test]
+    fn what_a_check_has_found_is_told_behind_what_was_observed() {
+        let refused = failure(Fault::ConnectionRefused);
+        let says = "10.0.0.5:8080 answers in HTTP/1".to_owned();
+        let found = Evidence { id: "test", says, points_to: Cause::FaultyProxy, weight: 3.0 };
+        assert_eq!(with_finding(&refused, None), detail(&refused));
+        assert_eq!(
+            with_finding(&refused, Some(&found)),
+            "10.0.0.5:3000 refused the connection after 0.4 ms; checks since then: 10.0.0.5:8080 answers in HTTP/1."
+        );
     }
 
     #[test]

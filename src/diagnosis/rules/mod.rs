@@ -309,6 +309,21 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::RULES;
+    use super::most_telling;
+    use crate::diagnosis::Cause;
+    use crate::diagnosis::Evidence;
+
+    #[test]
+    fn only_what_a_check_has_measured_is_told_first_and_only_for_the_likeliest_cause() {
+        let found = |id, points_to, weight| Evidence { id, says: String::new(), points_to, weight };
+        let evidence = [
+            found("own_address_refused", Cause::FaultyProxy, 1.8),
+            found("http_on_other_port", Cause::FaultyProxy, 1.6),
+            found("host_alive_beside", Cause::OriginDown, 0.9),
+        ];
+        let told = |cause| most_telling(&evidence, cause).map(|found| found.id);
+        assert_eq!([told(Cause::FaultyProxy), told(Cause::OriginDown)], [Some("http_on_other_port"), None]);
+    }
 
     #[test]
     fn a_rule_has_a_name_of_its_own_and_a_weight_that_is_a_number() {

@@ -82,14 +82,10 @@ pub(in crate::diagnosis::rules) fn every_port_refuses(case: &Case) -> Option<Str
 
 /// What refused a moment ago takes connections again.
 pub(in crate::diagnosis::rules) fn listens_again(case: &Case) -> Option<String> {
-    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault.is_none())?;
-    Some(format!(
-        "{} accepts connections again ({} after a refusal that took {}): the program was restarting",
-        again.address,
-        duration(again.elapsed),
-        duration(failure.waited())
-    ))
+    let (address, after) = (again.address, duration(again.elapsed));
+    Some(format!("{address} accepts connections again (connected after {after}): the program was restarting"))
 }
 
 pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> {
