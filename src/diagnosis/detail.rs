@@ -294,6 +294,9 @@ mod tests {
     use std::time::Duration;
 
     use super::detail;
+    use super::with_finding;
+    use crate::diagnosis::Cause;
+    use crate::diagnosis::Evidence;
     use crate::fault::Failure;
     use crate::fault::Fault;
     use crate::fault::failure::ByteCounts;
@@ -333,6 +336,18 @@ mod tests {
         assert_eq!(
             detail(&late),
             "No place at 10.0.0.5:3000 came free within the limit of 1 s; 2 of 2 connections open, 3 of 5 waiting."
+        );
+    }
+
+    #[test]
+    fn what_a_check_has_found_is_told_behind_what_was_observed() {
+        let refused = failure(Fault::ConnectionRefused);
+        let says = "10.0.0.5:8080 answers in HTTP/1".to_owned();
+        let found = Evidence { id: "test", says, points_to: Cause::FaultyProxy, weight: 3.0 };
+        assert_eq!(with_finding(&refused, None), detail(&refused));
+        assert_eq!(
+            with_finding(&refused, Some(&found)),
+            "10.0.0.5:3000 refused the connection after 0.4 ms; checks since then: 10.0.0.5:8080 answers in HTTP/1."
         );
     }
 

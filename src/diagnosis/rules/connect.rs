@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::probe::local::is_in_use;
 use super::probe::neighbour;
 use super::targets;
 use crate::diagnosis::Case;
@@ -31,7 +32,8 @@ pub(super) fn port_closed_host_alive(case: &Case) -> Option<String> {
 
 pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
     let path = socket(case, Fault::ConnectionRefused)?;
-    Some(format!("the socket {path} is there, but nothing listens on it: the program that made it has ended"))
+    (!is_in_use(case))
+        .then(|| format!("the socket {path} is there, but nothing listens on it: the program that made it has ended"))
 }
 
 /// In a container, loopback is the container's own.

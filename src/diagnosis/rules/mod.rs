@@ -250,7 +250,7 @@ pub const RULES: &[Rule] = &[
     check("socket_mode_forbids", FaultyProxy, 1.0, probe::local::socket_mode_forbids),
     check("socket_hidden", FaultyProxy, 0.8, probe::local::socket_hidden),
     check("socket_nobody_listens", OriginDown, 1.0, probe::local::socket_nobody_listens),
-    check("socket_back", OriginDown, 1.2, probe::local::socket_back),
+    check("socket_back", OriginDown, 1.6, probe::local::socket_back),
     check("accept_queue_full", Overload, 3.0, probe::local::accept_queue_full),
     check("accept_queue_fills", Overload, 1.2, probe::local::accept_queue_fills),
     check("process_stopped", Application, 3.4, probe::local::process_stopped),
@@ -354,6 +354,21 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::RULES;
+    use super::most_telling;
+    use crate::diagnosis::Cause;
+    use crate::diagnosis::Evidence;
+
+    #[test]
+    fn only_what_a_check_has_measured_is_told_first_and_only_for_the_likeliest_cause() {
+        let found = |id, points_to, weight| Evidence { id, says: String::new(), points_to, weight };
+        let evidence = [
+            found("own_address_refused", Cause::FaultyProxy, 1.8),
+            found("http_on_other_port", Cause::FaultyProxy, 1.6),
+            found("host_alive_beside", Cause::OriginDown, 0.9),
+        ];
+        let told = |cause| most_telling(&evidence, cause).map(|found| found.id);
+        assert_eq!([told(Cause::FaultyProxy), told(Cause::OriginDown)], [Some("http_on_other_port"), None]);
+    }
 
     #[test]
     fn a_rule_has_a_name_of_its_own_and_a_weight_that_is_a_number() {

@@ -40,7 +40,11 @@ pub(in crate::diagnosis::rules) fn certificate_depends_on_name(case: &Case) -> O
     let unnamed = certificates(case).find(|shown| shown.server_name.is_none())?;
     let named =
         certificates(case).find(|shown| shown.server_name.is_some() && !is_same(&shown.evidence, &unnamed.evidence))?;
-    Some(format!("the server needs a server name (SNI): without one it presents {}, {}", told(unnamed), told(named)))
+    Some(format!(
+        "the server needs a server name (SNI): without one it presents {}, and with it {}",
+        told(unnamed),
+        told(named)
+    ))
 }
 
 /// No certificate without a name, and one with it.

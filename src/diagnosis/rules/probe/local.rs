@@ -57,6 +57,15 @@ pub(in crate::diagnosis::rules) fn socket_nobody_listens(case: &Case) -> Option<
         .then(|| format!("{path} is left behind: no program on this host listens on it"))
 }
 
+/// Whether a check has found something else than a socket that nobody listens on.
+pub(in crate::diagnosis::rules) fn is_in_use(case: &Case) -> bool {
+    socket_file(case).is_some_and(|(_, found)| match found {
+        SocketFound::NoSocket => true,
+        SocketFound::Socket { listened_on, .. } => *listened_on == Some(true),
+        SocketFound::Nothing { .. } | SocketFound::Hidden => false,
+    })
+}
+
 pub(in crate::diagnosis::rules) fn socket_back(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused, Fault::SocketMissing])?;
     let (path, found) = socket_file(case)?;

@@ -83,14 +83,10 @@ pub(in crate::diagnosis::rules) fn every_port_refuses(case: &Case) -> Option<Str
 
 /// What refused a moment ago takes connections again.
 pub(in crate::diagnosis::rules) fn listens_again(case: &Case) -> Option<String> {
-    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault.is_none())?;
-    Some(format!(
-        "{} accepts connections again ({} after a refusal that took {}): the program was restarting",
-        again.address,
-        duration(again.elapsed),
-        duration(failure.waited())
-    ))
+    let (address, after) = (again.address, duration(again.elapsed));
+    Some(format!("{address} accepts connections again (connected after {after}): the program was restarting"))
 }
 
 pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> {
@@ -106,7 +102,12 @@ pub(in crate::diagnosis::rules) fn only_this_port_silent(case: &Case) -> Option<
     let only = lively_ports(case).count() == other_ports(case).count();
     (only && !hangs_under_load(case) && full_queue(case).is_none()).then(|| {
         let (ip, port) = (address.ip(), address.port());
-        format!("{ip} is alive, since {alive}, and only port {port} stays silent: a firewall drops or rejects it")
+        let (is, does) = if case.failure().fault == Fault::HostUnreachable {
+            ("cannot be reached", "rejects")
+        } else {
+            ("stays silent", "drops")
+        };
+        format!("{ip} is alive, since {alive}, and only port {port} {is}: a firewall {does} what comes to it")
     })
 }
 
