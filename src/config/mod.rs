@@ -48,6 +48,7 @@ pub use self::upstream::Balance;
 pub use self::upstream::Ejection;
 pub use self::upstream::HostHeader;
 pub use self::upstream::Platform;
+pub use self::upstream::Protocol;
 pub use self::upstream::Pool;
 pub use self::upstream::Retry;
 pub use self::upstream::Timeouts;

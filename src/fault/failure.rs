@@ -47,6 +47,8 @@ pub struct Failure {
     pub transport: Option<TransportEvidence>,
     /// The answer's own head, where one was read.
     pub response: Option<ResponseEvidence>,
+    /// What HTTP/2 said of the end of the stream or of its connection.
+    pub h2: Option<H2Evidence>,
     /// What this host had left, where it is this host's own failure.
     pub local: Option<LocalEvidence>,
     /// The foreign error that this was classified from, for the operator's log.
@@ -148,6 +150,8 @@ pub struct TlsEvidence {
     pub certificate: Option<CertificateEvidence>,
     /// Whether a client certificate was configured.
     pub client_certificate: bool,
+    /// Whether HTTP/2 is required and the server agreed to no protocol at all (ALPN, RFC 7301).
+    pub without_alpn: bool,
 }
 
 /// A certificate as the server presented it.
@@ -264,6 +268,25 @@ pub struct ResponseEvidence {
     pub via: Option<String>,
 }
 
+/// What HTTP/2 said of the end of a stream or of its connection (RFC 9113, sections 5.4 and 7).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct H2Evidence {
+    /// The number of the request's stream, where it had got one.
+    pub stream: Option<u32>,
+    /// The code with which the server reset the stream.
+    pub reset_code: Option<u32>,
+    /// The code with which the server ended the connection (GOAWAY).
+    pub goaway_code: Option<u32>,
+    /// The last stream that the server may have processed, as its GOAWAY has it.
+    pub last_stream: Option<u32>,
+    /// What the server wrote into its GOAWAY for people, cleaned for display.
+    pub debug_data: Option<String>,
+    /// The code of the error that this proxy found in what the server sent.
+    pub found_code: Option<u32>,
+    /// Whether the server has said that it did not begin to process the request (RFC 9113, section 8.7).
+    pub unprocessed: bool,
+}
+
 /// What this host had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LocalEvidence {
@@ -310,6 +333,7 @@ impl Failure {
             malformed: None,
             transport: None,
             response: None,
+            h2: None,
             local: None,
             source: None,
         }
@@ -327,6 +351,13 @@ impl Failure {
     pub fn after(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
+    }
+
+    /// Whether the server has said that it did not begin to process the request, so that it may go out again whatever its
+    /// method (RFC 9113, section 8.7).
+    #[must_use]
+    pub fn was_not_processed(&self) -> bool {
+        self.h2.as_ref().is_some_and(|h2| h2.unprocessed)
     }
 
     /// How long the stage that failed had taken, or the whole attempt where nobody measured the stage.

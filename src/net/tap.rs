@@ -21,6 +21,8 @@ use crate::fault::Spoken;
 use crate::fault::classify::http::Ended;
 use crate::fault::classify::tls::tls_error;
 use crate::fault::failure::TransportEvidence;
+use crate::net::frames::Frames;
+use crate::net::frames::Goaway;
 use crate::net::tcp_info;
 
 /// What a tapped stream has carried since the exchange began.
@@ -35,6 +37,7 @@ pub struct Tap {
     last_sent: Cell<Instant>,
     blocked: Cell<bool>,
     descriptor: Cell<Option<RawFd>>,
+    frames: RefCell<Option<Box<Frames>>>,
 }
 
 /// How the far end stopped sending.
@@ -82,6 +85,7 @@ impl Tap {
             last_sent: Cell::new(Instant::now()),
             blocked: Cell::new(false),
             descriptor: Cell::new(None),
+            frames: RefCell::new(None),
         })
     }
 
@@ -92,6 +96,29 @@ impl Tap {
         self.captured.borrow_mut().clear();
         self.capture_limit.set(capture);
         self.last_sent.set(now);
+    }
+
+    /// Looks for GOAWAY from now on: what comes are frames of HTTP/2.
+    pub fn watch_frames(&self) {
+        *self.frames.borrow_mut() = Some(Box::default());
+    }
+
+    /// The GOAWAY that the server has sent.
+    #[must_use]
+    pub fn goaway(&self) -> Option<Goaway> {
+        self.frames.borrow().as_ref().and_then(|frames| frames.goaway().cloned())
+    }
+
+    /// How many bytes the largest block of fields had as it was sent over HTTP/2.
+    #[must_use]
+    pub fn largest_block(&self) -> usize {
+        self.frames.borrow().as_ref().map_or(0, |frames| frames.largest_block())
+    }
+
+    /// Whether the server has said that it takes no more requests on this connection.
+    #[must_use]
+    pub fn is_going_away(&self) -> bool {
+        self.frames.borrow().as_ref().is_some_and(|frames| frames.goaway().is_some())
     }
 
     /// Stops keeping bytes.
@@ -175,6 +202,9 @@ impl Tap {
             return;
         }
         self.received.set(self.received.get() + bytes.len() as u64);
+        if let Some(frames) = &mut *self.frames.borrow_mut() {
+            frames.read(bytes);
+        }
         let limit = self.capture_limit.get();
         if limit > 0 {
             let mut captured = self.captured.borrow_mut();

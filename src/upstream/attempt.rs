@@ -10,15 +10,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::Request;
 use http::Response;
+use http::uri::Scheme;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
+use crate::config::Protocol;
 use crate::config::Timeouts;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -34,7 +35,13 @@ use crate::upstream::body::RequestBody;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
+use crate::upstream::connect::Purpose;
+use crate::upstream::connect::Speaks;
 use crate::upstream::connection::Connection;
+use crate::upstream::line::Inflow;
+use crate::upstream::line::Line;
+use crate::upstream::multiplex;
+use crate::upstream::multiplex::Stream;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -67,38 +74,101 @@ pub(super) async fn run(
 ) -> Result<Response<ResponseBody>, Trouble> {
     let begin = Instant::now();
     let in_flight = lane.server.enter();
-    let (exchange, sending) = match pooled(lane, freshness, begin) {
+    let (line, ready) = match pooled(lane, &request, freshness, begin) {
         // The clock is only read again where time has passed.
-        Some((connection, idle)) => Exchange::begin(lane, connection, Some(idle), (begin, begin), request),
+        Some(line) => (line, begin),
         // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
-        None => match Box::pin(open(lane)).await {
-            Ok(connection) => Exchange::begin(lane, connection, None, (begin, Instant::now()), request),
+        None => match Box::pin(reach(lane, purpose(lane, &request))).await {
+            Ok(line) => (line, Instant::now()),
             Err(failure) => {
-                let failure = Box::new(finish(failure, lane, begin));
+                let failure = Box::new(finish(*failure, lane, begin));
                 return Err(Trouble::Failed { failure, unsent: Some(Box::new(request)) });
             }
         },
     };
-    let response = exchange.answer(sending).await?;
+    let mut exchange = Exchange::begin(lane, line, (begin, ready), &request);
+    let response = match &mut exchange.line {
+        Line::Http1(connection, _) => {
+            connection.tap.begin(CAPTURE, ready);
+            let sending = connection.sender.try_send_request(request);
+            exchange.answer(sending, Exchange::answered).await?
+        }
+        // Boxed for the same reason.
+        Line::Http2(_) => Box::pin(exchange.answer_on_stream(request)).await?,
+    };
     exchange.accept(response, in_flight)
 }
 
-fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Duration)> {
-    match freshness {
-        Freshness::Fresh => None,
-        Freshness::Any => lane.pool.take(now),
+/// What a connection for this request has to speak.
+fn purpose(lane: &Lane, request: &Request<RequestBody>) -> Purpose {
+    match lane.settings.protocol {
+        Protocol::Auto if request.headers().contains_key(http::header::UPGRADE) => Purpose::Upgrade,
+        protocol => Purpose::Requests(protocol),
     }
 }
 
-async fn open(lane: &Lane) -> Result<Box<Connection>, Failure> {
+/// A connection that is open already.
+fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now: Instant) -> Option<Line> {
+    if lane.settings.protocol != Protocol::Http1
+        && purpose(lane, request) != Purpose::Upgrade
+        && let Some(place) = lane.multiplex.enter(now)
+    {
+        return Some(Line::Http2(Box::new(Stream::new(place, now))));
+    }
+    match freshness {
+        Freshness::Fresh => None,
+        Freshness::Any => lane.pool.take(now).map(|(connection, idle)| Line::Http1(connection, Some(idle))),
+    }
+}
+
+/// Opens a connection, or waits for the one that somebody else opens where requests share it.
+async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
+    let may_share = match purpose {
+        Purpose::Requests(Protocol::H2) => true,
+        Purpose::Requests(Protocol::Auto) => lane.tls.is_some() && !lane.multiplex.speaks_http1(),
+        Purpose::Requests(Protocol::Http1) | Purpose::Upgrade => false,
+    };
+    if !may_share {
+        return open(lane, purpose).await.map_err(Box::new);
+    }
+    while let Some(outcome) = lane.multiplex.wait().await {
+        outcome?;
+        let now = Instant::now();
+        if let Some(place) = lane.multiplex.enter(now) {
+            return Ok(Line::Http2(Box::new(Stream::new(place, now))));
+        }
+        if lane.multiplex.speaks_http1() {
+            return open(lane, purpose).await.map_err(Box::new);
+        }
+    }
+    let opening = lane.multiplex.lead();
+    let opened = open(lane, purpose).await.map_err(Box::new);
+    lane.multiplex.opened(&opening, opened.as_ref().map(|_| ()).map_err(Clone::clone));
+    opened
+}
+
+async fn open(lane: &Lane, purpose: Purpose) -> Result<Line, Failure> {
     let timeouts = &lane.settings.timeouts;
-    let Opened { stream, peer, stale } =
-        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref()).await?;
+    let Opened { stream, peer, stale, speaks } =
+        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref(), purpose).await?;
     if stale {
         lane.shared.tell(Some(Change::Stale { server: lane.server.index }));
     }
-    let connection = Connection::begin(stream, peer, lane.settings.response_header_bytes).await;
-    connection.map(Box::new).map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))
+    let limit = lane.settings.response_header_bytes;
+    match speaks {
+        Speaks::Http1 => {
+            lane.multiplex.found_http1();
+            let connection = Connection::begin(stream, peer, limit).await;
+            let connection = connection.map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))?;
+            Ok(Line::Http1(Box::new(connection), None))
+        }
+        Speaks::Http2 => {
+            let connection = multiplex::Connection::begin(stream, peer, limit).await;
+            let connection = connection.map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))?;
+            let now = Instant::now();
+            Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))
+        }
+    }
 }
 
 /// What every failure of an attempt says.
@@ -112,7 +182,7 @@ pub(super) fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failu
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) lane: Rc<Lane>,
-    pub(super) connection: Box<Connection>,
+    pub(super) line: Line,
     pub(super) past: ConnectionEvidence,
     pub(super) watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
@@ -143,36 +213,57 @@ impl Limit {
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 impl Exchange {
-    /// Gives the request to the connection. What comes of it is in the second value, for `answer` to wait for.
+    /// What is to be kept of a request that goes out now.
     fn begin(
         lane: &Rc<Lane>,
-        mut connection: Box<Connection>,
-        idle: Option<Duration>,
+        line: Line,
         (begin, ready): (Instant, Instant),
-        request: Request<RequestBody>,
-    ) -> (Self, impl Future<Output = Sent> + use<>) {
-        let past = connection.evidence(idle, ready);
+        request: &Request<RequestBody>,
+    ) -> Self {
+        let past = line.past(ready);
         let body = request.body();
         let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
-        connection.tap.begin(CAPTURE, ready);
-        let sending = connection.sender.try_send_request(request);
-        (Self { lane: Rc::clone(lane), connection, past, watch, gate, declared, upgrade, begin, ready }, sending)
+        Self { lane: Rc::clone(lane), line, past, watch, gate, declared, upgrade, begin, ready }
     }
 
-    /// Waits for the response's head, under the limit that is next.
-    async fn answer(&self, sending: impl Future<Output = Sent>) -> Result<Response<Incoming>, Trouble> {
+    /// Waits for what comes of a request that was sent, under the limit that is next.
+    async fn answer<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        read: impl Fn(&Self, T) -> Result<Response<Inflow>, Trouble>,
+    ) -> Result<Response<Inflow>, Trouble> {
         let mut sending = pin!(sending);
         let mut deadline = Deadline::at(self.next_look(self.ready));
         poll_fn(|cx| match sending.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(mut error)) => {
-                let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
-                Poll::Ready(Err(self.refuse(error.error(), unsent)))
-            }
+            Poll::Ready(said) => Poll::Ready(read(self, said)),
             Poll::Pending => self.poll_limit(&mut deadline, cx).map(Err),
         })
         .await
+    }
+
+    /// What hyper says of the request, in our words.
+    fn answered(&self, sent: Sent) -> Result<Response<Inflow>, Trouble> {
+        sent.map(|response| response.map(Inflow::Http1)).map_err(|mut error| {
+            let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
+            self.refuse(error.error(), unsent)
+        })
+    }
+
+    /// Sends the request on a stream and waits for the response's head.
+    async fn answer_on_stream(&self, request: Request<RequestBody>) -> Result<Response<Inflow>, Trouble> {
+        let Line::Http2(stream) = &self.line else {
+            return Err(Trouble::Failed { failure: Box::new(self.failure(Fault::H2ConnectionError)), unsent: None });
+        };
+        let scheme = if self.lane.tls.is_some() { &Scheme::HTTPS } else { &Scheme::HTTP };
+        let response = self.answer(stream.exchange(request, scheme), |exchange, said| {
+            said.map(|response| response.map(Inflow::Http2)).map_err(|refused| exchange.refuse_stream(refused))
+        });
+        let response = response.await?;
+        if stream.received() > self.lane.settings.response_header_bytes {
+            return Err(self.too_large());
+        }
+        Ok(response)
     }
 
     /// Ready when a limit has run out. The deadline is only moved when it comes, which most exchanges never see.
@@ -207,21 +298,13 @@ impl Exchange {
     /// Which limit is next, as things stand.
     fn limit(&self) -> Limit {
         let Timeouts { send, response, .. } = self.lane.settings.timeouts;
-        let tap = &self.connection.tap;
-        let last_sent = tap.last_sent();
-        let Some(watch) = &self.watch else {
-            return if tap.is_blocked() {
-                Limit::Send(last_sent + send)
-            } else {
-                Limit::Response(last_sent + response)
-            };
-        };
-        if tap.is_blocked() {
+        let last_sent = self.line.last_sent();
+        if self.line.is_blocked() {
             return Limit::Send(last_sent + send);
         }
-        if watch.ended() {
+        let Some(watch) = self.watch.as_ref().filter(|watch| !watch.ended()) else {
             return Limit::Response(last_sent + response);
-        }
+        };
         if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
             return Limit::Gate(self.ready + EXPECT_PATIENCE);
         }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::config::Location;
+use crate::config::Protocol;
 use crate::dns::Addresses;
 use crate::dns::Resolver;
 use crate::fault::Failure;
@@ -38,7 +39,10 @@ use crate::upstream::server::Server;
 /// How a server is spoken to with TLS.
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
+    /// What offers HTTP/1.1 only.
     pub(super) config: Arc<ClientConfig>,
+    /// What offers what is configured.
+    pub(super) configured: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
     pub(super) client_certificate: bool,
 }
@@ -49,6 +53,26 @@ pub(super) struct Opened {
     pub(super) peer: Peer,
     /// Whether its address was used although its time is over.
     pub(super) stale: bool,
+    /// What was agreed on.
+    pub(super) speaks: Speaks,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Requests, in the protocol that is configured.
+    Requests(Protocol),
+    /// A change to another protocol, which HTTP/1.1 alone can make.
+    Upgrade,
 }
 
 /// Opens a connection to the server, with TLS on it where its URL says so.
@@ -61,6 +85,7 @@ pub(super) async fn open(
     timeouts: &config::Timeouts,
     resolver: &Resolver,
     tls: Option<&Tls>,
+    purpose: Purpose,
 ) -> Result<Opened, Failure> {
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
@@ -81,11 +106,12 @@ pub(super) async fn open(
             connected?
         }
     };
-    let stream = match tls {
-        None => transport,
-        Some(tls) => secure(transport, &peer, tls, timeouts.tls).await?,
+    let (stream, speaks) = match tls {
+        None if purpose == Purpose::Requests(Protocol::H2) => (transport, Speaks::Http2),
+        None => (transport, Speaks::Http1),
+        Some(tls) => secure(transport, &peer, tls, timeouts.tls, purpose).await?,
     };
-    Ok(Opened { stream, peer, stale })
+    Ok(Opened { stream, peer, stale, speaks })
 }
 
 async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
@@ -232,17 +258,32 @@ impl<'a> Race<'a> {
     }
 }
 
-async fn secure(transport: Stream, peer: &Peer, tls: &Tls, limit: Duration) -> Result<Stream, Failure> {
+async fn secure(
+    transport: Stream,
+    peer: &Peer,
+    tls: &Tls,
+    limit: Duration,
+    purpose: Purpose,
+) -> Result<(Stream, Speaks), Failure> {
     let begin = Instant::now();
     let tap = Tap::new();
-    let mut handshake = pin!(tls::handshake(Arc::clone(&tls.config), tls.name.clone(), transport, &tap));
+    let config = if purpose == Purpose::Upgrade { &tls.config } else { &tls.configured };
+    let mut handshake = pin!(tls::handshake(Arc::clone(config), tls.name.clone(), transport, &tap));
     let mut evidence = TlsEvidence {
         server_name: tls.name.to_str().into_owned(),
         client_certificate: tls.client_certificate,
         ..TlsEvidence::default()
     };
     let mut failure = match within(limit, handshake.as_mut()).await {
-        Ok(Ok(stream)) => return Ok(Stream::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => {
+            let agreed = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speaks::Http2 } else { Speaks::Http1 };
+            if agreed == Speaks::Http2 || purpose != Purpose::Requests(Protocol::H2) {
+                return Ok((Stream::Tls(Box::new(stream)), agreed));
+            }
+            // The handshake itself went well, and there is no HTTP/2 without an agreement on it (RFC 9113, section 3.2).
+            evidence.without_alpn = true;
+            Failure::new(Fault::TlsProtocolError)
+        }
         Ok(Err(error)) => {
             let found = HandshakeFault::of(&error, tap.spoken(), tap.ended());
             evidence.alert = found.alert;

@@ -10,6 +10,8 @@ mod connect;
 mod connection;
 pub mod ejection;
 mod lease;
+mod line;
+mod multiplex;
 pub mod pool;
 mod record;
 pub mod retry;
@@ -29,6 +31,7 @@ use tokio::time::Instant;
 
 pub use self::body::ClientFault;
 pub use self::body::Cut;
+pub use self::body::OnInterim;
 pub use self::body::RequestBody;
 pub use self::body::ResponseBody;
 pub use self::connection::Upgraded;
@@ -43,12 +46,14 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
 use crate::net::tls;
+use crate::net::tls::Offer;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
 use crate::upstream::balance::Candidate;
 use crate::upstream::connect::Tls;
 use crate::upstream::ejection::Ejection;
+use crate::upstream::multiplex::Multiplex;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
 
@@ -110,6 +115,7 @@ fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError
         return Ok(vec![None; settings.servers.len()]);
     }
     let config = tls::client_config(&settings.tls)?;
+    let configured = tls::offering(&config, offer(settings.protocol));
     let of_server = |server: &config::ServerUrl| {
         let host = match &server.location {
             Location::Host { host, .. } => host,
@@ -118,9 +124,17 @@ fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError
         let name = settings.tls.server_name.as_ref().unwrap_or(host);
         let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
         let client_certificate = settings.tls.identity.is_some();
-        server.tls.then(|| Tls { config: Arc::clone(&config), name, client_certificate })
+        server.tls.then(|| Tls { config: Arc::clone(&config), configured: Arc::clone(&configured), name, client_certificate })
     };
     Ok(settings.servers.iter().map(of_server).collect())
+}
+
+const fn offer(protocol: config::Protocol) -> Offer {
+    match protocol {
+        config::Protocol::Http1 => Offer::Http1,
+        config::Protocol::H2 => Offer::Http2,
+        config::Protocol::Auto => Offer::Both,
+    }
 }
 
 /// An upstream as one core uses it.
@@ -136,6 +150,7 @@ struct Lane {
     server: Arc<Server>,
     settings: Arc<config::Upstream>,
     pool: Pool,
+    multiplex: Multiplex,
     resolver: Arc<Resolver>,
     tls: Option<Tls>,
     client_body_timeout: Duration,
@@ -155,7 +170,7 @@ impl Lane {
             failure.fault,
             Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
         );
-        if !own && !died_idle(failure) {
+        if !own && !died_idle(failure) && !was_closing(failure) {
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, Instant::now()));
         }
     }
@@ -210,6 +225,7 @@ impl Upstream {
                 server: Arc::clone(server),
                 settings: Arc::clone(&shared.settings),
                 pool: Pool::new(shared.settings.pool.clone()),
+                multiplex: Multiplex::new(shared.settings.pool.idle_timeout),
                 resolver: Arc::clone(&shared.resolver),
                 tls: tls.clone(),
                 client_body_timeout: shared.client_body_timeout,
@@ -240,7 +256,10 @@ impl Upstream {
     /// Closes connections that have been idle for too long; to be called about once a second.
     pub fn sweep(&self) {
         let now = Instant::now();
-        self.lanes.iter().for_each(|lane| lane.pool.sweep(now));
+        for lane in &self.lanes {
+            lane.pool.sweep(now);
+            lane.multiplex.sweep(now);
+        }
     }
 
     /// Sends the request to a server, and to another where that is safe and the first one fails. It goes out with the `Host`
@@ -296,7 +315,9 @@ impl Upstream {
             // The end of an idle connection is no sign of trouble that a budget would have to hold down.
             return Some(Try { request, lane, freshness: Freshness::Fresh });
         }
-        let lane = self.pick(tries)?;
+        // What a server says that it has not begun, it may have again where there is no other.
+        let same = failure.was_not_processed().then_some(lane);
+        let lane = self.pick(tries).or(same)?;
         self.shared.budget.spend(Instant::now()).then_some(Try { request, lane, freshness: Freshness::Any })
     }
 
@@ -396,7 +417,14 @@ impl Tries {
 fn died_idle(failure: &Failure) -> bool {
     let ended =
         matches!(failure.fault, Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending);
-    ended && failure.connection.reused && failure.nothing_received()
+    let idle = failure.connection.reused && failure.connection.idle.is_some();
+    ended && idle && failure.nothing_received()
+}
+
+/// A request that came too late for a connection that the server closes in order.
+fn was_closing(failure: &Failure) -> bool {
+    let in_order = failure.h2.as_ref().is_some_and(|h2| h2.reset_code.is_none() && h2.goaway_code == Some(0));
+    in_order && failure.was_not_processed()
 }
 
 /// The attempt that came furthest says most; an idle connection that died says least.

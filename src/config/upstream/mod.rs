@@ -18,7 +18,7 @@ use super::value::Size;
 pub use self::choice::Balance;
 pub use self::choice::HostHeader;
 pub use self::choice::Platform;
-use self::choice::Protocol;
+pub use self::choice::Protocol;
 pub use self::resilience::Ejection;
 pub use self::resilience::Pool;
 pub use self::resilience::Retry;
@@ -34,6 +34,8 @@ pub struct Upstream {
     pub servers: Vec<ServerUrl>,
     /// How one of them is chosen.
     pub balance: Balance,
+    /// What is spoken to them.
+    pub protocol: Protocol,
     /// What the origin sees as `Host`.
     pub host_header: HostHeader,
     /// What runs there, for the checklists.
@@ -66,13 +68,13 @@ impl Upstream {
 
     /// An upstream with the settings of a table, which are the defaults where there is none.
     pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<ServerUrl>) -> Self {
-        let Protocol::Http1 = table.value_or("protocol", Protocol::Http1);
         table.empty_list("intercept");
         table.not_yet(&["hash_on", "health"]);
         let upstream = Self {
             name,
             servers,
             balance: table.value_or("balance", Balance::LeastRequests),
+            protocol: table.value_or("protocol", Protocol::Http1),
             host_header: table.value_or("host_header", HostHeader::Client),
             platform: table.value_or("platform", Platform::Generic),
             timeouts: Timeouts::read(table.table("timeouts")),
