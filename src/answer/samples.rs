@@ -188,6 +188,7 @@ fn secret_failure(fault: Fault) -> Failure {
             ..CertificateEvidence::default()
         }),
         client_certificate: true,
+        without_alpn: false,
     });
     failure.malformed = Some(Malformed::TransferCoding("secret-coding".to_owned()));
     failure.response = Some(ResponseEvidence {

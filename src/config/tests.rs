@@ -86,8 +86,7 @@ fn every_wrong_value_is_told_with_its_cure() {
     let table = [
         ("balance = \"rand\"", r#"6:11: "rand" is not a way to balance; write "least_requests" or "round_robin""#.to_owned()),
         ("balance = \"random\"", r#"6:11: "random" is not supported yet by this version; write "least_requests" or "round_robin""#.to_owned()),
-        ("protocol = \"h2\"", r#"6:12: "h2" is not supported yet by this version; write "http1""#.to_owned()),
-        ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1""#.to_owned()),
+        ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1", "h2" or "auto""#.to_owned()),
         ("intercept = [502]", "6:13: `intercept` is not supported yet by this version; write intercept = [], or remove the line".to_owned()),
         ("host_header = \"a b\"", r#"6:15: "a b" is not a Host field; write "client", "upstream" or a name: "shop.example""#.to_owned()),
         ("platform = \"rust\"", r#"6:12: "rust" is not a platform; write "generic", "php", "wordpress", "magento", "node", "python", "java", "ruby" or "go""#.to_owned()),

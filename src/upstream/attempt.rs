@@ -214,12 +214,7 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 impl Exchange {
     /// What is to be kept of a request that goes out now.
-    fn begin(
-        lane: &Rc<Lane>,
-        line: Line,
-        (begin, ready): (Instant, Instant),
-        request: &Request<RequestBody>,
-    ) -> Self {
+    fn begin(lane: &Rc<Lane>, line: Line, (begin, ready): (Instant, Instant), request: &Request<RequestBody>) -> Self {
         let past = line.past(ready);
         let body = request.body();
         let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());

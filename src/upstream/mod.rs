@@ -124,7 +124,12 @@ fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError
         let name = settings.tls.server_name.as_ref().unwrap_or(host);
         let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
         let client_certificate = settings.tls.identity.is_some();
-        server.tls.then(|| Tls { config: Arc::clone(&config), configured: Arc::clone(&configured), name, client_certificate })
+        server.tls.then(|| Tls {
+            config: Arc::clone(&config),
+            configured: Arc::clone(&configured),
+            name,
+            client_certificate,
+        })
     };
     Ok(settings.servers.iter().map(of_server).collect())
 }

@@ -13,6 +13,7 @@ use crate::fault::classify::h2::H2Fault;
 use crate::fault::classify::http::Carried;
 use crate::fault::classify::tls::name_alert;
 use crate::fault::failure::ByteCounts;
+use crate::fault::failure::H2Evidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::TlsEvidence;
 use crate::net::tap::End;
@@ -129,7 +130,7 @@ impl Exchange {
         if tap.spoken().is_some_and(|spoken| spoken != Spoken::Http2) {
             // What came are no frames of HTTP/2.
             failure.fault = Fault::ResponseNotHttp;
-            failure.h2 = None;
+            failure.h2 = Some(H2Evidence::default());
         } else if failure.h2.as_ref().is_some_and(|h2| h2.found_code.is_some()) && tap.largest_block() as u64 > limit {
             failure.fault = Fault::ResponseHeaderTooLarge;
             failure.bytes.header_limit = Some(limit);

@@ -6,6 +6,7 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod h2;
 mod resolve;
 mod response;
 mod teller;
@@ -39,7 +40,7 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
+    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), h2::rows(), gateway::rows()];
     parts.into_iter().flatten().collect()
 }
 

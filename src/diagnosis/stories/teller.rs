@@ -23,6 +23,7 @@ use crate::fault::failure::AddressFailure;
 use crate::fault::failure::CertificateEvidence;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
+use crate::fault::failure::H2Evidence;
 use crate::fault::failure::LocalEvidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
@@ -275,6 +276,18 @@ impl Story {
         self
     }
 
+    /// HTTP/2 was spoken to it, and this was said.
+    pub(super) fn over_h2(mut self, said: H2Evidence) -> Self {
+        self.last.h2 = Some(said);
+        self
+    }
+
+    /// It took part in TLS under this name and agreed to no protocol.
+    pub(super) fn without_alpn(mut self, server_name: &str) -> Self {
+        self.tls().without_alpn = true;
+        self.asked_for(server_name)
+    }
+
     /// A client certificate is configured.
     pub(super) fn with_client_certificate(mut self) -> Self {
         self.tls().client_certificate = true;
@@ -365,6 +378,7 @@ impl Story {
             retry_after: Some(4711),
             via: Some("secret-via".to_owned()),
         });
+        story.last.h2 = Some(H2Evidence { debug_data: Some("secret-debug".to_owned()), ..H2Evidence::default() });
         story.request.host = "secret-site".to_owned();
         story.request.path = "/secret-path".to_owned();
         story.settings.upstream = "secret-upstream".to_owned();

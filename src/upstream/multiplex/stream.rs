@@ -62,12 +62,8 @@ pub(in crate::upstream) struct Refused {
 impl Stream {
     /// A stream on that place, which sends nothing yet.
     pub(in crate::upstream) fn new(place: Place, now: Instant) -> Self {
-        let progress = Progress {
-            stuck: Cell::new(false),
-            last: Cell::new(now),
-            sent: Cell::new(0),
-            complete: Cell::new(false),
-        };
+        let progress =
+            Progress { stuck: Cell::new(false), last: Cell::new(now), sent: Cell::new(0), complete: Cell::new(false) };
         Self {
             place,
             progress: Rc::new(progress),
