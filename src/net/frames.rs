@@ -23,6 +23,8 @@ pub struct Frames {
     /// What is kept of a GOAWAY under way.
     payload: Option<Vec<u8>>,
     goaway: Option<Goaway>,
+    /// Whether a frame has come to its end.
+    greeted: bool,
     /// The bytes of the block of fields under way, and of the largest that was seen.
     block: usize,
     largest_block: usize,
@@ -33,6 +35,12 @@ impl Frames {
     #[must_use]
     pub const fn goaway(&self) -> Option<&Goaway> {
         self.goaway.as_ref()
+    }
+
+    /// Whether the first frame has come, which is the server's settings (RFC 9113, section 3.4).
+    #[must_use]
+    pub const fn greeted(&self) -> bool {
+        self.greeted
     }
 
     /// How many bytes the largest block of fields had as it was sent, which is compressed.
@@ -57,6 +65,7 @@ impl Frames {
                 }
                 bytes = left;
             }
+            self.greeted |= self.rest == 0 && self.head.is_empty();
             if self.rest == 0
                 && let Some(payload) = self.payload.take()
             {

@@ -115,6 +115,12 @@ impl Tap {
         self.frames.borrow().as_ref().map_or(0, |frames| frames.largest_block())
     }
 
+    /// Whether the server's settings have come, over HTTP/2.
+    #[must_use]
+    pub fn is_greeted(&self) -> bool {
+        self.frames.borrow().as_ref().is_some_and(|frames| frames.greeted())
+    }
+
     /// Whether the server has said that it takes no more requests on this connection.
     #[must_use]
     pub fn is_going_away(&self) -> bool {

@@ -41,7 +41,9 @@ use crate::upstream::connection::Connection;
 use crate::upstream::line::Inflow;
 use crate::upstream::line::Line;
 use crate::upstream::multiplex;
+use crate::upstream::multiplex::Opening;
 use crate::upstream::multiplex::Stream;
+use crate::upstream::multiplex::Waited;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -129,25 +131,34 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
         Purpose::Requests(Protocol::Http1) | Purpose::Upgrade => false,
     };
     if !may_share {
-        return open(lane, purpose).await.map_err(Box::new);
+        return open(lane, purpose, None).await.map_err(Box::new);
     }
-    while let Some(outcome) = lane.multiplex.wait().await {
-        outcome?;
+    loop {
+        match lane.multiplex.wait().await {
+            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead())).await.map_err(Box::new),
+            Waited::Failed(failure) => return Err(failure),
+            Waited::Opened => {}
+        }
         let now = Instant::now();
         if let Some(place) = lane.multiplex.enter(now) {
             return Ok(Line::Http2(Box::new(Stream::new(place, now))));
         }
         if lane.multiplex.speaks_http1() {
-            return open(lane, purpose).await.map_err(Box::new);
+            return open(lane, purpose, None).await.map_err(Box::new);
         }
     }
-    let opening = lane.multiplex.lead();
-    let opened = open(lane, purpose).await.map_err(Box::new);
-    lane.multiplex.opened(&opening, opened.as_ref().map(|_| ()).map_err(Clone::clone));
+}
+
+/// Opens a connection; those who wait for it are told when it can be shared, or that there is none.
+async fn open(lane: &Lane, purpose: Purpose, mut opening: Option<Opening>) -> Result<Line, Failure> {
+    let opened = open_line(lane, purpose, &mut opening).await;
+    if let (Err(failure), Some(opening)) = (&opened, opening) {
+        opening.failed(failure);
+    }
     opened
 }
 
-async fn open(lane: &Lane, purpose: Purpose) -> Result<Line, Failure> {
+async fn open_line(lane: &Lane, purpose: Purpose, opening: &mut Option<Opening>) -> Result<Line, Failure> {
     let timeouts = &lane.settings.timeouts;
     let Opened { stream, peer, stale, speaks } =
         connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref(), purpose).await?;
@@ -163,7 +174,7 @@ async fn open(lane: &Lane, purpose: Purpose) -> Result<Line, Failure> {
             Ok(Line::Http1(Box::new(connection), None))
         }
         Speaks::Http2 => {
-            let connection = multiplex::Connection::begin(stream, peer, limit).await;
+            let connection = multiplex::Connection::begin(stream, peer, limit, opening.take()).await;
             let connection = connection.map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))?;
             let now = Instant::now();
             Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))

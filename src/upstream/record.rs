@@ -100,12 +100,17 @@ impl Exchange {
         let tap = self.line.tap();
         let Line::Http2(stream) = &self.line else { return self.failure(otherwise) };
         let connection = if stream.stands() { Connection::Stands } else { Connection::Ended };
-        let Some(H2Fault { fault, mut evidence }) = H2Fault::of(error, connection) else {
+        let goaway = tap.goaway();
+        let found = H2Fault::of(error, connection).or_else(|| {
             stream.retire();
-            return self.failure(otherwise);
-        };
+            // The connection ended as the server had said, before it had answered this request.
+            let code = goaway.as_ref()?.code;
+            let fault = if code == 0 { otherwise } else { Fault::H2ConnectionError };
+            Some(H2Fault { fault, evidence: H2Evidence { goaway_code: Some(code), ..H2Evidence::default() } })
+        });
+        let Some(H2Fault { fault, mut evidence }) = found else { return self.failure(otherwise) };
         evidence.stream = stream.id();
-        if let Some(goaway) = tap.goaway() {
+        if let Some(goaway) = goaway {
             if evidence.goaway_code.is_some() {
                 evidence.unprocessed = stream.id().is_none_or(|id| id > goaway.last_stream);
             }

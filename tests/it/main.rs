@@ -20,6 +20,8 @@ mod faults;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod h2;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod limits;

@@ -40,7 +40,15 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let parts = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), h2::rows(), gateway::rows()];
+    let parts = [
+        resolve::rows(),
+        connect::rows(),
+        tls::rows(),
+        exchange::rows(),
+        response::rows(),
+        h2::rows(),
+        gateway::rows(),
+    ];
     parts.into_iter().flatten().collect()
 }
 

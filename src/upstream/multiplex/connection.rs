@@ -20,6 +20,7 @@ use crate::net::deadline::Deadline;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tap::Tapped;
+use crate::upstream::multiplex::Opening;
 
 /// An open connection. It is closed, with a word to the server, when nobody holds it any more.
 pub(in crate::upstream) struct Connection {
@@ -42,6 +43,8 @@ pub(in crate::upstream) struct Connection {
 struct State {
     /// How many streams the server allows at once.
     room: Cell<usize>,
+    /// Whether that is known: until it is, only the one who opened the connection uses it.
+    settled: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -63,6 +66,7 @@ impl Connection {
         stream: Stream,
         peer: Peer,
         header_limit: u64,
+        opening: Option<Opening>,
     ) -> Result<Rc<Self>, h2::Error> {
         let tap = Tap::new();
         let opened = Instant::now();
@@ -78,9 +82,11 @@ impl Connection {
             .max_header_list_size(u32::try_from(header_limit).unwrap_or(u32::MAX))
             .handshake(stream)
             .await?;
-        let state = Rc::new(State { room: Cell::new(STREAMS_UNTIL_SAID), ended: Cell::new(false) });
+        let room = Cell::new(STREAMS_UNTIL_SAID);
+        let state = Rc::new(State { room, settled: Cell::new(false), ended: Cell::new(false) });
         let (held, gone) = oneshot::channel();
-        tokio::task::spawn_local(drive(connection, Rc::clone(&state), gone));
+        let driver = Driver { connection, state: Rc::clone(&state), tap: Rc::clone(&tap), gone };
+        tokio::task::spawn_local(driver.drive(opening));
         Ok(Rc::new(Self {
             sender,
             tap,
@@ -106,7 +112,7 @@ impl Connection {
 
     /// Whether the server allows one more stream.
     pub(super) fn has_room(&self) -> bool {
-        self.streams.get() < self.state.room.get()
+        self.state.settled.get() && self.streams.get() < self.state.room.get()
     }
 
     /// Takes a place on it.
@@ -148,30 +154,44 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Drives the connection to its end. Once nobody holds it, the server has a little time to take the farewell.
-async fn drive(
-    mut connection: client::Connection<Tapped<Stream>, Bytes>,
+/// What drives a connection.
+struct Driver {
+    connection: client::Connection<Tapped<Stream>, Bytes>,
     state: Rc<State>,
-    mut gone: oneshot::Receiver<()>,
-) {
-    let mut farewell = None;
-    poll_fn(|cx| {
-        if farewell.is_none() && Pin::new(&mut gone).poll(cx).is_ready() {
-            farewell = Some(Deadline::after(FAREWELL));
-        }
-        // How it ended is seen by the tap and told to each stream.
-        if Pin::new(&mut connection).poll(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        state.room.set(connection.max_concurrent_send_streams());
-        farewell.as_mut().map_or(Poll::Pending, |limit| Pin::new(limit).poll(cx))
-    })
-    .await;
-    state.ended.set(true);
+    tap: Rc<Tap>,
+    gone: oneshot::Receiver<()>,
+}
+
+impl Driver {
+    /// Drives the connection to its end. Once the server has said how many streams it allows, those who wait for the
+    /// connection may come; once nobody holds it, the server has a little time to take the farewell.
+    async fn drive(mut self, mut opening: Option<Opening>) {
+        let mut farewell = None;
+        let mut patience = Deadline::after(SETTINGS_PATIENCE);
+        poll_fn(|cx| {
+            if farewell.is_none() && Pin::new(&mut self.gone).poll(cx).is_ready() {
+                farewell = Some(Deadline::after(FAREWELL));
+            }
+            // How it ended is seen by the tap and told to each stream.
+            if Pin::new(&mut self.connection).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            self.state.room.set(self.connection.max_concurrent_send_streams());
+            if !self.state.settled.get() && (self.tap.is_greeted() || Pin::new(&mut patience).poll(cx).is_ready()) {
+                self.state.settled.set(true);
+                opening = None;
+            }
+            farewell.as_mut().map_or(Poll::Pending, |limit| Pin::new(limit).poll(cx))
+        })
+        .await;
+        self.state.ended.set(true);
+    }
 }
 
 /// How much of what the server says first is kept, to recognise what it speaks.
 const FIRST_BYTES: usize = 64;
+/// How long those who wait for a connection wait for the server's settings.
+const SETTINGS_PATIENCE: Duration = Duration::from_secs(1);
 /// How many streams are opened at once before the server has said how many it allows (RFC 9113, section 6.5.2, recommends
 /// that it be at least as many).
 const STREAMS_UNTIL_SAID: usize = 100;

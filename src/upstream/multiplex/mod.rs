@@ -23,8 +23,8 @@ pub(super) use self::stream::Refused;
 pub(super) use self::stream::Stream;
 use crate::fault::Failure;
 
-/// How the opening of a connection came out; none while it is under way.
-type Outcome = Option<Result<(), Box<Failure>>>;
+/// Why a connection could not be opened; none as long as that is not so.
+type Outcome = Option<Box<Failure>>;
 
 /// The HTTP/2 connections to one server.
 #[derive(Debug)]
@@ -35,9 +35,27 @@ pub(super) struct Multiplex {
     speaks_http1: Cell<bool>,
 }
 
-/// The one who opens a connection for all who wait. Where it is dropped without a word, the next one opens.
+/// What came of waiting for a connection.
+#[derive(Debug)]
+pub(super) enum Waited {
+    /// Nobody opens one.
+    Nobody,
+    /// Somebody has, or has given up.
+    Opened,
+    /// It could not be opened.
+    Failed(Box<Failure>),
+}
+
+/// Held by whoever opens a connection for all who wait. They go on when it is dropped, or when it has failed.
 #[derive(Debug)]
 pub(super) struct Opening(watch::Sender<Outcome>);
+
+impl Opening {
+    /// The connection cannot be opened; all who wait fail alike.
+    pub(super) fn failed(self, failure: &Failure) {
+        self.0.send_replace(Some(Box::new(failure.clone())));
+    }
+}
 
 impl Multiplex {
     pub(super) fn new(idle_timeout: Duration) -> Self {
@@ -69,15 +87,12 @@ impl Multiplex {
         self.speaks_http1.get()
     }
 
-    /// Waits for the connection that somebody is opening; none where nobody is. Whether there is room on it is not said.
-    pub(super) async fn wait(&self) -> Option<Result<(), Box<Failure>>> {
-        let mut opening = self.opening.borrow().clone()?;
+    /// Waits while somebody opens a connection; not at all where nobody does.
+    pub(super) async fn wait(&self) -> Waited {
+        let Some(mut opening) = self.opening.borrow().clone() else { return Waited::Nobody };
         let outcome = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
-        outcome.unwrap_or_else(|_| {
-            // Whoever opened it has left.
-            self.opening.borrow_mut().take_if(|known| known.same_channel(&opening));
-            Some(Ok(()))
-        })
+        self.opening.borrow_mut().take_if(|known| known.same_channel(&opening));
+        outcome.ok().flatten().map_or(Waited::Opened, Waited::Failed)
     }
 
     /// Opens a connection for all who come meanwhile.
@@ -85,12 +100,6 @@ impl Multiplex {
         let (sender, receiver) = watch::channel(None);
         *self.opening.borrow_mut() = Some(receiver);
         Opening(sender)
-    }
-
-    /// The connection is open, or cannot be opened.
-    pub(super) fn opened(&self, opening: &Opening, outcome: Result<(), Box<Failure>>) {
-        self.opening.borrow_mut().take_if(|known| opening.0.subscribe().same_channel(known));
-        opening.0.send_replace(Some(outcome));
     }
 
     /// Closes what has been idle for too long, and forgets what has ended.
