@@ -137,7 +137,7 @@ mod tests {
         }
         let mut frames = Frames::default();
         frames.read(b"\xff\xff\xff\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0");
-        (0..300).for_each(|_| frames.read(&[b'x'; 60_000]));
+        (0..1700).for_each(|_| frames.read(&[b'x'; 10_000]));
         assert_eq!(frames.goaway().unwrap().debug_data.len(), 200);
     }
 }

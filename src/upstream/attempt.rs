@@ -105,7 +105,7 @@ pub(super) async fn run(
 fn purpose(lane: &Lane, request: &Request<RequestBody>) -> Purpose {
     match lane.settings.protocol {
         Protocol::Auto if request.headers().contains_key(http::header::UPGRADE) => Purpose::Upgrade,
-        protocol => Purpose::Requests(protocol),
+        protocol @ (Protocol::Http1 | Protocol::H2 | Protocol::Auto) => Purpose::Requests(protocol),
     }
 }
 

@@ -266,7 +266,10 @@ impl Gate {
 
 /// Tells of interim responses (1xx) on the way; an extension of a request that may go out over HTTP/2.
 #[derive(Clone)]
-pub struct OnInterim(pub Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>);
+pub struct OnInterim(pub Arc<Tell>);
+
+/// What takes the head of an interim response.
+pub type Tell = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl fmt::Debug for OnInterim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

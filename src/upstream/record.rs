@@ -86,11 +86,11 @@ impl Exchange {
             Broken::Http1(error) => self.failure(Fault::of_body(error, ended)),
             Broken::Http2(error) => self.broken_stream(error, Fault::ResponseTruncated),
         };
-        match failure.fault {
-            Fault::ResponseChunkingInvalid => failure.malformed = Some(Malformed::ChunkSize),
+        if failure.fault == Fault::ResponseChunkingInvalid {
+            failure.malformed = Some(Malformed::ChunkSize);
+        } else if failure.fault == Fault::ResponseMalformed {
             // The head was in order, so it is the length that does not hold.
-            Fault::ResponseMalformed => failure.fault = Fault::ResponseTruncated,
-            _ => {}
+            failure.fault = Fault::ResponseTruncated;
         }
         failure.because(error)
     }

@@ -197,9 +197,9 @@ fn each_way_of_ending_a_stream_or_a_connection_is_told_for_what_it_is() {
             "GOAWAY with INTERNAL_ERROR (2)",
         ),
         (|origin, _| origin.say(DATA, 0, 0, b"?"), "h2_connection_error", "faulty_proxy", "PROTOCOL_ERROR (1)"),
-        // A field in upper case.
+        // A field of the connection.
         (
-            |origin, id| origin.say(HEADERS, END_HEADERS, id, b"\x88\x00\x01A\x01b"),
+            |origin, id| origin.say(HEADERS, END_HEADERS, id, b"\x88\x00\x0aconnection\x01x"),
             "response_malformed",
             "application",
             "PROTOCOL_ERROR (1)",
@@ -249,7 +249,6 @@ fn a_stream_that_was_not_processed_goes_out_again_whatever_its_method() {
         (GET, reset, false),
     ];
     for (number, (request, refuse, again)) in table.into_iter().enumerate() {
-        eprintln!("row {number}");
         let (mut proxy, mut client, origin, mut framed) = played("", request);
         let id = framed.request();
         if request == POST {

@@ -211,16 +211,13 @@ fn head_for(parts: &Parts, scheme: &Scheme) -> Request<()> {
     uri.scheme = Some(scheme.clone());
     uri.authority = authority;
     uri.path_and_query = Some(path.clone());
-    match Uri::from_parts(uri) {
-        Ok(uri) => {
-            headers.remove(header::HOST);
-            *head.uri_mut() = uri;
-        }
+    if let Ok(uri) = Uri::from_parts(uri) {
+        headers.remove(header::HOST);
+        *head.uri_mut() = uri;
+    } else {
         // A host that cannot be an authority is still told, as the field that it came in.
-        Err(_) => {
-            *head.version_mut() = Version::HTTP_11;
-            *head.uri_mut() = Uri::from(path);
-        }
+        *head.version_mut() = Version::HTTP_11;
+        *head.uri_mut() = Uri::from(path);
     }
     head
 }

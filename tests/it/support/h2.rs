@@ -133,10 +133,11 @@ impl Served {
                     tokio::task::spawn_local(async move {
                         match tls {
                             None => connection(stream, most, answer).await,
-                            Some(tls) => match TlsAcceptor::from(tls).accept(stream).await {
-                                Ok(stream) => connection(stream, most, answer).await,
-                                Err(_) => {}
-                            },
+                            Some(tls) => {
+                                if let Ok(stream) = TlsAcceptor::from(tls).accept(stream).await {
+                                    connection(stream, most, answer).await;
+                                }
+                            }
                         }
                     });
                 }
