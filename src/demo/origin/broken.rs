@@ -106,8 +106,8 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
 
 /// What an upstream of HTTP/2 is told.
 const OVER_H2: &[&str] = &["protocol = \"h2\""];
-/// Settings without a setting, and a PING, as frames. Where the PING has come back, the request has come too.
-const H2_GREETING: &[u8] = b"\0\0\0\x04\0\0\0\0\0\0\0\x08\x06\0\0\0\0\0why502hi";
+/// Settings that allow one stream, and a PING, as frames. Where the PING has come back, the request has come too.
+const H2_GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x01\0\0\x08\x06\0\0\0\0\0why502hi";
 /// GOAWAY without an error, so that each request has a connection of its own.
 const H2_NO_MORE: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
 const H2_GREETED: Act = Act::ReadUntil(b"why502hi");
