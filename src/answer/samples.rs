@@ -175,6 +175,7 @@ fn secret_failure(fault: Fault) -> Failure {
             elapsed: Duration::from_millis(1),
             os_error: None,
         }],
+        srv: None,
         aliases: vec!["secret-alias.lan".to_owned()],
         remembered: None,
     });

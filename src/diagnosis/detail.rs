@@ -15,6 +15,7 @@ use crate::fault::Stage;
 use crate::fault::classify::h2::code_name;
 use crate::fault::failure::H2Evidence;
 use crate::fault::failure::Malformed;
+use crate::fault::failure::SrvEvidence;
 
 /// What was observed, in one sentence with peer, time, limit, error number, alert, response code, bytes and reuse.
 #[must_use]
@@ -43,7 +44,13 @@ fn observed(failure: &Failure) -> String {
     let there = place(failure);
     match failure.fault {
         Fault::DnsNameNotFound => format!("The name {} does not exist", asked(failure)),
-        Fault::DnsNoRecords => format!("The name {} has no address", asked(failure)),
+        Fault::DnsNoRecords => match failure.dns.as_ref().and_then(|dns| dns.srv) {
+            None => format!("The name {} has no address", asked(failure)),
+            Some(SrvEvidence::Asked) => format!("The service {} has no SRV records", asked(failure)),
+            Some(SrvEvidence::NotOffered) => {
+                format!("The service {} is not there, as its SRV record says", asked(failure))
+            }
+        },
         Fault::DnsServerFailure => format!("The name server could not answer for {}", asked(failure)),
         Fault::DnsRefused => format!("The name server refused to answer for {}", asked(failure)),
         Fault::DnsResolverUnreachable => format!("No name server could be reached to look up {}", asked(failure)),

@@ -120,8 +120,19 @@ pub struct DnsEvidence {
     pub answers: Vec<DnsAnswer>,
     /// Names passed on the way by CNAME records, in order.
     pub aliases: Vec<String>,
+    /// What was asked for, where it was no address.
+    pub srv: Option<SrvEvidence>,
     /// Whether this is an earlier failure that is still remembered (RFC 9520), and for how long it still is.
     pub remembered: Option<Duration>,
+}
+
+/// A look-up of SRV records (RFC 2782).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SrvEvidence {
+    /// They were asked for.
+    Asked,
+    /// They say that the service is decidedly not there: the target is the root.
+    NotOffered,
 }
 
 /// What one name server said, or failed to say.

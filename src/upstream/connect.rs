@@ -21,8 +21,10 @@ use crate::config::Location;
 use crate::config::Protocol;
 use crate::dns::Addresses;
 use crate::dns::Resolver;
+use crate::dns::srv;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::Stage;
 use crate::fault::classify::tls::HandshakeFault;
 use crate::fault::failure::AddressFailure;
 use crate::fault::failure::LocalEvidence;
@@ -90,6 +92,11 @@ pub(super) async fn open(
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
         Location::Unix(path) => unix(path, timeouts.connect).await?,
+        Location::Service(service) => {
+            let (reached, is_stale) = to_service(resolver, service, timeouts).await?;
+            stale = is_stale;
+            reached
+        }
         Location::Host { host, address, port } => {
             let addresses = if let Some(address) = address {
                 vec![SocketAddr::new(*address, *port)]
@@ -118,6 +125,63 @@ async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc
     match resolver.known(host) {
         Some(known) => Ok(known),
         None => resolver.resolve(host, limit).await,
+    }
+}
+
+/// Connects to one of a service's targets: the next one where the one before cannot be connected to, all of them within the
+/// limits of one server.
+async fn to_service(
+    resolver: &Resolver,
+    service: &str,
+    timeouts: &config::Timeouts,
+) -> Result<((Stream, Peer), bool), Failure> {
+    let begin = Instant::now();
+    let found = resolver.services(service, timeouts.resolve).await?;
+    let targets = srv::in_order(&found.services, |most| fastrand::u32(0..=most));
+    let resolving_ends = begin + timeouts.resolve;
+    let mut connecting = timeouts.connect;
+    let mut telling: Option<Failure> = None;
+    let mut tried = Vec::new();
+    for (number, target) in targets.iter().enumerate() {
+        let left = resolving_ends.saturating_duration_since(Instant::now());
+        let outcome = match look_up(resolver, &target.target, left).await {
+            Err(failure) => Err(failure),
+            Ok(addresses) => {
+                let list: Vec<SocketAddr> =
+                    addresses.list.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
+                let share = u32::try_from(targets.len() - number).unwrap_or(u32::MAX);
+                let connect_begin = Instant::now();
+                let connected = tcp(&list, connecting / share).await;
+                connecting = connecting.saturating_sub(connect_begin.elapsed());
+                if connected.is_err() {
+                    resolver.distrust(&target.target);
+                }
+                connected.map(|reached| (reached, found.stale || addresses.stale))
+            }
+        };
+        let mut failure = match outcome {
+            Ok(reached) => return Ok(reached),
+            Err(failure) => failure,
+        };
+        tried.append(&mut failure.addresses);
+        if telling.as_ref().is_none_or(|known| tells_more(&failure, known)) {
+            telling = Some(failure);
+        }
+    }
+    resolver.distrust_service(service);
+    // There is a target at least, or the look-up would have failed.
+    let mut failure = telling.unwrap_or_else(|| Failure::new(Fault::DnsNoRecords));
+    failure.addresses = tried;
+    failure.stage_elapsed = begin.elapsed();
+    Err(failure)
+}
+
+/// A target that could not be connected to tells more than one whose name could not be looked up.
+fn tells_more(failure: &Failure, known: &Failure) -> bool {
+    let of_connect = |failure: &Failure| failure.fault.stage() == Stage::Connect;
+    match (of_connect(failure), of_connect(known)) {
+        (true, true) => failure.fault.tells_more_than(known.fault),
+        (connect, known_connect) => connect && !known_connect,
     }
 }
 

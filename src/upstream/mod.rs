@@ -119,9 +119,10 @@ fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError
     let of_server = |server: &config::ServerUrl| {
         let host = match &server.location {
             Location::Host { host, .. } => host,
+            Location::Service(service) => config::service_domain(service),
             Location::Unix(_) => return None,
         };
-        let name = settings.tls.server_name.as_ref().unwrap_or(host);
+        let name = settings.tls.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
         let client_certificate = settings.tls.identity.is_some();
         server.tls.then(|| Tls {

@@ -34,6 +34,8 @@ mod retries;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod srv;
+#[cfg(test)]
 mod support;
 #[cfg(test)]
 mod unix;

@@ -62,6 +62,7 @@ impl Rule {
 pub const RULES: &[Rule] = &[
     rule("name_server_said", Dns, 1.0, resolve::name_server_said),
     rule("name_without_addresses", Dns, 1.0, resolve::name_without_addresses),
+    rule("service_not_offered", Dns, 1.5, resolve::service_not_offered),
     rule("dangling_alias", Dns, 1.2, resolve::dangling_alias),
     rule("dnssec_failed", Dns, 1.5, resolve::dnssec_failed),
     rule("name_filtered", Firewall, 1.6, resolve::name_filtered),
