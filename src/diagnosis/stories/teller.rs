@@ -28,6 +28,7 @@ use crate::fault::failure::LocalEvidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
 use crate::fault::failure::ResponseEvidence;
+use crate::fault::failure::SrvEvidence;
 use crate::fault::failure::Target;
 use crate::fault::failure::TlsEvidence;
 use crate::fault::failure::TransportEvidence;
@@ -239,6 +240,12 @@ impl Story {
     pub(super) fn server(mut self, server: &str, rcode: Option<&'static str>, millis: u64) -> Self {
         let (server, elapsed) = (server.parse().unwrap(), Duration::from_millis(millis));
         self.dns().answers.push(DnsAnswer { server, rcode, extended: Vec::new(), elapsed, os_error: None });
+        self
+    }
+
+    /// SRV records were asked for, with this outcome.
+    pub(super) fn service(mut self, srv: SrvEvidence) -> Self {
+        self.dns().srv = Some(srv);
         self
     }
 
