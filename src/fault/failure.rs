@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use super::Fault;
 use super::Spoken;
+pub use super::particular::H2Evidence;
+pub use super::particular::SrvEvidence;
 
 /// One failed attempt at an exchange with a server.
 #[derive(Debug, Clone)]
@@ -124,15 +126,6 @@ pub struct DnsEvidence {
     pub srv: Option<SrvEvidence>,
     /// Whether this is an earlier failure that is still remembered (RFC 9520), and for how long it still is.
     pub remembered: Option<Duration>,
-}
-
-/// A look-up of SRV records (RFC 2782).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SrvEvidence {
-    /// They were asked for.
-    Asked,
-    /// They say that the service is decidedly not there: the target is the root.
-    NotOffered,
 }
 
 /// What one name server said, or failed to say.
@@ -279,25 +272,6 @@ pub struct ResponseEvidence {
     pub via: Option<String>,
 }
 
-/// What HTTP/2 said of the end of a stream or of its connection (RFC 9113, sections 5.4 and 7).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct H2Evidence {
-    /// The number of the request's stream, where it had got one.
-    pub stream: Option<u32>,
-    /// The code with which the server reset the stream.
-    pub reset_code: Option<u32>,
-    /// The code with which the server ended the connection (GOAWAY).
-    pub goaway_code: Option<u32>,
-    /// The last stream that the server may have processed, as its GOAWAY has it.
-    pub last_stream: Option<u32>,
-    /// What the server wrote into its GOAWAY for people, cleaned for display.
-    pub debug_data: Option<String>,
-    /// The code of the error that this proxy found in what the server sent.
-    pub found_code: Option<u32>,
-    /// Whether the server has said that it did not begin to process the request (RFC 9113, section 8.7).
-    pub unprocessed: bool,
-}
-
 /// What this host had left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LocalEvidence {
@@ -369,6 +343,13 @@ impl Failure {
     #[must_use]
     pub fn was_not_processed(&self) -> bool {
         self.h2.as_ref().is_some_and(|h2| h2.unprocessed)
+    }
+
+    /// Whether it came too late for a connection that the server closes in order.
+    #[must_use]
+    pub fn was_closing(&self) -> bool {
+        let in_order = self.h2.as_ref().is_some_and(|h2| h2.reset_code.is_none() && h2.goaway_code == Some(0));
+        in_order && self.was_not_processed()
     }
 
     /// How long the stage that failed had taken, or the whole attempt where nobody measured the stage.

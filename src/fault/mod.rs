@@ -6,6 +6,7 @@
 pub mod classify;
 pub mod failure;
 pub mod malformed;
+mod particular;
 pub mod spoken;
 pub mod stage;
 

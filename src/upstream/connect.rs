@@ -36,6 +36,8 @@ use crate::net::here;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tls;
+use crate::net::tls::Offer;
+use crate::net::tls::TlsSetupError;
 use crate::upstream::server::Server;
 
 /// How a server is spoken to with TLS.
@@ -47,6 +49,40 @@ pub(super) struct Tls {
     pub(super) configured: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
     pub(super) client_certificate: bool,
+}
+
+/// How each server is spoken to with TLS; none where it is plain.
+pub(super) fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError> {
+    if !settings.servers.iter().any(|server| server.tls) {
+        return Ok(vec![None; settings.servers.len()]);
+    }
+    let config = tls::client_config(&settings.tls)?;
+    let configured = tls::offering(&config, offer(settings.protocol));
+    let of_server = |server: &config::ServerUrl| {
+        let host = match &server.location {
+            Location::Host { host, .. } => host,
+            Location::Service(service) => config::service_domain(service),
+            Location::Unix(_) => return None,
+        };
+        let name = settings.tls.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
+        let client_certificate = settings.tls.identity.is_some();
+        server.tls.then(|| Tls {
+            config: Arc::clone(&config),
+            configured: Arc::clone(&configured),
+            name,
+            client_certificate,
+        })
+    };
+    Ok(settings.servers.iter().map(of_server).collect())
+}
+
+const fn offer(protocol: Protocol) -> Offer {
+    match protocol {
+        Protocol::Http1 => Offer::Http1,
+        Protocol::H2 => Offer::Http2,
+        Protocol::Auto => Offer::Both,
+    }
 }
 
 /// A connection that was opened.

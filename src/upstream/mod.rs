@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
-use rustls_pki_types::ServerName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -39,14 +38,11 @@ pub use self::ejection::Change;
 pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
-use crate::config::Location;
 use crate::diagnosis::history::History;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
-use crate::net::tls;
-use crate::net::tls::Offer;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
@@ -95,7 +91,7 @@ impl Shared {
             budget: Budget::new(settings.retry.budget),
             turn: AtomicUsize::new(0),
             resolver: Arc::clone(resolver),
-            tls: tls_of(settings)?,
+            tls: connect::tls_of(settings)?,
             changes,
             client_body_timeout,
         })
@@ -106,40 +102,6 @@ impl Shared {
             // Nobody listens any more when the program ends.
             self.changes.send((Arc::clone(&self.settings.name), change)).ok();
         }
-    }
-}
-
-/// How each server is spoken to with TLS; none where it is plain.
-fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError> {
-    if !settings.servers.iter().any(|server| server.tls) {
-        return Ok(vec![None; settings.servers.len()]);
-    }
-    let config = tls::client_config(&settings.tls)?;
-    let configured = tls::offering(&config, offer(settings.protocol));
-    let of_server = |server: &config::ServerUrl| {
-        let host = match &server.location {
-            Location::Host { host, .. } => host,
-            Location::Service(service) => config::service_domain(service),
-            Location::Unix(_) => return None,
-        };
-        let name = settings.tls.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
-        let client_certificate = settings.tls.identity.is_some();
-        server.tls.then(|| Tls {
-            config: Arc::clone(&config),
-            configured: Arc::clone(&configured),
-            name,
-            client_certificate,
-        })
-    };
-    Ok(settings.servers.iter().map(of_server).collect())
-}
-
-const fn offer(protocol: config::Protocol) -> Offer {
-    match protocol {
-        config::Protocol::Http1 => Offer::Http1,
-        config::Protocol::H2 => Offer::Http2,
-        config::Protocol::Auto => Offer::Both,
     }
 }
 
@@ -176,7 +138,7 @@ impl Lane {
             failure.fault,
             Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
         );
-        if !own && !died_idle(failure) && !was_closing(failure) {
+        if !own && !died_idle(failure) && !failure.was_closing() {
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, Instant::now()));
         }
     }
@@ -425,12 +387,6 @@ fn died_idle(failure: &Failure) -> bool {
         matches!(failure.fault, Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending);
     let idle = failure.connection.reused && failure.connection.idle.is_some();
     ended && idle && failure.nothing_received()
-}
-
-/// A request that came too late for a connection that the server closes in order.
-fn was_closing(failure: &Failure) -> bool {
-    let in_order = failure.h2.as_ref().is_some_and(|h2| h2.reset_code.is_none() && h2.goaway_code == Some(0));
-    in_order && failure.was_not_processed()
 }
 
 /// The attempt that came furthest says most; an idle connection that died says least.

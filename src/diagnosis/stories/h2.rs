@@ -57,3 +57,17 @@ pub(super) fn rows() -> Vec<Row> {
 fn h2(fault: Fault, said: H2Evidence) -> Story {
     Story::of(fault).sent(120).took(2.0).over_h2(said)
 }
+
+impl Story {
+    /// HTTP/2 was spoken to it, and this was said.
+    fn over_h2(mut self, said: H2Evidence) -> Self {
+        self.last.h2 = Some(said);
+        self
+    }
+
+    /// It took part in TLS under this name and agreed to no protocol.
+    fn without_alpn(mut self, server_name: &str) -> Self {
+        self.last.tls.get_or_insert_default().without_alpn = true;
+        self.asked_for(server_name)
+    }
+}

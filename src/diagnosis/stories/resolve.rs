@@ -108,3 +108,11 @@ pub(super) fn rows() -> Vec<Row> {
             .says(&["10.0.0.53:53 and 10.0.0.54:53"]),
     ]
 }
+
+impl Story {
+    /// SRV records were asked for, with this outcome.
+    fn service(mut self, srv: SrvEvidence) -> Self {
+        self.last.dns.get_or_insert_default().srv = Some(srv);
+        self
+    }
+}

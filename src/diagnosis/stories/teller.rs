@@ -28,7 +28,6 @@ use crate::fault::failure::LocalEvidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
 use crate::fault::failure::ResponseEvidence;
-use crate::fault::failure::SrvEvidence;
 use crate::fault::failure::Target;
 use crate::fault::failure::TlsEvidence;
 use crate::fault::failure::TransportEvidence;
@@ -38,7 +37,7 @@ use crate::fault::failure::TransportEvidence;
 #[derive(Debug, Clone)]
 pub(super) struct Story {
     earlier: Vec<Failure>,
-    last: Failure,
+    pub(super) last: Failure,
     request: RequestFacts,
     settings: Settings,
     here: Here,
@@ -243,12 +242,6 @@ impl Story {
         self
     }
 
-    /// SRV records were asked for, with this outcome.
-    pub(super) fn service(mut self, srv: SrvEvidence) -> Self {
-        self.dns().srv = Some(srv);
-        self
-    }
-
     /// The last name server added this extended error.
     pub(super) fn extended(mut self, code: u16, text: &str) -> Self {
         self.dns().answers.last_mut().unwrap().extended.push((code, text.to_owned()));
@@ -281,18 +274,6 @@ impl Story {
     pub(super) fn shows(mut self, certificate: CertificateEvidence) -> Self {
         self.tls().certificate = Some(certificate);
         self
-    }
-
-    /// HTTP/2 was spoken to it, and this was said.
-    pub(super) fn over_h2(mut self, said: H2Evidence) -> Self {
-        self.last.h2 = Some(said);
-        self
-    }
-
-    /// It took part in TLS under this name and agreed to no protocol.
-    pub(super) fn without_alpn(mut self, server_name: &str) -> Self {
-        self.tls().without_alpn = true;
-        self.asked_for(server_name)
     }
 
     /// A client certificate is configured.
