@@ -38,6 +38,7 @@ pub struct Tap {
     blocked: Cell<bool>,
     descriptor: Cell<Option<RawFd>>,
     frames: RefCell<Option<Box<Frames>>>,
+    reports: Cell<bool>,
 }
 
 /// How the far end stopped sending.
@@ -86,6 +87,7 @@ impl Tap {
             blocked: Cell::new(false),
             descriptor: Cell::new(None),
             frames: RefCell::new(None),
+            reports: Cell::new(false),
         })
     }
 
@@ -96,6 +98,11 @@ impl Tap {
         self.captured.borrow_mut().clear();
         self.capture_limit.set(capture);
         self.last_sent.set(now);
+    }
+
+    /// Reports writes that fail to whoever writes, as long as this is so; `Tapped` says why they are not otherwise.
+    pub fn report_writes(&self, reports: bool) {
+        self.reports.set(reports);
     }
 
     /// Looks for GOAWAY from now on: what comes are frames of HTTP/2.
@@ -247,19 +254,18 @@ impl Tap {
 pub struct Tapped<S> {
     stream: S,
     tap: Rc<Tap>,
-    reports: bool,
 }
 
 impl<S> Tapped<S> {
     /// The stream, tapped.
     pub const fn new(stream: S, tap: Rc<Tap>) -> Self {
-        Self { stream, tap, reports: false }
+        Self { stream, tap }
     }
 
     /// The same, with the descriptor of the TCP connection below, which stays open as long as the stream lives.
     pub fn over(stream: S, tap: Rc<Tap>, descriptor: Option<RawFd>) -> Self {
         tap.descriptor.set(descriptor);
-        Self { stream, tap, reports: false }
+        Self { stream, tap }
     }
 
     /// The stream itself.
@@ -268,14 +274,14 @@ impl<S> Tapped<S> {
     }
 
     /// Reports writes that fail from now on: behind a 101 there is no answer that they could hide.
-    pub fn report_writes(&mut self) {
-        self.reports = true;
+    pub fn report_writes(&self) {
+        self.tap.reports.set(true);
     }
 
     fn settle_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.tap.note_write(&result);
         match result {
-            Poll::Ready(Err(error)) if self.reports => Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) if self.tap.reports.get() => Poll::Ready(Err(error)),
             Poll::Ready(Err(error)) => {
                 self.tap.write_error.borrow_mut().get_or_insert(error);
                 Poll::Pending
@@ -308,7 +314,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() && !self.reports {
+        if self.tap.write_failed() && !self.tap.reports.get() {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -320,7 +326,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() && !self.reports {
+        if self.tap.write_failed() && !self.tap.reports.get() {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);

@@ -4,6 +4,7 @@
 //! connection, or a `Failure` with everything that this exchange could see.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
@@ -24,7 +25,9 @@ use crate::config::Timeouts;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::ConnectionEvidence;
+use crate::fault::failure::Peer;
 use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
 use crate::upstream::Change;
 use crate::upstream::Lane;
 use crate::upstream::body::BodyWatch;
@@ -174,12 +177,30 @@ async fn open_line(lane: &Lane, purpose: Purpose, opening: &mut Option<Opening>)
             Ok(Line::Http1(Box::new(connection), None))
         }
         Speaks::Http2 => {
-            let connection = multiplex::Connection::begin(stream, peer, limit, opening.take()).await;
-            let connection = connection.map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))?;
+            let beginning = multiplex::Connection::begin(stream, peer.clone(), limit, opening.take());
+            let connection = match within(timeouts.send, beginning).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => return Err(broken_preface(error, peer)),
+                Err(late) => {
+                    let mut failure = Failure::new(Fault::RequestSendTimedOut).after(timeouts.send).because(late);
+                    failure.peer = Some(peer);
+                    return Err(failure);
+                }
+            };
             let now = Instant::now();
             Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))
         }
     }
+}
+
+/// The connection broke before HTTP/2 had begun on it.
+fn broken_preface(error: h2::Error, peer: Peer) -> Failure {
+    let os_error = error.get_io().and_then(io::Error::raw_os_error);
+    let reset = os_error == Some(libc::ECONNRESET);
+    let mut failure = Failure::new(if reset { Fault::ResetBeforeResponse } else { Fault::ClosedBeforeResponse });
+    failure.os_error = os_error;
+    failure.peer = Some(peer);
+    failure.because(error)
 }
 
 /// What every failure of an attempt says.

@@ -59,6 +59,9 @@ impl Exchange {
         if let Some(fault) = self.watch.as_ref().and_then(|watch| watch.fault()) {
             return Trouble::Client(fault);
         }
+        if let Line::Http2(stream) = &self.line {
+            stream.waited_in_vain();
+        }
         let mut failure = self.failure(fault).after(limit);
         failure.transport = self.line.tap().transport();
         if failure.spoken.is_some_and(|spoken| spoken != self.line.speaks()) {

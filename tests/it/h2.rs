@@ -29,6 +29,7 @@ use super::support::h2::PING;
 use super::support::h2::RST_STREAM;
 use super::support::h2::STATUS_200;
 use super::support::h2::Served;
+use super::support::h2::WINDOW_UPDATE;
 use super::support::origin::Origin;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
@@ -309,7 +310,7 @@ fn a_client_that_leaves_resets_its_stream_and_nothing_else() {
     framed.answer(stays, b"still here");
     assert_eq!(second.answer().text(), "still here");
 
-    // In the middle of an upload, of which the server takes no more.
+    // In the middle of an upload.
     let (_proxy, mut client, _origin, mut framed) =
         played("", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n");
     let id = framed.request();
@@ -318,6 +319,9 @@ fn a_client_that_leaves_resets_its_stream_and_nothing_else() {
     framed.say(HEADERS, END_HEADERS, id, STATUS_200);
     assert_eq!(client.head().status, 200);
     drop(client);
+    // The server can take more, and there is no more.
+    framed.say(WINDOW_UPDATE, 0, 0, &1_000_000_u32.to_be_bytes());
+    framed.say(WINDOW_UPDATE, 0, id, &1_000_000_u32.to_be_bytes());
     let reset = framed.next(RST_STREAM);
     assert_eq!((reset.stream, reset.payload), (id, 8_u32.to_be_bytes().to_vec()));
 }
@@ -420,6 +424,40 @@ fn interim_answers_pass_and_a_continue_lets_the_body_through() {
     assert_eq!(framed.next(DATA).payload, b"hello");
     framed.answer(id, b"thanks");
     assert_eq!(client.answer().text(), "thanks");
+}
+
+#[test]
+fn a_connection_on_which_nothing_comes_any_more_is_not_used_again() {
+    let (proxy, mut first, origin, mut framed) = played("retry.attempts = 1\ntimeouts.response = \"300ms\"", GET);
+    let id = framed.request();
+    framed.answer(id, b"first");
+    assert_eq!(first.answer().text(), "first");
+    first.send(GET);
+    framed.request();
+    assert_eq!(first.answer().head.status, 502);
+    first = Client::connect(proxy.address());
+    first.send(GET);
+    let mut fresh = Framed::greet(origin.accept(), &[]);
+    let id = fresh.request();
+    fresh.answer(id, b"fresh");
+    assert_eq!(first.answer().text(), "fresh");
+}
+
+#[test]
+fn a_connection_that_is_reset_at_once_is_told_at_once() {
+    for _ in 0..20 {
+        let origin = Origin::listen();
+        let mut proxy = before(&origin.url, "retry.attempts = 1");
+        let mut client = Client::connect(proxy.address());
+        client.send(GET);
+        origin.accept().wire.reset();
+        assert_eq!(client.answer().head.status, 502);
+        let line = proxy.line("upstream_failure");
+        let fault = line["fault"].as_str().unwrap();
+        // The reset may come before connecting has been noticed to be done.
+        let known = ["connection_refused", "closed_before_response", "reset_before_response", "reset_while_sending"];
+        assert!(known.contains(&fault), "{line:#}");
+    }
 }
 
 #[test]

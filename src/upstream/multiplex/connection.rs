@@ -74,14 +74,18 @@ impl Connection {
         tap.begin(FIRST_BYTES, opened);
         let descriptor = stream.descriptor();
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
-        let (sender, connection) = client::Builder::new()
+        // Nothing can be read before the preface is out, so that a write that fails has to say so itself.
+        tap.report_writes(true);
+        let begun = client::Builder::new()
             .enable_push(false)
             .initial_max_send_streams(STREAMS_UNTIL_SAID)
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(header_limit).unwrap_or(u32::MAX))
             .handshake(stream)
-            .await?;
+            .await;
+        tap.report_writes(false);
+        let (sender, connection) = begun?;
         let room = Cell::new(STREAMS_UNTIL_SAID);
         let state = Rc::new(State { room, settled: Cell::new(false), ended: Cell::new(false) });
         let (held, gone) = oneshot::channel();

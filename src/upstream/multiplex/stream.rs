@@ -39,6 +39,8 @@ pub(in crate::upstream) struct Stream {
     head_received: Cell<u64>,
     id: Cell<Option<u32>>,
     sending: RefCell<Option<Sending>>,
+    /// What the connection had received before this exchange.
+    received_before: u64,
 }
 
 /// The task that sends a body.
@@ -65,6 +67,7 @@ impl Stream {
         let progress =
             Progress { stuck: Cell::new(false), last: Cell::new(now), sent: Cell::new(0), complete: Cell::new(false) };
         Self {
+            received_before: place.connection.tap.received(),
             place,
             progress: Rc::new(progress),
             head_sent: Cell::new(0),
@@ -113,6 +116,14 @@ impl Stream {
     /// The connection is not to be used for anything new.
     pub(in crate::upstream) fn retire(&self) {
         self.place.connection.retire();
+    }
+
+    /// The exchange has waited in vain. Where nothing at all came on the connection meanwhile, it may be dead without anybody
+    /// having said so, and nothing new is sent on it.
+    pub(in crate::upstream) fn waited_in_vain(&self) {
+        if self.place.connection.tap.received() == self.received_before {
+            self.retire();
+        }
     }
 
     /// Whether the connection takes new streams.
