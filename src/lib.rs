@@ -50,6 +50,7 @@
 //!   ([`diagnosis::diagnose`]).
 //! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
 //! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
+//! - **Line**: what an exchange runs on: a connection of HTTP/1 for itself, or a stream of HTTP/2 on one that is shared.
 //! - **Core**: a thread with a runtime, connections and counters of its own. A **lane** is a server as one core uses it.
 //!
 //! # The life of a request

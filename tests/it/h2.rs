@@ -1,6 +1,10 @@
 //! HTTP/2 towards origins: what arrives there, what comes back, and what is said when it goes wrong.
 
 use std::collections::BTreeSet;
+use std::io::BufRead;
+use std::io::BufReader;
+use std::io::Write;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -344,6 +348,20 @@ fn an_answer_that_comes_early_reaches_a_client_that_still_sends() {
 }
 
 #[test]
+fn a_server_that_has_answered_may_do_without_the_rest_of_the_request() {
+    let (mut proxy, mut client, _origin, mut framed) =
+        played("", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhello");
+    let id = framed.request();
+    framed.next(DATA);
+    framed.say(HEADERS, END_HEADERS, id, STATUS_200);
+    framed.say(DATA, END_STREAM, id, b"enough");
+    framed.reset(id, 0);
+    assert_eq!(client.answer().text(), "enough");
+    let lines = proxy.lines_of_a_request();
+    assert!(!lines.iter().any(|line| line["event"] == "upstream_failure"), "it is no failure: {lines:#?}");
+}
+
+#[test]
 fn the_limits_hold_for_each_stream() {
     // A window that never opens.
     let origin = Origin::listen();
@@ -523,6 +541,34 @@ fn in_tls_the_handshake_decides() {
         let proxy = in_front_of_tls(directory, &authority, &origin, &format!("protocol = \"{protocol}\""));
         let answer = get(proxy.address(), "/x", "");
         assert_eq!(answer.text().lines().next(), Some("GET https://shop.example/x"), "{protocol}: {answer:?}");
+    }
+}
+
+#[test]
+fn auto_speaks_http_1_where_the_handshake_says_so_or_the_request_needs_it() {
+    let websocket = "Connection: upgrade\r\nUpgrade: websocket\r\n";
+    let plain = "Connection: keep-alive\r\n";
+    for (offers, fields) in [(&[&b"http/1.1"[..]][..], plain), (&[], plain), (&[b"h2", b"http/1.1"], websocket)] {
+        let (directory, authority, config) = certified(offers);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let serving = std::thread::spawn(move || {
+            let (socket, _) = listener.accept().unwrap();
+            let session = rustls::ServerConnection::new(config).unwrap();
+            let mut stream = BufReader::new(rustls::StreamOwned::new(session, socket));
+            let mut line = String::new();
+            stream.read_line(&mut line).unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi";
+            stream.get_mut().write_all(answer).unwrap();
+            line
+        });
+        let tls =
+            format!("protocol = \"auto\"\n[upstream.tls]\nca = {:?}\nserver_name = {SERVER_NAME:?}", authority.file());
+        let proxy = Proxy::run_in(directory, &in_front_of(&[&url], &tls, ""));
+        let mut client = Client::connect(proxy.address());
+        client.send(format!("GET /x HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        assert_eq!(client.answer().text(), "hi", "{offers:?}");
+        assert_eq!(serving.join().unwrap(), "GET /x HTTP/1.1\r\n");
     }
 }
 
