@@ -54,6 +54,7 @@
 //! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]). **History** is what an upstream
 //!   did before ([`diagnosis::history::History`]); its **memory** is where that is noted.
 //! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
+//! - **Line**: what an exchange runs on: a connection of HTTP/1 for itself, or a stream of HTTP/2 on one that is shared.
 //! - **Core**: a thread with a runtime, connections and counters of its own. A **lane** is a server as one core uses it.
 //!
 //! # The life of a request

@@ -175,6 +175,7 @@ fn secret_failure(fault: Fault) -> Failure {
             elapsed: Duration::from_millis(1),
             os_error: None,
         }],
+        srv: None,
         aliases: vec!["secret-alias.lan".to_owned()],
         remembered: None,
     });
@@ -188,6 +189,7 @@ fn secret_failure(fault: Fault) -> Failure {
             ..CertificateEvidence::default()
         }),
         client_certificate: true,
+        without_alpn: false,
     });
     failure.malformed = Some(Malformed::TransferCoding("secret-coding".to_owned()));
     failure.response = Some(ResponseEvidence {

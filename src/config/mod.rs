@@ -50,6 +50,7 @@ pub use self::upstream::HealthCheck;
 pub use self::upstream::HostHeader;
 pub use self::upstream::Platform;
 pub use self::upstream::Pool;
+pub use self::upstream::Protocol;
 pub use self::upstream::Retry;
 pub use self::upstream::Timeouts;
 pub use self::upstream::Upstream;
@@ -60,6 +61,7 @@ pub use self::value::ListenAddress;
 pub use self::value::Location;
 pub use self::value::Networks;
 pub use self::value::ServerUrl;
+pub use self::value::service_domain;
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq)]

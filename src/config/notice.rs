@@ -59,7 +59,7 @@ fn port_of_the_other_scheme(server: &ServerUrl) -> Option<String> {
         (Location::Host { port: 80, .. }, true) => {
             Some(format!("{server} is HTTPS to the port of plain HTTP; is http:// meant?"))
         }
-        (Location::Host { .. } | Location::Unix(_), _) => None,
+        (Location::Host { .. } | Location::Unix(_) | Location::Service(_), _) => None,
     }
 }
 
@@ -75,6 +75,7 @@ fn leads_to(server: &ServerUrl, listener: &ListenAddress) -> bool {
             *port == listener.port() && (same || (here && everywhere))
         }
         (Location::Unix(path), ListenAddress::Unix(listener)) => listener.as_os_str() == &**path,
+        (Location::Service(_), _) => false,
         (Location::Host { .. }, ListenAddress::Unix(_)) | (Location::Unix(_), ListenAddress::Tcp(_)) => false,
     }
 }

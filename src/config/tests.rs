@@ -86,8 +86,7 @@ fn every_wrong_value_is_told_with_its_cure() {
     let table = [
         ("balance = \"rand\"", r#"6:11: "rand" is not a way to balance; write "least_requests" or "round_robin""#.to_owned()),
         ("balance = \"random\"", r#"6:11: "random" is not supported yet by this version; write "least_requests" or "round_robin""#.to_owned()),
-        ("protocol = \"h2\"", r#"6:12: "h2" is not supported yet by this version; write "http1""#.to_owned()),
-        ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1""#.to_owned()),
+        ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1", "h2" or "auto""#.to_owned()),
         ("intercept = [502, 500, \"503\", 99999]", [
             "6:19: 500 is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",
             "6:24: \"503\" is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",

@@ -15,7 +15,10 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Spoken;
 use crate::fault::Stage;
+use crate::fault::classify::h2::code_name;
+use crate::fault::failure::H2Evidence;
 use crate::fault::failure::Malformed;
+use crate::fault::failure::SrvEvidence;
 use crate::fault::own::CapacityEvidence;
 use crate::fault::own::CheckEvidence;
 use crate::fault::own::Limited;
@@ -28,6 +31,8 @@ pub fn detail(failure: &Failure) -> String {
         os_error(failure),
         name_servers(failure),
         alert(failure),
+        failure.h2.as_ref().and_then(http2),
+        without_alpn(failure),
         certificate(failure),
         failure.malformed.as_ref().map(malformed),
         spoken(failure),
@@ -56,7 +61,13 @@ fn observed(failure: &Failure) -> String {
     let there = place(failure);
     match failure.fault {
         Fault::DnsNameNotFound => format!("The name {} does not exist", asked(failure)),
-        Fault::DnsNoRecords => format!("The name {} has no address", asked(failure)),
+        Fault::DnsNoRecords => match failure.dns.as_ref().and_then(|dns| dns.srv) {
+            None => format!("The name {} has no address", asked(failure)),
+            Some(SrvEvidence::Asked) => format!("The service {} has no SRV records", asked(failure)),
+            Some(SrvEvidence::NotOffered) => {
+                format!("The service {} is not there, as its SRV record says", asked(failure))
+            }
+        },
         Fault::DnsServerFailure => format!("The name server could not answer for {}", asked(failure)),
         Fault::DnsRefused => format!("The name server refused to answer for {}", asked(failure)),
         Fault::DnsResolverUnreachable => format!("No name server could be reached to look up {}", asked(failure)),
@@ -190,6 +201,37 @@ fn alert(failure: &Failure) -> Option<String> {
     Some(format!("its alert was {number} {name}"))
 }
 
+fn without_alpn(failure: &Failure) -> Option<String> {
+    failure.tls.as_ref().filter(|tls| tls.without_alpn).map(|_| {
+        "TLS itself went well, but it agreed to no protocol (ALPN) where HTTP/2 was the only one offered".to_owned()
+    })
+}
+
+/// What HTTP/2 said of the end.
+fn http2(said: &H2Evidence) -> Option<String> {
+    if said == &H2Evidence::default() {
+        return None;
+    }
+    let stream = said.stream.map_or_else(|| "before a stream was opened".to_owned(), |id| format!("on stream {id}"));
+    let reset = said.reset_code.map(|code| format!("RST_STREAM with {}", coded(code)));
+    let goaway = said.goaway_code.map(|code| {
+        let last = said.last_stream.map(|id| format!(" and {id} as the last stream")).unwrap_or_default();
+        let text = said.debug_data.as_ref().map(|text| format!(", saying '{text}'")).unwrap_or_default();
+        format!("GOAWAY with {}{last}{text}", coded(code))
+    });
+    let found = said.found_code.map(|code| format!("what it sent is {} of HTTP/2", coded(code)));
+    let sent: Vec<String> = reset.into_iter().chain(goaway).collect();
+    let sent = (!sent.is_empty()).then(|| format!("it sent {}", list(&sent)));
+    let unprocessed = said.unprocessed.then(|| "it says that it has not processed the request".to_owned());
+    let clauses: Vec<String> = sent.into_iter().chain(found).chain(unprocessed).collect();
+    Some(std::iter::once(stream).chain(clauses).collect::<Vec<_>>().join("; "))
+}
+
+/// A code of HTTP/2 by its name.
+pub(super) fn coded(code: u32) -> String {
+    format!("{} ({code})", code_name(code))
+}
+
 fn certificate(failure: &Failure) -> Option<String> {
     let tls = failure.tls.as_ref()?;
     let shown = tls.certificate.as_ref()?;
@@ -227,7 +269,8 @@ pub(super) fn malformed(malformed: &Malformed) -> String {
 }
 
 fn spoken(failure: &Failure) -> Option<String> {
-    let on_http = failure.fault == Fault::ResponseNotHttp && failure.spoken != Some(Spoken::Http1);
+    let expected = if failure.h2.is_some() { Spoken::Http2 } else { Spoken::Http1 };
+    let on_http = failure.fault == Fault::ResponseNotHttp && failure.spoken != Some(expected);
     let told = on_http || failure.fault == Fault::TlsNotSpoken;
     failure.spoken.filter(|_| told).map(|spoken| format!("what it sent is {}", spoken.name()))
 }

@@ -94,6 +94,7 @@ pub(super) fn full(fault: Fault) -> Case {
                 ..CertificateEvidence::default()
             }),
             client_certificate: false,
+            without_alpn: false,
         }),
         connection: ConnectionEvidence {
             idle: Some(Duration::from_millis(4_900)),

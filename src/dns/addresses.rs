@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-/// The addresses of one name; never empty.
+use crate::dns::srv::Service;
+
+/// The addresses of one name, or the targets of a service; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addresses {
     /// The families take turns, IPv6 first (RFC 8305, section 4), each in the order in which the server gave them.
@@ -11,6 +13,8 @@ pub struct Addresses {
     pub stale: bool,
     /// The names that the name leads to by CNAME records, in order, without their final dots.
     pub aliases: Vec<String>,
+    /// Where the service of this name runs; empty where addresses were asked for.
+    pub services: Vec<Service>,
 }
 
 impl Addresses {
@@ -31,7 +35,13 @@ impl Addresses {
                 }
             }
         }
-        if list.is_empty() { None } else { Some(Self { list, stale: false, aliases }) }
+        if list.is_empty() { None } else { Some(Self { list, stale: false, aliases, services: Vec::new() }) }
+    }
+
+    /// The targets of a service.
+    #[must_use]
+    pub(super) const fn of_services(services: Vec<Service>, aliases: Vec<String>) -> Self {
+        Self { list: Vec::new(), stale: false, aliases, services }
     }
 
     /// The same addresses, marked as past their time.
@@ -56,7 +66,12 @@ mod tests {
             ("", None),
         ];
         for (found, list) in rows {
-            let expected = list.map(|list| Addresses { list: addresses(list), stale: false, aliases: Vec::new() });
+            let expected = list.map(|list| Addresses {
+                list: addresses(list),
+                stale: false,
+                aliases: Vec::new(),
+                services: Vec::new(),
+            });
             assert_eq!(Addresses::in_order(addresses(found), Vec::new()), expected, "{found}");
         }
     }

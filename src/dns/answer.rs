@@ -16,6 +16,9 @@ use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::EdnsCode;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 
+use crate::dns::srv::MOST_TARGETS;
+use crate::dns::srv::Service;
+
 /// What one name server answered to one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
@@ -34,6 +37,15 @@ pub(super) enum Says {
     Addresses {
         /// In the server's order; at least one.
         list: Vec<IpAddr>,
+        /// The names that the question's name leads to by CNAME records, in order.
+        aliases: Vec<String>,
+        /// The shortest TTL on the way.
+        ttl: Duration,
+    },
+    /// It is a service, and runs there.
+    Services {
+        /// In the server's order; at least one.
+        list: Vec<Service>,
         /// The names that the question's name leads to by CNAME records, in order.
         aliases: Vec<String>,
         /// The shortest TTL on the way.
@@ -73,6 +85,14 @@ impl Says {
             let ttl = found.iter().map(|(_, ttl)| *ttl).chain(chain.ttl).min().unwrap_or_default();
             let list = found.into_iter().map(|(address, _)| address).collect();
             return Self::Addresses { list, aliases: chain.aliases, ttl: seconds(ttl) };
+        }
+        if code == ResponseCode::NoError && question.query_type == RecordType::SRV {
+            let records = || records_of(&message.answers, &chain.end).take(MOST_TARGETS);
+            let list: Vec<Service> = records().filter_map(Service::of).collect();
+            if !list.is_empty() {
+                let ttl = records().map(|record| record.ttl).chain(chain.ttl).min().unwrap_or_default();
+                return Self::Services { list, aliases: chain.aliases, ttl: seconds(ttl) };
+            }
         }
         if is_referral(message, code) {
             return Self::Unusable;

@@ -25,12 +25,15 @@ use crate::dns::query;
 use crate::dns::system::Candidates;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::failure::SrvEvidence;
 
 /// All that is decided before the first question goes out.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     /// The name as configured.
     pub(super) name: &'a str,
+    /// What is asked for.
+    pub(super) kind: Kind,
     /// The names that it may stand for.
     pub(super) candidates: Candidates,
     /// Who is asked, in order.
@@ -39,6 +42,22 @@ pub(super) struct Plan<'a> {
     pub(super) patience: Duration,
     /// When to give up.
     pub(super) deadline: Instant,
+}
+
+/// What a name is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Addresses of both families.
+    Addresses,
+    /// The targets of a service.
+    Services,
+}
+
+impl Kind {
+    /// As evidence says it.
+    pub(super) fn evidence(self) -> Option<SrvEvidence> {
+        (self == Self::Services).then_some(SrvEvidence::Asked)
+    }
 }
 
 /// How a look-up ended.
@@ -57,8 +76,15 @@ pub(super) enum Finding {
 pub(super) async fn look_up(plan: &Plan<'_>) -> Finding {
     let mut missed: Option<Miss> = None;
     for name in &plan.candidates.names {
-        let miss = match both_families(plan, name).await {
-            Ok(Found { list, aliases, ttl }) => match Addresses::in_order(list, aliases) {
+        let found = match plan.kind {
+            Kind::Addresses => both_families(plan, name).await,
+            Kind::Services => ask_in_turn(plan, Query::query(name.clone(), RecordType::SRV)).await,
+        };
+        let miss = match found {
+            Ok(Found { services, aliases, ttl, .. }) if !services.is_empty() => {
+                return Finding::Addresses(Addresses::of_services(services, aliases), ttl);
+            }
+            Ok(Found { list, aliases, ttl, .. }) => match Addresses::in_order(list, aliases) {
                 Some(addresses) => return Finding::Addresses(addresses, ttl),
                 None => Miss::of(Fault::DnsNoRecords),
             },
@@ -75,7 +101,10 @@ pub(super) async fn look_up(plan: &Plan<'_>) -> Finding {
     }
     // A name that fits into no message (a label of 64 octets, say) exists nowhere, and no server is needed to say so.
     let miss = missed.unwrap_or_else(|| Miss::of(Fault::DnsNameNotFound));
-    let (failure, ttl) = miss.into_failure(plan.name);
+    let (mut failure, ttl) = miss.into_failure(plan.name);
+    if let Some(dns) = &mut failure.dns {
+        dns.srv = plan.kind.evidence();
+    }
     Finding::Failure(Box::new(failure), ttl)
 }
 

@@ -9,6 +9,7 @@ mod cache;
 mod lookup;
 mod outcome;
 mod query;
+pub mod srv;
 mod survey;
 mod system;
 #[cfg(test)]
@@ -33,7 +34,9 @@ use self::cache::Asker;
 use self::cache::Cache;
 use self::cache::Memory;
 use self::lookup::Finding;
+use self::lookup::Kind;
 use self::lookup::Plan;
+use self::srv::Service;
 use self::turns::Turns;
 use self::watch::Change;
 use self::watch::Files;
@@ -42,6 +45,7 @@ use crate::config;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::DnsEvidence;
+use crate::fault::failure::SrvEvidence;
 
 /// Names to addresses, for the whole process: it is shared by all threads, and no lock is held while anybody waits.
 #[derive(Debug)]
@@ -91,32 +95,60 @@ impl Resolver {
     /// descriptor or no port left to ask with fails with the fault that says that.
     pub async fn resolve(&self, name: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
         let name = &*lower_case(name);
+        self.find(name, &Sought { name, kind: Kind::Addresses }, limit).await
+    }
+
+    /// Finds out where a service (`_app._tcp.internal`) runs, in the same way: the targets are in `services`.
+    ///
+    /// # Errors
+    ///
+    /// As above. A service that is decidedly not there (RFC 2782: the target is the root) has no records.
+    pub async fn services(&self, name: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
+        let name = &*lower_case(name);
+        let found = self.find(&service_key(name), &Sought { name, kind: Kind::Services }, limit).await?;
+        if found.services.iter().all(Service::is_none) {
+            let mut failure = Failure::new(Fault::DnsNoRecords);
+            let srv = Some(SrvEvidence::NotOffered);
+            failure.dns = Some(DnsEvidence { name: without_dot(name), srv, ..DnsEvidence::default() });
+            return Err(failure);
+        }
+        Ok(found)
+    }
+
+    /// None of a service's targets could be connected to.
+    pub fn distrust_service(&self, name: &str) {
+        self.cache_mut().distrust(&service_key(&lower_case(name)), Instant::now());
+    }
+
+    /// What is remembered under this key, or else what the name servers say.
+    async fn find(&self, key: &str, sought: &Sought<'_>, limit: Duration) -> Result<Arc<Addresses>, Failure> {
         let limit = limit.min(LONGEST_LIMIT);
         let asker = Asker { since: Instant::now(), limit };
         let deadline = (asker.since + limit).into();
-        let turn = match self.recall(name, asker, asker.since) {
+        let turn = match self.recall(key, asker, asker.since) {
             Memory::Addresses(addresses) => return Ok(addresses),
             Memory::Failure(failure, left) => return Err(told_again(&failure, left, asker)),
-            Memory::InNeed(addresses) => match self.turns.take_if_free(name) {
+            Memory::InNeed(addresses) => match self.turns.take_if_free(key) {
                 Some(turn) => turn,
                 None => return Ok(addresses),
             },
-            Memory::Nothing => match timeout_at(deadline, self.turns.take(name)).await {
+            Memory::Nothing => match timeout_at(deadline, self.turns.take(key)).await {
                 Ok(turn) => turn,
-                Err(_) => return self.conclude(name, late(name), asker).map_err(Arc::unwrap_or_clone),
+                Err(_) => return self.conclude(key, late(sought), asker).map_err(Arc::unwrap_or_clone),
             },
         };
         // Whoever had the turn before may have found the answer.
-        match self.recall(name, asker, Instant::now()) {
+        match self.recall(key, asker, Instant::now()) {
             Memory::Addresses(addresses) => return Ok(addresses),
             Memory::Failure(failure, left) => return Err(told_again(&failure, left, asker)),
             Memory::InNeed(_) | Memory::Nothing => {}
         }
         let system = self.system.current();
+        let Sought { name, kind } = *sought;
         let candidates = system.candidates(name);
-        let plan = Plan { name, candidates, servers: &system.servers, patience: self.patience, deadline };
+        let plan = Plan { name, kind, candidates, servers: &system.servers, patience: self.patience, deadline };
         let finding = lookup::look_up(&plan).await;
-        let answer = self.conclude(name, finding, asker);
+        let answer = self.conclude(key, finding, asker);
         drop(turn);
         answer.map_err(Arc::unwrap_or_clone)
     }
@@ -167,11 +199,27 @@ impl Resolver {
 }
 
 /// The limit ran out in the queue: somebody with a longer one is still asking.
-fn late(name: &str) -> Finding {
+fn late(sought: &Sought<'_>) -> Finding {
     let mut failure = Failure::new(Fault::DnsTimeout);
-    let name = name.strip_suffix('.').unwrap_or(name).to_owned();
-    failure.dns = Some(DnsEvidence { name, ..DnsEvidence::default() });
+    let (name, srv) = (without_dot(sought.name), sought.kind.evidence());
+    failure.dns = Some(DnsEvidence { name, srv, ..DnsEvidence::default() });
     Finding::Failure(Box::new(failure), None)
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy)]
+struct Sought<'a> {
+    name: &'a str,
+    kind: Kind,
+}
+
+/// Under what the targets of a service are remembered: no name of a host has a colon.
+fn service_key(name: &str) -> String {
+    format!("srv:{name}")
+}
+
+fn without_dot(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_owned()
 }
 
 /// A failure that another look-up met, for one more who wants the same name.

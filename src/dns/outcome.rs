@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::dns::answer::Answer;
 use crate::dns::answer::Says;
 use crate::dns::query::Trouble;
+use crate::dns::srv::Service;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::classify::dns::mnemonic;
@@ -23,6 +24,8 @@ use crate::fault::failure::DnsEvidence;
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) list: Vec<IpAddr>,
+    /// The targets, where a service was asked for.
+    pub(super) services: Vec<Service>,
     pub(super) aliases: Vec<String>,
     pub(super) ttl: Duration,
 }
@@ -31,7 +34,7 @@ impl Found {
     /// Both families together, believed for as long as both may be.
     pub(super) fn joined_with(self, other: Self) -> Self {
         let aliases = if self.aliases.is_empty() { other.aliases } else { self.aliases };
-        Self { list: [self.list, other.list].concat(), aliases, ttl: self.ttl.min(other.ttl) }
+        Self { list: [self.list, other.list].concat(), services: Vec::new(), aliases, ttl: self.ttl.min(other.ttl) }
     }
 
     /// The same, believed for no longer than that.
@@ -108,6 +111,7 @@ impl Miss {
             name: name.strip_suffix('.').unwrap_or(name).to_owned(),
             answers: self.said,
             aliases: self.aliases,
+            srv: None,
             remembered: None,
         });
         let failure = match self.trouble {
@@ -167,7 +171,12 @@ impl Asked {
             Err(trouble) => (trouble.code(), Vec::new(), Says::Unusable, Some(trouble)),
         };
         let (aliases, ttl) = match says {
-            Says::Addresses { list, aliases, ttl } => return Verdict::Found(Found { list, aliases, ttl }),
+            Says::Addresses { list, aliases, ttl } => {
+                return Verdict::Found(Found { list, services: Vec::new(), aliases, ttl });
+            }
+            Says::Services { list, aliases, ttl } => {
+                return Verdict::Found(Found { list: Vec::new(), services: list, aliases, ttl });
+            }
             Says::Nothing { aliases, ttl } => (aliases, ttl),
             Says::Unusable => {
                 let fault = fault_of(code, trouble.as_ref());

@@ -19,6 +19,7 @@ use crate::dns::Resolver;
 use crate::dns::answer::Says;
 use crate::dns::lookup;
 use crate::dns::lookup::Finding;
+use crate::dns::lookup::Kind;
 use crate::dns::lookup::Plan;
 use crate::dns::lower_case;
 use crate::dns::query;
@@ -64,7 +65,8 @@ impl Resolver {
         }
         let candidates = system.candidates(&format!("{name}."));
         let deadline = Instant::now() + limit;
-        let plan = Plan { name, candidates, servers: &system.servers, patience: self.patience, deadline };
+        let kind = Kind::Addresses;
+        let plan = Plan { name, kind, candidates, servers: &system.servers, patience: self.patience, deadline };
         Some(match lookup::look_up(&plan).await {
             Finding::Addresses(found, _) => Ok(found.list),
             Finding::Failure(failure, _) => Err(failure.fault),
@@ -103,7 +105,7 @@ async fn one_family(server: SocketAddr, question: Query, deadline: Instant) -> S
             let (addresses, aliases) = match answer.says {
                 Says::Addresses { list, aliases, .. } => (list, aliases),
                 Says::Nothing { aliases, .. } => (Vec::new(), aliases),
-                Says::Unusable => (Vec::new(), Vec::new()),
+                Says::Services { .. } | Says::Unusable => (Vec::new(), Vec::new()),
             };
             Said { code: Some(answer.code), extended: answer.extended, addresses, aliases, os_error: None }
         }

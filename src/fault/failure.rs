@@ -17,6 +17,8 @@ use super::gateway::Inner;
 use super::malformed::shown;
 use super::own::CapacityEvidence;
 use super::own::CheckEvidence;
+pub use super::particular::H2Evidence;
+pub use super::particular::SrvEvidence;
 
 /// One failed attempt at an exchange with a server.
 #[derive(Debug, Clone)]
@@ -53,6 +55,8 @@ pub struct Failure {
     pub transport: Option<TransportEvidence>,
     /// The answer's own head, where one was read.
     pub response: Option<ResponseEvidence>,
+    /// What HTTP/2 said of the end of the stream or of its connection.
+    pub h2: Option<H2Evidence>,
     /// What this host had left, where it is this host's own failure.
     pub local: Option<LocalEvidence>,
     /// What was full, where there was no place for the request.
@@ -128,6 +132,8 @@ pub struct DnsEvidence {
     pub answers: Vec<DnsAnswer>,
     /// Names passed on the way by CNAME records, in order.
     pub aliases: Vec<String>,
+    /// What was asked for, where it was no address.
+    pub srv: Option<SrvEvidence>,
     /// Whether this is an earlier failure that is still remembered (RFC 9520), and for how long it still is.
     pub remembered: Option<Duration>,
 }
@@ -158,6 +164,8 @@ pub struct TlsEvidence {
     pub certificate: Option<CertificateEvidence>,
     /// Whether a client certificate was configured.
     pub client_certificate: bool,
+    /// Whether HTTP/2 is required and the server agreed to no protocol at all (ALPN, RFC 7301).
+    pub without_alpn: bool,
 }
 
 /// A certificate as the server presented it.
@@ -329,6 +337,7 @@ impl Failure {
             malformed: None,
             transport: None,
             response: None,
+            h2: None,
             local: None,
             capacity: None,
             check: None,
@@ -348,6 +357,20 @@ impl Failure {
     pub fn after(mut self, limit: Duration) -> Self {
         self.limit = Some(limit);
         self
+    }
+
+    /// Whether the server has said that it did not begin to process the request, so that it may go out again whatever its
+    /// method (RFC 9113, section 8.7).
+    #[must_use]
+    pub fn was_not_processed(&self) -> bool {
+        self.h2.as_ref().is_some_and(|h2| h2.unprocessed)
+    }
+
+    /// Whether it came too late for a connection that the server closes in order.
+    #[must_use]
+    pub fn was_closing(&self) -> bool {
+        let in_order = self.h2.as_ref().is_some_and(|h2| h2.reset_code.is_none() && h2.goaway_code == Some(0));
+        in_order && self.was_not_processed()
     }
 
     /// How long the stage that failed had taken, or the whole attempt where nobody measured the stage.

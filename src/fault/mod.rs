@@ -8,6 +8,7 @@ pub mod failure;
 pub mod gateway;
 pub mod malformed;
 pub mod own;
+mod particular;
 pub mod spoken;
 pub mod stage;
 

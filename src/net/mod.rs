@@ -1,6 +1,7 @@
 //! Owns what is below HTTP: sockets, streams that can be tapped, deadlines, and what this host says of itself.
 
 pub mod deadline;
+pub mod frames;
 pub mod here;
 pub mod socket;
 pub mod stream;

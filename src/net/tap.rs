@@ -21,6 +21,8 @@ use crate::fault::Spoken;
 use crate::fault::classify::http::Ended;
 use crate::fault::classify::tls::tls_error;
 use crate::fault::failure::TransportEvidence;
+use crate::net::frames::Frames;
+use crate::net::frames::Goaway;
 use crate::net::tcp_info;
 
 /// What a tapped stream has carried since the exchange began.
@@ -35,6 +37,8 @@ pub struct Tap {
     last_sent: Cell<Instant>,
     blocked: Cell<bool>,
     descriptor: Cell<Option<RawFd>>,
+    frames: RefCell<Option<Box<Frames>>>,
+    reports: Cell<bool>,
 }
 
 /// How the far end stopped sending.
@@ -82,6 +86,8 @@ impl Tap {
             last_sent: Cell::new(Instant::now()),
             blocked: Cell::new(false),
             descriptor: Cell::new(None),
+            frames: RefCell::new(None),
+            reports: Cell::new(false),
         })
     }
 
@@ -92,6 +98,40 @@ impl Tap {
         self.captured.borrow_mut().clear();
         self.capture_limit.set(capture);
         self.last_sent.set(now);
+    }
+
+    /// Reports writes that fail to whoever writes, as long as this is so; `Tapped` says why they are not otherwise.
+    pub fn report_writes(&self, reports: bool) {
+        self.reports.set(reports);
+    }
+
+    /// Looks for GOAWAY from now on: what comes are frames of HTTP/2.
+    pub fn watch_frames(&self) {
+        *self.frames.borrow_mut() = Some(Box::default());
+    }
+
+    /// The GOAWAY that the server has sent.
+    #[must_use]
+    pub fn goaway(&self) -> Option<Goaway> {
+        self.frames.borrow().as_ref().and_then(|frames| frames.goaway().cloned())
+    }
+
+    /// How many bytes the largest block of fields had as it was sent over HTTP/2.
+    #[must_use]
+    pub fn largest_block(&self) -> usize {
+        self.frames.borrow().as_ref().map_or(0, |frames| frames.largest_block())
+    }
+
+    /// Whether the server's settings have come, over HTTP/2.
+    #[must_use]
+    pub fn is_greeted(&self) -> bool {
+        self.frames.borrow().as_ref().is_some_and(|frames| frames.greeted())
+    }
+
+    /// Whether the server has said that it takes no more requests on this connection.
+    #[must_use]
+    pub fn is_going_away(&self) -> bool {
+        self.frames.borrow().as_ref().is_some_and(|frames| frames.goaway().is_some())
     }
 
     /// Stops keeping bytes.
@@ -175,6 +215,9 @@ impl Tap {
             return;
         }
         self.received.set(self.received.get() + bytes.len() as u64);
+        if let Some(frames) = &mut *self.frames.borrow_mut() {
+            frames.read(bytes);
+        }
         let limit = self.capture_limit.get();
         if limit > 0 {
             let mut captured = self.captured.borrow_mut();
@@ -211,19 +254,18 @@ impl Tap {
 pub struct Tapped<S> {
     stream: S,
     tap: Rc<Tap>,
-    reports: bool,
 }
 
 impl<S> Tapped<S> {
     /// The stream, tapped.
     pub const fn new(stream: S, tap: Rc<Tap>) -> Self {
-        Self { stream, tap, reports: false }
+        Self { stream, tap }
     }
 
     /// The same, with the descriptor of the TCP connection below, which stays open as long as the stream lives.
     pub fn over(stream: S, tap: Rc<Tap>, descriptor: Option<RawFd>) -> Self {
         tap.descriptor.set(descriptor);
-        Self { stream, tap, reports: false }
+        Self { stream, tap }
     }
 
     /// The stream itself.
@@ -232,14 +274,14 @@ impl<S> Tapped<S> {
     }
 
     /// Reports writes that fail from now on: behind a 101 there is no answer that they could hide.
-    pub fn report_writes(&mut self) {
-        self.reports = true;
+    pub fn report_writes(&self) {
+        self.tap.reports.set(true);
     }
 
     fn settle_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.tap.note_write(&result);
         match result {
-            Poll::Ready(Err(error)) if self.reports => Poll::Ready(Err(error)),
+            Poll::Ready(Err(error)) if self.tap.reports.get() => Poll::Ready(Err(error)),
             Poll::Ready(Err(error)) => {
                 self.tap.write_error.borrow_mut().get_or_insert(error);
                 Poll::Pending
@@ -272,7 +314,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() && !self.reports {
+        if self.tap.write_failed() && !self.tap.reports.get() {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -284,7 +326,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.tap.write_failed() && !self.reports {
+        if self.tap.write_failed() && !self.tap.reports.get() {
             return Poll::Pending;
         }
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);

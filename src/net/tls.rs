@@ -60,7 +60,36 @@ pub enum TlsSetupError {
     NoRoots,
 }
 
-/// rustls' configuration for an upstream's servers.
+/// What this proxy offers to speak inside TLS (ALPN, RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offer {
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only.
+    Http2,
+    /// Either, HTTP/2 rather.
+    Both,
+}
+
+impl Offer {
+    fn protocols(self) -> Vec<Vec<u8>> {
+        match self {
+            Self::Http1 => vec![b"http/1.1".to_vec()],
+            Self::Http2 => vec![b"h2".to_vec()],
+            Self::Both => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+}
+
+/// The same configuration with another offer.
+#[must_use]
+pub fn offering(config: &Arc<ClientConfig>, offer: Offer) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(config);
+    config.alpn_protocols = offer.protocols();
+    Arc::new(config)
+}
+
+/// rustls' configuration for an upstream's servers, which offers HTTP/1.1.
 ///
 /// # Errors
 ///
@@ -76,7 +105,7 @@ pub fn client_config(settings: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsSet
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => builder.with_client_auth_cert(certificates(certificate)?, private_key(key)?)?,
     };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = Offer::Http1.protocols();
     Ok(Arc::new(config))
 }
 

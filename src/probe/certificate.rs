@@ -71,7 +71,7 @@ fn server_name(subject: &Subject, peer: &Peer) -> Option<ServerName<'static>> {
     }
     let host = match &subject.server.url.location {
         Location::Host { host, .. } => ServerName::try_from(host.trim_end_matches('.').to_owned()).ok(),
-        Location::Unix(_) => None,
+        Location::Service(_) | Location::Unix(_) => None,
     };
     host.or_else(|| match peer {
         Peer::Tcp(address) => Some(ServerName::from(address.ip())),

@@ -47,11 +47,11 @@ impl Subject {
         &self.key
     }
 
-    /// The port; none for a unix socket.
+    /// The port; none for a unix socket, and for a service, whose records tell it.
     pub(super) fn port(&self) -> Option<u16> {
         match &self.server.url.location {
             Location::Host { port, .. } => Some(*port),
-            Location::Unix(_) => None,
+            Location::Service(_) | Location::Unix(_) => None,
         }
     }
 
@@ -63,22 +63,26 @@ impl Subject {
                 let is_local = host.trim_end_matches('.').rsplit('.').next() == Some("localhost");
                 (!is_local).then_some(host)
             }
-            Location::Host { .. } | Location::Unix(_) => None,
+            Location::Host { .. } | Location::Service(_) | Location::Unix(_) => None,
         }
     }
 
     /// Where the server is, as far as is known without asking anybody: where the failure was met, then the other addresses
     /// that were tried, then those that its name is known to have.
     pub(super) fn places(&self, failure: &Failure) -> Vec<Peer> {
-        let (host, address, port) = match &self.server.url.location {
+        let known: Vec<SocketAddr> = match &self.server.url.location {
             Location::Unix(path) => return vec![Peer::Unix(Arc::clone(path))],
-            Location::Host { host, address, port } => (host, *address, *port),
+            // Only its records tell where a service is.
+            Location::Service(_) => Vec::new(),
+            Location::Host { address: Some(address), port, .. } => vec![SocketAddr::new(*address, *port)],
+            Location::Host { host, address: None, port } => {
+                let known = self.upstream.resolver().known(host);
+                known.iter().flat_map(|known| &known.list).map(|ip| SocketAddr::new(*ip, *port)).collect()
+            }
         };
-        let known = if address.is_none() { self.upstream.resolver().known(host) } else { None };
-        let known = known.iter().flat_map(|known| &known.list).copied().chain(address);
         let mut places: Vec<Peer> = Vec::new();
         let tried = failure.addresses.iter().map(|tried| tried.address);
-        let all = failure.address().into_iter().chain(tried).chain(known.map(|ip| SocketAddr::new(ip, port)));
+        let all = failure.address().into_iter().chain(tried).chain(known);
         for place in all.map(Peer::Tcp) {
             if !places.contains(&place) {
                 places.push(place);

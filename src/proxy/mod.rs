@@ -38,6 +38,7 @@ use http::Response;
 use http::Version;
 use hyper::body::Incoming;
 
+use crate::config::Protocol;
 use crate::probe::Prober;
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::Upgrade;
@@ -57,6 +58,7 @@ use crate::telemetry;
 use crate::telemetry::Event;
 use crate::upstream::Answered;
 use crate::upstream::ClientFault;
+use crate::upstream::OnInterim;
 use crate::upstream::RequestBody;
 use crate::upstream::Unanswered;
 use crate::upstream::body::Gate;
@@ -145,6 +147,10 @@ impl Proxy {
         })?;
         story.routed(route, destination.upstream.settings());
 
+        let protocol = destination.upstream.settings().protocol;
+        if protocol == Protocol::H2 && admitted.upgrade.as_ref().is_some_and(|asked| asked.asks_for("websocket")) {
+            return Err(refused(Refusal::UpgradeNotServed, &story));
+        }
         let version = parts.version;
         let destination = Rc::clone(destination);
         let outbound = match forward::request(parts, fields, &admitted, arrival, &client, &destination.onward) {
@@ -154,7 +160,7 @@ impl Proxy {
         let named = outbound.named;
         let most = most_bytes(config.limits.request_body_bytes);
         let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
-        let request = prepare(Request::from_parts(outbound.parts, body), &admitted, version, interim);
+        let request = prepare(Request::from_parts(outbound.parts, body), &admitted, (version, protocol), interim);
         Ok((Passage { state, destination, upgrade: admitted.upgrade, story }, request))
     }
 
@@ -202,7 +208,7 @@ impl Drop for Unfinished<'_> {
 fn prepare(
     mut request: Request<RequestBody>,
     admitted: &Admitted,
-    version: Version,
+    (version, protocol): (Version, Protocol),
     interim: &Arc<Interim>,
 ) -> Request<RequestBody> {
     if version < Version::HTTP_11 {
@@ -215,15 +221,22 @@ fn prepare(
     }
     interim.open();
     let interim = Arc::clone(interim);
-    hyper::ext::on_informational(&mut request, move |response| {
-        if response.status() == http::StatusCode::CONTINUE {
+    let tell = move |status: http::StatusCode, headers: &http::HeaderMap| {
+        if status == http::StatusCode::CONTINUE {
             if let Some(gate) = &gate {
                 gate.open();
             }
-        } else if let Some(head) = response::interim(response.status(), response.headers().clone()) {
+        } else if let Some(head) = response::interim(status, headers.clone()) {
             interim.put(&head);
         }
-    });
+    };
+    if protocol == Protocol::Http1 {
+        hyper::ext::on_informational(&mut request, move |response| tell(response.status(), response.headers()));
+        return request;
+    }
+    let tell = OnInterim(Arc::new(tell));
+    request.extensions_mut().insert(tell.clone());
+    hyper::ext::on_informational(&mut request, move |response| (tell.0)(response.status(), response.headers()));
     request
 }
 

@@ -16,6 +16,7 @@ pub struct Pseudonym {
     name: Box<str>,
     over_http_10: HeaderValue,
     over_http_11: HeaderValue,
+    over_http_2: HeaderValue,
 }
 
 impl Pseudonym {
@@ -29,7 +30,12 @@ impl Pseudonym {
     #[expect(clippy::expect_used, reason = "an id is made of letters and digits")]
     pub(crate) fn of(id: &str) -> Self {
         let line = |version| HeaderValue::try_from(format!("{version} why502-{id}")).expect("a pseudonym is a token");
-        Self { name: format!("why502-{id}").into(), over_http_10: line("1.0"), over_http_11: line("1.1") }
+        Self {
+            name: format!("why502-{id}").into(),
+            over_http_10: line("1.0"),
+            over_http_11: line("1.1"),
+            over_http_2: line("2"),
+        }
     }
 
     /// The name itself.
@@ -40,7 +46,11 @@ impl Pseudonym {
 
     /// Appends this proxy to a message that was received in this version; members before it stay as they are.
     pub fn sign(&self, headers: &mut HeaderMap, received: Version) {
-        let line = if received == Version::HTTP_10 { &self.over_http_10 } else { &self.over_http_11 };
+        let line = match received {
+            Version::HTTP_10 => &self.over_http_10,
+            Version::HTTP_2 => &self.over_http_2,
+            _ => &self.over_http_11,
+        };
         headers.append(VIA, line.clone());
     }
 

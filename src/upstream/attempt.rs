@@ -5,26 +5,30 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
-use std::time::Duration;
 
 use http::Request;
 use http::Response;
+use http::uri::Scheme;
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use tokio::time::Instant;
 
+use crate::config::Protocol;
 use crate::config::Timeouts;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::ConnectionEvidence;
+use crate::fault::failure::Peer;
 use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
 use crate::upstream::Change;
 use crate::upstream::Lane;
 use crate::upstream::body::BodyWatch;
@@ -35,10 +39,18 @@ use crate::upstream::body::RequestBody;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connect;
 use crate::upstream::connect::Opened;
+use crate::upstream::connect::Purpose;
+use crate::upstream::connect::Speaks;
 use crate::upstream::connection::Connection;
 use crate::upstream::history::Path;
 use crate::upstream::intercept;
 use crate::upstream::limit::Place;
+use crate::upstream::line::Inflow;
+use crate::upstream::line::Line;
+use crate::upstream::multiplex;
+use crate::upstream::multiplex::Opening;
+use crate::upstream::multiplex::Stream;
+use crate::upstream::multiplex::Waited;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -73,23 +85,20 @@ pub(super) async fn run(
 ) -> Result<Response<ResponseBody>, Trouble> {
     let begin = Instant::now();
     let in_flight = lane.server.enter();
-    let (exchange, sending) = match pooled(lane, freshness, begin) {
+    let (line, ready) = match pooled(lane, &request, freshness, begin) {
         // The clock is only read again where time has passed.
-        Some((connection, idle)) => Exchange::begin(lane, connection, Some(idle), (begin, begin), request),
+        Some(line) => (line, begin),
         // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
-        None => match Box::pin(open(lane)).await {
-            Ok(connection) => {
-                let ready = Instant::now();
-                lane.note_connection(&connection.peer, begin, ready);
-                Exchange::begin(lane, connection, None, (begin, ready), request)
-            }
+        None => match Box::pin(reach(lane, purpose(lane, &request))).await {
+            Ok(line) => (line, Instant::now()),
             Err(failure) => {
-                let failure = Box::new(finish(failure, lane, begin));
+                let failure = Box::new(finish(*failure, lane, begin));
                 return Err(Trouble::Failed { failure, unsent: Some(Box::new(request)) });
             }
         },
     };
-    let response = exchange.answer(sending).await?;
+    let mut exchange = Exchange::begin(lane, line, (begin, ready), &request);
+    let response = exchange.send(request).await?;
     let response = exchange.accept(response, in_flight.with(place.take()))?;
     let status = response.status().as_u16();
     match intercept::fault(status).filter(|_| lane.settings.intercept.contains(&status)) {
@@ -105,39 +114,123 @@ pub(super) async fn ask(
     lane: &Rc<Lane>,
     request: Request<RequestBody>,
     opened: &Cell<bool>,
-) -> Result<(Exchange, Response<Incoming>), Trouble> {
+) -> Result<(Exchange, Response<Inflow>), Trouble> {
     let begin = Instant::now();
-    let connection = Box::pin(connect(lane, None)).await.map_err(|failure| {
+    let line = Box::pin(open_line(lane, purpose(lane, &request), None, &mut None)).await.map_err(|failure| {
         let failure = Box::new(finish(failure, lane, begin));
         Trouble::Failed { failure, unsent: None }
     })?;
     opened.set(true);
-    let (exchange, sending) = Exchange::begin(lane, connection, None, (begin, Instant::now()), request);
-    let response = exchange.answer(sending).await?;
+    let mut exchange = Exchange::begin(lane, line, (begin, Instant::now()), &request);
+    let response = exchange.send(request).await?;
     Ok((exchange, response))
 }
 
-fn pooled(lane: &Lane, freshness: Freshness, now: Instant) -> Option<(Box<Connection>, Duration)> {
-    match freshness {
-        Freshness::Fresh => None,
-        Freshness::Any => lane.pool.take(now),
+/// What a connection for this request has to speak.
+fn purpose(lane: &Lane, request: &Request<RequestBody>) -> Purpose {
+    match lane.settings.protocol {
+        Protocol::Auto if request.headers().contains_key(http::header::UPGRADE) => Purpose::Upgrade,
+        protocol @ (Protocol::Http1 | Protocol::H2 | Protocol::Auto) => Purpose::Requests(protocol),
     }
 }
 
-async fn open(lane: &Lane) -> Result<Box<Connection>, Failure> {
-    let place = lane.connection_place().await?;
-    connect(lane, Some(place)).await
+/// A connection that is open already.
+fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now: Instant) -> Option<Line> {
+    if lane.settings.protocol != Protocol::Http1
+        && purpose(lane, request) != Purpose::Upgrade
+        && let Some(place) = lane.multiplex.enter(now)
+    {
+        return Some(Line::Http2(Box::new(Stream::new(place, now))));
+    }
+    match freshness {
+        Freshness::Fresh => None,
+        Freshness::Any => lane.pool.take(now).map(|(connection, idle)| Line::Http1(connection, Some(idle))),
+    }
 }
 
-async fn connect(lane: &Lane, place: Option<Place>) -> Result<Box<Connection>, Failure> {
+/// Opens a connection, or waits for the one that somebody else opens where requests share it.
+async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
+    let may_share = match purpose {
+        Purpose::Requests(Protocol::H2) => true,
+        Purpose::Requests(Protocol::Auto) => lane.tls.is_some() && !lane.multiplex.speaks_http1(),
+        Purpose::Requests(Protocol::Http1) | Purpose::Upgrade => false,
+    };
+    if !may_share {
+        return open(lane, purpose, None).await.map_err(Box::new);
+    }
+    loop {
+        match lane.multiplex.wait().await {
+            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead())).await.map_err(Box::new),
+            Waited::Failed(failure) => return Err(failure),
+            Waited::Opened => {}
+        }
+        let now = Instant::now();
+        if let Some(place) = lane.multiplex.enter(now) {
+            return Ok(Line::Http2(Box::new(Stream::new(place, now))));
+        }
+        if lane.multiplex.speaks_http1() {
+            return open(lane, purpose, None).await.map_err(Box::new);
+        }
+    }
+}
+
+/// Opens a connection; those who wait for it are told when it can be shared, or that there is none.
+async fn open(lane: &Lane, purpose: Purpose, mut opening: Option<Opening>) -> Result<Line, Failure> {
+    let place = lane.connection_place().await?;
+    let opened = open_line(lane, purpose, Some(place), &mut opening).await;
+    if let (Err(failure), Some(opening)) = (&opened, opening) {
+        opening.failed(failure);
+    }
+    opened
+}
+
+async fn open_line(
+    lane: &Lane,
+    purpose: Purpose,
+    place: Option<Place>,
+    opening: &mut Option<Opening>,
+) -> Result<Line, Failure> {
     let timeouts = &lane.settings.timeouts;
-    let Opened { stream, peer, stale } =
-        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref()).await?;
+    let begin = Instant::now();
+    let Opened { stream, peer, stale, speaks } =
+        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref(), purpose).await?;
     if stale {
         lane.shared.tell(Some(Change::Stale { server: lane.server.index }));
     }
-    let connection = Connection::begin(stream, peer, lane.settings.response_header_bytes, place).await;
-    connection.map(Box::new).map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))
+    lane.note_connection(&peer, begin, Instant::now());
+    let limit = lane.settings.response_header_bytes;
+    match speaks {
+        Speaks::Http1 => {
+            lane.multiplex.found_http1();
+            let connection = Connection::begin(stream, peer, limit, place).await;
+            let connection = connection.map_err(|error| Failure::new(Fault::ClosedBeforeResponse).because(error))?;
+            Ok(Line::Http1(Box::new(connection), None))
+        }
+        Speaks::Http2 => {
+            let beginning = multiplex::Connection::begin(stream, peer.clone(), (limit, place), opening.take());
+            let connection = match within(timeouts.send, beginning).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => return Err(broken_preface(error, peer)),
+                Err(late) => {
+                    let mut failure = Failure::new(Fault::RequestSendTimedOut).after(timeouts.send).because(late);
+                    failure.peer = Some(peer);
+                    return Err(failure);
+                }
+            };
+            let now = Instant::now();
+            Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))
+        }
+    }
+}
+
+/// The connection broke before HTTP/2 had begun on it.
+fn broken_preface(error: h2::Error, peer: Peer) -> Failure {
+    let os_error = error.get_io().and_then(io::Error::raw_os_error);
+    let reset = os_error == Some(libc::ECONNRESET);
+    let mut failure = Failure::new(if reset { Fault::ResetBeforeResponse } else { Fault::ClosedBeforeResponse });
+    failure.os_error = os_error;
+    failure.peer = Some(peer);
+    failure.because(error)
 }
 
 /// What every failure of an attempt says.
@@ -151,7 +244,7 @@ pub(super) fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failu
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) lane: Rc<Lane>,
-    pub(super) connection: Box<Connection>,
+    pub(super) line: Line,
     pub(super) past: ConnectionEvidence,
     pub(super) watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
@@ -184,37 +277,66 @@ impl Limit {
 type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 impl Exchange {
-    /// Gives the request to the connection. What comes of it is in the second value, for `answer` to wait for.
-    fn begin(
-        lane: &Rc<Lane>,
-        mut connection: Box<Connection>,
-        idle: Option<Duration>,
-        (begin, ready): (Instant, Instant),
-        request: Request<RequestBody>,
-    ) -> (Self, impl Future<Output = Sent> + use<>) {
-        let past = connection.evidence(idle, ready);
+    /// What is to be kept of a request that goes out now.
+    fn begin(lane: &Rc<Lane>, line: Line, (begin, ready): (Instant, Instant), request: &Request<RequestBody>) -> Self {
+        let past = line.past(ready);
         let body = request.body();
         let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
         let path = Path::of(request.uri().path());
-        connection.tap.begin(CAPTURE, ready);
-        let sending = connection.sender.try_send_request(request);
-        (Self { lane: Rc::clone(lane), connection, past, watch, gate, declared, path, upgrade, begin, ready }, sending)
+        Self { lane: Rc::clone(lane), line, past, watch, gate, declared, path, upgrade, begin, ready }
     }
 
-    /// Waits for the response's head, under the limit that is next.
-    async fn answer(&self, sending: impl Future<Output = Sent>) -> Result<Response<Incoming>, Trouble> {
+    /// Sends the request, and waits for the head of its response.
+    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Inflow>, Trouble> {
+        match &mut self.line {
+            Line::Http1(connection, _) => {
+                connection.tap.begin(CAPTURE, self.ready);
+                let sending = connection.sender.try_send_request(request);
+                self.answer(sending, Self::answered).await
+            }
+            // Boxed, for what a stream takes would weigh on every request of HTTP/1.
+            Line::Http2(_) => Box::pin(self.answer_on_stream(request)).await,
+        }
+    }
+
+    /// Waits for what comes of a request that was sent, under the limit that is next.
+    async fn answer<T>(
+        &self,
+        sending: impl Future<Output = T>,
+        read: impl Fn(&Self, T) -> Result<Response<Inflow>, Trouble>,
+    ) -> Result<Response<Inflow>, Trouble> {
         let mut sending = pin!(sending);
         let mut deadline = Deadline::at(self.next_look(self.ready));
         poll_fn(|cx| match sending.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(mut error)) => {
-                let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
-                Poll::Ready(Err(self.refuse(error.error(), unsent)))
-            }
+            Poll::Ready(said) => Poll::Ready(read(self, said)),
             Poll::Pending => self.poll_limit(&mut deadline, cx).map(Err),
         })
         .await
+    }
+
+    /// What hyper says of the request, in our words.
+    fn answered(&self, sent: Sent) -> Result<Response<Inflow>, Trouble> {
+        sent.map(|response| response.map(Inflow::Http1)).map_err(|mut error| {
+            let unsent = error.take_message().filter(|_| !self.begun()).map(Box::new);
+            self.refuse(error.error(), unsent)
+        })
+    }
+
+    /// Sends the request on a stream and waits for the response's head.
+    async fn answer_on_stream(&self, request: Request<RequestBody>) -> Result<Response<Inflow>, Trouble> {
+        let Line::Http2(stream) = &self.line else {
+            return Err(Trouble::Failed { failure: Box::new(self.failure(Fault::H2ConnectionError)), unsent: None });
+        };
+        let scheme = if self.lane.tls.is_some() { &Scheme::HTTPS } else { &Scheme::HTTP };
+        let response = self.answer(stream.exchange(request, scheme), |exchange, said| {
+            said.map(|response| response.map(Inflow::Http2)).map_err(|refused| exchange.refuse_stream(refused))
+        });
+        let response = response.await?;
+        if stream.received() > self.lane.settings.response_header_bytes {
+            return Err(self.too_large());
+        }
+        Ok(response)
     }
 
     /// Ready when a limit has run out. The deadline is only moved when it comes, which most exchanges never see.
@@ -249,21 +371,13 @@ impl Exchange {
     /// Which limit is next, as things stand.
     fn limit(&self) -> Limit {
         let Timeouts { send, response, .. } = self.lane.settings.timeouts;
-        let tap = &self.connection.tap;
-        let last_sent = tap.last_sent();
-        let Some(watch) = &self.watch else {
-            return if tap.is_blocked() {
-                Limit::Send(last_sent + send)
-            } else {
-                Limit::Response(last_sent + response)
-            };
-        };
-        if tap.is_blocked() {
+        let last_sent = self.line.last_sent();
+        if self.line.is_blocked() {
             return Limit::Send(last_sent + send);
         }
-        if watch.ended() {
+        let Some(watch) = self.watch.as_ref().filter(|watch| !watch.ended()) else {
             return Limit::Response(last_sent + response);
-        }
+        };
         if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
             return Limit::Gate(self.ready + EXPECT_PATIENCE);
         }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::StatusCode;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -31,6 +32,8 @@ use crate::fault::failure::Malformed;
 use crate::net::deadline::Deadline;
 use crate::upstream::connection::Upgraded;
 use crate::upstream::lease::Lease;
+use crate::upstream::line::Broken;
+use crate::upstream::line::Inflow;
 
 /// What a client did wrong while its body was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -261,6 +264,19 @@ impl Gate {
     }
 }
 
+/// Tells of interim responses (1xx) on the way; an extension of a request that may go out over HTTP/2.
+#[derive(Clone)]
+pub struct OnInterim(pub Arc<Tell>);
+
+/// What takes the head of an interim response.
+pub type Tell = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
+
+impl fmt::Debug for OnInterim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnInterim")
+    }
+}
+
 /// How long a server that was sent `Expect: 100-continue` may keep its silence before the body is sent all the same
 /// (RFC 9110, section 10.1.1). Enough for a server that is near; waiting longer helps nobody when most servers that do not
 /// know the expectation never answer it.
@@ -268,7 +284,7 @@ pub const EXPECT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The body of a response on its way to the client.
 pub struct ResponseBody {
-    stream: Incoming,
+    stream: Inflow,
     first: Option<Frame<Bytes>>,
     pub(super) lease: Option<Box<Lease>>,
     deadline: Deadline,
@@ -278,7 +294,7 @@ pub struct ResponseBody {
 impl ResponseBody {
     /// The body behind a response's head, whose first piece may have been read already. It gives the lease back at its end.
     #[must_use]
-    pub(super) fn new(stream: Incoming, first: Option<Frame<Bytes>>, lease: Box<Lease>) -> Self {
+    pub(super) fn new(stream: Inflow, first: Option<Frame<Bytes>>, lease: Box<Lease>) -> Self {
         let deadline = Deadline::at(Instant::now());
         Self { stream, first, lease: Some(lease), deadline, waiting_since: None }
     }
@@ -313,7 +329,7 @@ impl ResponseBody {
         }
     }
 
-    pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    pub(super) fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match self.first.take() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => Pin::new(&mut self.stream).poll_frame(cx),

@@ -18,10 +18,13 @@ use tokio::time::Instant;
 
 use crate::config;
 use crate::config::Location;
+use crate::config::Protocol;
 use crate::dns::Addresses;
 use crate::dns::Resolver;
+use crate::dns::srv;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::Stage;
 use crate::fault::classify::tls::HandshakeFault;
 use crate::fault::failure::AddressFailure;
 use crate::fault::failure::LocalEvidence;
@@ -33,13 +36,18 @@ use crate::net::here;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
 use crate::net::tls;
+use crate::net::tls::Offer;
+use crate::net::tls::TlsSetupError;
 use crate::upstream::Shared;
 use crate::upstream::server::Server;
 
 /// How a server is spoken to with TLS.
 #[derive(Debug, Clone)]
 pub(super) struct Tls {
+    /// What offers HTTP/1.1 only.
     pub(super) config: Arc<ClientConfig>,
+    /// What offers what is configured.
+    pub(super) configured: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
     pub(super) client_certificate: bool,
 }
@@ -59,12 +67,66 @@ impl Shared {
     }
 }
 
+/// How each server is spoken to with TLS; none where it is plain.
+pub(super) fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError> {
+    if !settings.servers.iter().any(|server| server.tls) {
+        return Ok(vec![None; settings.servers.len()]);
+    }
+    let config = tls::client_config(&settings.tls)?;
+    let configured = tls::offering(&config, offer(settings.protocol));
+    let of_server = |server: &config::ServerUrl| {
+        let host = match &server.location {
+            Location::Host { host, .. } => host,
+            Location::Service(service) => config::service_domain(service),
+            Location::Unix(_) => return None,
+        };
+        let name = settings.tls.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
+        let client_certificate = settings.tls.identity.is_some();
+        server.tls.then(|| Tls {
+            config: Arc::clone(&config),
+            configured: Arc::clone(&configured),
+            name,
+            client_certificate,
+        })
+    };
+    Ok(settings.servers.iter().map(of_server).collect())
+}
+
+const fn offer(protocol: Protocol) -> Offer {
+    match protocol {
+        Protocol::Http1 => Offer::Http1,
+        Protocol::H2 => Offer::Http2,
+        Protocol::Auto => Offer::Both,
+    }
+}
+
 /// A connection that was opened.
 pub(super) struct Opened {
     pub(super) stream: Stream,
     pub(super) peer: Peer,
     /// Whether its address was used although its time is over.
     pub(super) stale: bool,
+    /// What was agreed on.
+    pub(super) speaks: Speaks,
+}
+
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+}
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Requests, in the protocol that is configured.
+    Requests(Protocol),
+    /// A change to another protocol, which HTTP/1.1 alone can make.
+    Upgrade,
 }
 
 /// Opens a connection to the server, with TLS on it where its URL says so.
@@ -77,10 +139,16 @@ pub(super) async fn open(
     timeouts: &config::Timeouts,
     resolver: &Resolver,
     tls: Option<&Tls>,
+    purpose: Purpose,
 ) -> Result<Opened, Failure> {
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
         Location::Unix(path) => unix(path, timeouts.connect).await?,
+        Location::Service(service) => {
+            let (reached, is_stale) = to_service(resolver, service, timeouts).await?;
+            stale = is_stale;
+            reached
+        }
         Location::Host { host, address, port } => {
             let addresses = if let Some(address) = address {
                 vec![SocketAddr::new(*address, *port)]
@@ -97,17 +165,75 @@ pub(super) async fn open(
             connected?
         }
     };
-    let stream = match tls {
-        None => transport,
-        Some(tls) => secure(transport, &peer, tls, timeouts.tls).await?,
+    let (stream, speaks) = match tls {
+        None if purpose == Purpose::Requests(Protocol::H2) => (transport, Speaks::Http2),
+        None => (transport, Speaks::Http1),
+        Some(tls) => secure(transport, &peer, tls, timeouts.tls, purpose).await?,
     };
-    Ok(Opened { stream, peer, stale })
+    Ok(Opened { stream, peer, stale, speaks })
 }
 
 async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
     match resolver.known(host) {
         Some(known) => Ok(known),
         None => resolver.resolve(host, limit).await,
+    }
+}
+
+/// Connects to one of a service's targets: the next one where the one before cannot be connected to, all of them within the
+/// limits of one server.
+async fn to_service(
+    resolver: &Resolver,
+    service: &str,
+    timeouts: &config::Timeouts,
+) -> Result<((Stream, Peer), bool), Failure> {
+    let begin = Instant::now();
+    let found = resolver.services(service, timeouts.resolve).await?;
+    let targets = srv::in_order(&found.services, |most| fastrand::u32(0..=most));
+    let resolving_ends = begin + timeouts.resolve;
+    let mut connecting = timeouts.connect;
+    let mut telling: Option<Failure> = None;
+    let mut tried = Vec::new();
+    for (number, target) in targets.iter().enumerate() {
+        let left = resolving_ends.saturating_duration_since(Instant::now());
+        let outcome = match look_up(resolver, &target.target, left).await {
+            Err(failure) => Err(failure),
+            Ok(addresses) => {
+                let list: Vec<SocketAddr> =
+                    addresses.list.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
+                let share = u32::try_from(targets.len() - number).unwrap_or(u32::MAX);
+                let connect_begin = Instant::now();
+                let connected = tcp(&list, connecting / share).await;
+                connecting = connecting.saturating_sub(connect_begin.elapsed());
+                if connected.is_err() {
+                    resolver.distrust(&target.target);
+                }
+                connected.map(|reached| (reached, found.stale || addresses.stale))
+            }
+        };
+        let mut failure = match outcome {
+            Ok(reached) => return Ok(reached),
+            Err(failure) => failure,
+        };
+        tried.append(&mut failure.addresses);
+        if telling.as_ref().is_none_or(|known| tells_more(&failure, known)) {
+            telling = Some(failure);
+        }
+    }
+    resolver.distrust_service(service);
+    // There is a target at least, or the look-up would have failed.
+    let mut failure = telling.unwrap_or_else(|| Failure::new(Fault::DnsNoRecords));
+    failure.addresses = tried;
+    failure.stage_elapsed = begin.elapsed();
+    Err(failure)
+}
+
+/// A target that could not be connected to tells more than one whose name could not be looked up.
+fn tells_more(failure: &Failure, known: &Failure) -> bool {
+    let of_connect = |failure: &Failure| failure.fault.stage() == Stage::Connect;
+    match (of_connect(failure), of_connect(known)) {
+        (true, true) => failure.fault.tells_more_than(known.fault),
+        (connect, known_connect) => connect && !known_connect,
     }
 }
 
@@ -248,17 +374,32 @@ impl<'a> Race<'a> {
     }
 }
 
-async fn secure(transport: Stream, peer: &Peer, tls: &Tls, limit: Duration) -> Result<Stream, Failure> {
+async fn secure(
+    transport: Stream,
+    peer: &Peer,
+    tls: &Tls,
+    limit: Duration,
+    purpose: Purpose,
+) -> Result<(Stream, Speaks), Failure> {
     let begin = Instant::now();
     let tap = Tap::new();
-    let mut handshake = pin!(tls::handshake(Arc::clone(&tls.config), tls.name.clone(), transport, &tap));
+    let config = if purpose == Purpose::Upgrade { &tls.config } else { &tls.configured };
+    let mut handshake = pin!(tls::handshake(Arc::clone(config), tls.name.clone(), transport, &tap));
     let mut evidence = TlsEvidence {
         server_name: tls.name.to_str().into_owned(),
         client_certificate: tls.client_certificate,
         ..TlsEvidence::default()
     };
     let mut failure = match within(limit, handshake.as_mut()).await {
-        Ok(Ok(stream)) => return Ok(Stream::Tls(Box::new(stream))),
+        Ok(Ok(stream)) => {
+            let agreed = if stream.get_ref().1.alpn_protocol() == Some(b"h2") { Speaks::Http2 } else { Speaks::Http1 };
+            if agreed == Speaks::Http2 || purpose != Purpose::Requests(Protocol::H2) {
+                return Ok((Stream::Tls(Box::new(stream)), agreed));
+            }
+            // The handshake itself went well, and there is no HTTP/2 without an agreement on it (RFC 9113, section 3.2).
+            evidence.without_alpn = true;
+            Failure::new(Fault::TlsProtocolError)
+        }
         Ok(Err(error)) => {
             let found = HandshakeFault::of(&error, tap.spoken(), tap.ended());
             evidence.alert = found.alert;

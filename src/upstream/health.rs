@@ -20,7 +20,6 @@ use http::Request;
 use http::Uri;
 use http::header;
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::config;
@@ -38,6 +37,7 @@ use crate::upstream::Shared;
 use crate::upstream::attempt;
 use crate::upstream::attempt::Trouble;
 use crate::upstream::body::RequestBody;
+use crate::upstream::line::Inflow;
 use crate::upstream::server::Server;
 
 /// How the checks of an upstream have gone, as all cores see it.
@@ -308,7 +308,7 @@ fn request(lane: &Lane, settings: &HealthCheck) -> Request<RequestBody> {
 }
 
 /// Reads a little of what follows a head, for a server whose answer is not listened to may take that for an error.
-async fn read(mut body: Incoming) {
+async fn read(mut body: Inflow) {
     let mut count = 0;
     while count < MOST_READ {
         match poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {

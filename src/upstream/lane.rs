@@ -13,6 +13,7 @@ use crate::upstream::Shared;
 use crate::upstream::died_idle;
 use crate::upstream::history::Diary;
 use crate::upstream::history::Path;
+use crate::upstream::multiplex::Multiplex;
 use crate::upstream::pool::Pool;
 
 impl Lane {
@@ -31,6 +32,7 @@ impl Lane {
             tls: shared.tls.get(server)?.clone(),
             client_body_timeout: shared.client_body_timeout,
             shared: Arc::clone(shared),
+            multiplex: Multiplex::new(settings.pool.idle_timeout),
             diary,
         })
     }
@@ -55,7 +57,7 @@ impl Lane {
             failure.fault,
             Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
         );
-        if !own && !died_idle(failure) {
+        if !own && !died_idle(failure) && !failure.was_closing() {
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, now));
         }
     }

@@ -10,7 +10,6 @@ use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use http_body::Frame;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -24,20 +23,24 @@ use crate::upstream::body::ClientFault;
 use crate::upstream::body::Cut;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::Upgraded;
+use crate::upstream::line::Broken;
+use crate::upstream::line::Inflow;
+use crate::upstream::line::Line;
 use crate::upstream::server::InFlight;
 
 impl Exchange {
     /// The head is there: it is checked, and the beginning of the body with it where that has come along.
     pub(super) fn accept(
         mut self,
-        response: Response<Incoming>,
+        response: Response<Inflow>,
         in_flight: InFlight,
     ) -> Result<Response<ResponseBody>, Trouble> {
-        self.lane.note_head(self.connection.tap.last_sent());
-        self.connection.tap.stop_capture();
-        self.connection.answered(response.headers());
+        self.lane.note_head(self.line.last_sent());
+        self.line.answered(response.headers());
         let (mut parts, mut stream) = response.into_parts();
-        if self.connection.tap.with_captured(has_stray_line_break) {
+        if let Line::Http1(connection, _) = &self.line
+            && connection.tap.with_captured(has_stray_line_break)
+        {
             let mut failure = self.failure(Fault::ResponseMalformed);
             failure.malformed = Some(Malformed::StatusLine);
             failure.response = Some(ResponseEvidence::of(&parts));
@@ -46,7 +49,7 @@ impl Exchange {
         let first = match peek(&mut stream) {
             Ok(first) => first,
             Err(error) => {
-                let mut failure = self.failure(Fault::of_body(&error, self.connection.tap.ended())).because(error);
+                let mut failure = self.broken_body(error);
                 failure.response = Some(ResponseEvidence::of(&parts));
                 return Err(Trouble::Failed { failure: Box::new(failure), unsent: None });
             }
@@ -93,7 +96,7 @@ fn has_stray_line_break(answer: &[u8]) -> bool {
 }
 
 /// What was read of the body together with the head. Nothing is waited for: a head never waits for a body.
-fn peek(stream: &mut Incoming) -> Result<Option<Frame<Bytes>>, hyper::Error> {
+fn peek(stream: &mut Inflow) -> Result<Option<Frame<Bytes>>, Broken> {
     if stream.is_end_stream() {
         return Ok(None);
     }
@@ -123,8 +126,13 @@ impl Lease {
         drop(in_flight);
         // Where a request waits for a connection, on this core or another, this one makes room.
         let wanted = exchange.lane.shared.capacity.wanted(exchange.lane.server.index) > 0;
-        if exchange.request_complete() && reusable && !wanted {
-            exchange.lane.pool.give(exchange.connection, now);
+        let complete = exchange.request_complete();
+        match exchange.line {
+            Line::Http1(connection, _) if complete && reusable && !wanted => {
+                exchange.lane.pool.give(connection, now);
+            }
+            // The others go on without this stream.
+            Line::Http1(..) | Line::Http2(_) => {}
         }
     }
 
@@ -175,22 +183,17 @@ impl Lease {
         let limit = self.body_limit();
         let mut failure = self.failure(Fault::ResponseBodyTimedOut).after(limit);
         failure.stage_elapsed = limit;
-        failure.transport = self.exchange.connection.tap.transport();
+        failure.transport = self.exchange.line.tap().transport();
         Cut::Server(self.report(failure))
     }
 
     /// The body broke off.
-    pub(super) fn body_failed(&mut self, error: hyper::Error) -> Cut {
+    pub(super) fn body_failed(&mut self, error: Broken) -> Cut {
         if let Some(fault) = self.client_fault() {
             return self.blame_client(fault);
         }
-        let tap = &self.exchange.connection.tap;
-        let mut failure = self.failure(Fault::of_body(&error, tap.ended()));
-        failure.os_error = tap.os_error();
-        if failure.fault == Fault::ResponseChunkingInvalid {
-            failure.malformed = Some(Malformed::ChunkSize);
-        }
-        Cut::Server(self.report(failure.because(error)))
+        let failure = self.told(self.exchange.broken_body(error));
+        Cut::Server(self.report(failure))
     }
 
     fn client_fault(&self) -> Option<ClientFault> {
@@ -225,18 +228,25 @@ impl Lease {
 
     /// Bytes received for this exchange.
     pub(super) fn received(&self) -> u64 {
-        self.exchange.connection.tap.received()
+        self.exchange.line.received()
     }
 
     /// Where the stream arrives after a 101.
     pub(super) fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
         // A tunnel may last for hours; that the server agreed to it is an answer by itself.
         self.settle(Instant::now());
-        self.exchange.connection.upgraded()
+        self.exchange.line.upgraded()
     }
 
     fn failure(&self, fault: Fault) -> Failure {
-        let mut failure = self.exchange.failure(fault);
+        self.told(self.exchange.failure(fault))
+    }
+
+    /// The failure with what was passed on of the body.
+    fn told(&self, mut failure: Failure) -> Failure {
+        if let Line::Http2(_) = &self.exchange.line {
+            failure.bytes.received += self.passed;
+        }
         failure.bytes.response_body = self.passed;
         failure.bytes.response_declared = self.declared;
         failure

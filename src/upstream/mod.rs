@@ -16,6 +16,8 @@ mod intercept;
 mod lane;
 mod lease;
 pub mod limit;
+mod line;
+mod multiplex;
 pub mod pool;
 mod record;
 pub mod retry;
@@ -29,12 +31,12 @@ use std::time::Duration;
 
 use http::Request;
 use http::Response;
-use rustls_pki_types::ServerName;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 pub use self::body::ClientFault;
 pub use self::body::Cut;
+pub use self::body::OnInterim;
 pub use self::body::RequestBody;
 pub use self::body::ResponseBody;
 pub use self::connection::Upgraded;
@@ -42,11 +44,9 @@ pub use self::ejection::Change;
 pub use self::lease::Switched;
 pub use self::server::Server;
 use crate::config;
-use crate::config::Location;
 use crate::dns::Resolver;
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::net::tls;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
@@ -58,6 +58,7 @@ use crate::upstream::history::Memory;
 use crate::upstream::history::Path;
 use crate::upstream::limit::Capacity;
 use crate::upstream::limit::Place;
+use crate::upstream::multiplex::Multiplex;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
 use crate::upstream::tries::Again;
@@ -109,7 +110,7 @@ impl Shared {
             budget: Budget::new(settings.retry.budget),
             turn: AtomicUsize::new(0),
             resolver: Arc::clone(resolver),
-            tls: tls_of(settings)?,
+            tls: connect::tls_of(settings)?,
             changes,
             client_body_timeout,
             memory: Memory::new(settings.servers.len()),
@@ -130,25 +131,6 @@ impl Shared {
     }
 }
 
-/// How each server is spoken to with TLS; none where it is plain.
-fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError> {
-    if !settings.servers.iter().any(|server| server.tls) {
-        return Ok(vec![None; settings.servers.len()]);
-    }
-    let config = tls::client_config(&settings.tls)?;
-    let of_server = |server: &config::ServerUrl| {
-        let host = match &server.location {
-            Location::Host { host, .. } => host,
-            Location::Unix(_) => return None,
-        };
-        let name = settings.tls.server_name.as_ref().unwrap_or(host);
-        let name = ServerName::try_from(name.trim_end_matches('.').to_owned()).ok()?;
-        let client_certificate = settings.tls.identity.is_some();
-        server.tls.then(|| Tls { config: Arc::clone(&config), name, client_certificate })
-    };
-    Ok(settings.servers.iter().map(of_server).collect())
-}
-
 /// An upstream as one core uses it.
 #[derive(Debug)]
 pub struct Upstream {
@@ -162,6 +144,7 @@ struct Lane {
     server: Arc<Server>,
     settings: Arc<config::Upstream>,
     pool: Pool,
+    multiplex: Multiplex,
     resolver: Arc<Resolver>,
     tls: Option<Tls>,
     client_body_timeout: Duration,
@@ -235,6 +218,7 @@ impl Upstream {
         let now = Instant::now();
         for lane in &self.lanes {
             lane.pool.sweep(now);
+            lane.multiplex.sweep(now);
             lane.review_idle_connections(now);
         }
     }
@@ -298,9 +282,11 @@ impl Upstream {
             // The end of an idle connection is no sign of trouble that a budget would have to hold down.
             return Some(Try { request, lane, place, freshness: Freshness::Fresh });
         }
-        // Whoever waits for a place at the server that has failed need not wait for the other one's answer.
-        drop(place);
-        let (lane, place) = self.other(&tries.servers)?;
+        // Whoever waits for a place at the server that has failed need not wait for the other one's answer; but what a server
+        // says that it has not begun, it may have again where there is no other.
+        let same = failure.was_not_processed();
+        let kept = if same { Some((lane, place)) } else { None };
+        let (lane, place) = self.other(&tries.servers).or(kept)?;
         let spent = self.shared.budget.spend(Instant::now());
         spent.then_some(Try { request, lane, place, freshness: Freshness::Any })
     }
@@ -323,5 +309,6 @@ impl Upstream {
 fn died_idle(failure: &Failure) -> bool {
     let ended =
         matches!(failure.fault, Fault::ClosedBeforeResponse | Fault::ResetBeforeResponse | Fault::ResetWhileSending);
-    ended && failure.connection.reused && failure.nothing_received()
+    let idle = failure.connection.reused && failure.connection.idle.is_some();
+    ended && idle && failure.nothing_received()
 }

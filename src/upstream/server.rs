@@ -27,6 +27,8 @@ impl Server {
         let (host, port, socket) = match &url.location {
             Location::Host { host, port, .. } => (Arc::clone(host), *port, None),
             Location::Unix(path) => (Arc::from(""), 0, Some(Arc::clone(path))),
+            // Its targets say the ports.
+            Location::Service(service) => (Arc::clone(service), 0, None),
         };
         let target = Target {
             upstream: Arc::clone(&upstream.name),

@@ -102,12 +102,16 @@ const ROWS: &[Said<'_>] = &[
     row("response_not_http_fastcgi", "response_not_http", "response", 502, "http_protocol_error", "faulty_proxy"),
     row("response_not_http_tls", "response_not_http", "response", 502, "http_protocol_error", "faulty_proxy"),
     row("response_not_http_h2", "response_not_http", "response", 502, "http_protocol_error", "faulty_proxy"),
+    row("response_not_http_1", "response_not_http", "response", 502, "http_protocol_error", "faulty_proxy"),
     row("response_not_http_09", "response_not_http", "response", 502, "http_protocol_error", "application"),
     row("response_malformed_status_line", "response_malformed", "response", 502, "http_protocol_error", "application"),
     row("response_malformed_lengths", "response_malformed", "response", 502, "http_protocol_error", "application"),
     row("response_malformed_coding", "response_malformed", "response", 502, "http_protocol_error; received-status=200", "application"),
     row("response_malformed_field", "response_malformed", "response", 502, "http_protocol_error", "application"),
     row("response_header_too_large", "response_header_too_large", "response", 502, "http_response_header_section_size; header-section-size=8192", "application"),
+    row("h2_stream_refused", "h2_stream_refused", "response", 502, "http_protocol_error", "overload"),
+    row("h2_stream_reset", "h2_stream_reset", "response", 502, "http_protocol_error", "application"),
+    row("h2_connection_error", "h2_connection_error", "response", 502, "http_protocol_error", "overload"),
     row("upgrade_failed", "upgrade_failed", "response", 502, "http_upgrade_failed; received-status=101", "application"),
     row("response_truncated", "response_truncated", "body", 200, CUT, "application"),
     row("response_truncated_chunks", "response_truncated", "body", 200, CUT, "application"),
@@ -137,11 +141,7 @@ const ELSEWHERE: &[Said<'_>] = &[
 ];
 
 /// Faults that no row leads to, and why.
-const NOT_MET: &[(&str, &str)] = &[
-    ("h2_stream_refused", "HTTP/2 towards origins comes with a later issue"),
-    ("h2_stream_reset", "HTTP/2 towards origins comes with a later issue"),
-    ("h2_connection_error", "HTTP/2 towards origins comes with a later issue"),
-];
+const NOT_MET: &[(&str, &str)] = &[];
 
 /// In place of a member of `Proxy-Status`, where the head had gone out before.
 const CUT: &str = "cut";

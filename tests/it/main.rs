@@ -22,6 +22,8 @@ mod faults;
 #[cfg(test)]
 mod forwarding;
 #[cfg(test)]
+mod h2;
+#[cfg(test)]
 mod health;
 #[cfg(test)]
 mod history;
@@ -43,6 +45,8 @@ mod probes;
 mod retries;
 #[cfg(test)]
 mod secrets;
+#[cfg(test)]
+mod srv;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]

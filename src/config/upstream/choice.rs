@@ -27,15 +27,18 @@ impl Word for Balance {
 
 /// What is spoken to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub enum Protocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2: agreed on in the TLS handshake (ALPN), or known beforehand where there is no TLS (RFC 9113, section 3.3).
+    H2,
+    /// What the TLS handshake agrees on; HTTP/1.1 where there is no TLS.
+    Auto,
 }
 
 impl Word for Protocol {
     const NOUN: &'static str = "a protocol";
-    const WORDS: &'static [(&'static str, Self)] = &[("http1", Self::Http1)];
-    const LATER: &'static [&'static str] = &["h2", "auto"];
+    const WORDS: &'static [(&'static str, Self)] = &[("http1", Self::Http1), ("h2", Self::H2), ("auto", Self::Auto)];
 }
 
 /// What the origin sees as `Host`.

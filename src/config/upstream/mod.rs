@@ -19,7 +19,7 @@ use super::value::ServerUrl;
 pub use self::choice::Balance;
 pub use self::choice::HostHeader;
 pub use self::choice::Platform;
-use self::choice::Protocol;
+pub use self::choice::Protocol;
 pub use self::health::HealthCheck;
 pub use self::limits::UpstreamLimits;
 pub use self::resilience::Ejection;
@@ -37,6 +37,8 @@ pub struct Upstream {
     pub servers: Vec<ServerUrl>,
     /// How one of them is chosen.
     pub balance: Balance,
+    /// What is spoken to them.
+    pub protocol: Protocol,
     /// What the origin sees as `Host`.
     pub host_header: HostHeader,
     /// The statuses of its own answers that are diagnosed instead of passed on: some of 502, 503 and 504.
@@ -75,13 +77,13 @@ impl Upstream {
 
     /// An upstream with the settings of a table, which are the defaults where there is none.
     pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<ServerUrl>) -> Self {
-        let Protocol::Http1 = table.value_or("protocol", Protocol::Http1);
         table.not_yet(&["hash_on"]);
         let (limits, response_header_bytes) = UpstreamLimits::read(table.table("limits"));
         let upstream = Self {
             name,
             servers,
             balance: table.value_or("balance", Balance::LeastRequests),
+            protocol: table.value_or("protocol", Protocol::Http1),
             host_header: table.value_or("host_header", HostHeader::Client),
             intercept: table.numbers("intercept", "a status that can be intercepted", &[502, 503, 504]),
             platform: table.value_or("platform", Platform::Generic),

@@ -17,3 +17,4 @@ pub use self::network::Network;
 pub use self::network::Networks;
 pub use self::server_url::Location;
 pub use self::server_url::ServerUrl;
+pub use self::server_url::service_domain;

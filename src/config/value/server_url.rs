@@ -37,15 +37,28 @@ pub enum Location {
     },
     /// The path of a unix socket.
     Unix(Arc<str>),
+    /// A service, in lower case, whose targets SRV records name (RFC 2782): `_app._tcp.internal`.
+    Service(Arc<str>),
+}
+
+/// The domain of a service: its name without the labels that say which service it is.
+#[must_use]
+pub fn service_domain(service: &str) -> &str {
+    let mut rest = service;
+    while let Some((_, domain)) = rest.split_once('.').filter(|(label, _)| label.starts_with('_')) {
+        rest = domain;
+    }
+    rest
 }
 
 impl ServerUrl {
     /// The host as it stands in a `Host` field: brackets around IPv6, the port where it is not the scheme's own.
-    /// `localhost` for a unix socket.
+    /// `localhost` for a unix socket, the domain of a service.
     #[must_use]
     pub fn authority(&self) -> String {
         match &self.location {
             Location::Unix(_) => "localhost".to_owned(),
+            Location::Service(service) => service_domain(service).trim_end_matches('.').to_owned(),
             Location::Host { host, port, .. } => {
                 let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
                 let usual = if self.tls { 443 } else { 80 };
@@ -59,7 +72,7 @@ impl ServerUrl {
     pub fn resolved(self, resolve: impl FnOnce(&Path) -> std::path::PathBuf) -> Self {
         let location = match self.location {
             Location::Unix(path) => Location::Unix(resolve(Path::new(&*path)).to_string_lossy().into()),
-            host @ Location::Host { .. } => host,
+            other @ (Location::Host { .. } | Location::Service(_)) => other,
         };
         Self { location, ..self }
     }
@@ -96,12 +109,17 @@ impl Written for ServerUrl {
             return Err(Wrong::new("this URL holds a user name or a password", instead));
         }
         let Some((scheme, rest)) = text.split_once("://") else { return Err(without_scheme(text)) };
-        let tls = speaks_tls(text, scheme, rest)?;
+        let tls = speaks_tls(scheme, rest)?;
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if let Some((authority, _)) = authority.split_once(['/', '?', '#']) {
             let what = format!("{} goes on behind the host and port", quoted(text));
             let instead = format!("write \"{scheme}://{authority}\"; the path is the request's own");
             return Err(Wrong::new(what, instead));
+        }
+        if scheme.to_ascii_lowercase().starts_with("srv+") {
+            let service = service(text, scheme, authority)?;
+            let text = text.strip_suffix('/').unwrap_or(text);
+            return Ok(Self { text: text.into(), location: Location::Service(service), tls });
         }
         let (host, port) = host_and_port(text, scheme, authority)?;
         let host =
@@ -121,19 +139,31 @@ fn without_scheme(text: &str) -> Wrong {
 }
 
 /// Whether a scheme stands for TLS. Those that others use for the same thing are refused with their right name.
-fn speaks_tls(text: &str, scheme: &str, rest: &str) -> Result<bool, Wrong> {
+fn speaks_tls(scheme: &str, rest: &str) -> Result<bool, Wrong> {
     let instead = match scheme.to_ascii_lowercase().as_str() {
-        "http" => return Ok(false),
-        "https" => return Ok(true),
-        "srv+http" | "srv+https" => {
-            let what = format!("{} is not supported yet by this version", quoted(text));
-            return Err(Wrong::new(what, "write the servers themselves: \"http://app-1.internal:3000\""));
-        }
+        "http" | "srv+http" => return Ok(false),
+        "https" | "srv+https" => return Ok(true),
         "ws" | "tcp" => format!("write {}", quoted(&format!("http://{rest}"))),
         "wss" => format!("write {}", quoted(&format!("https://{rest}"))),
         _ => ServerUrl::cure(),
     };
     Err(Wrong::new(format!("{} is not spoken to servers", quoted(&format!("{scheme}://"))), instead))
+}
+
+/// The name of a service: its labels, which begin with `_service._protocol` by custom. Its records say the port.
+fn service(text: &str, scheme: &str, name: &str) -> Result<Arc<str>, Wrong> {
+    if let Some((name, _)) = name.split_once(':') {
+        let what = format!("{} has a port, which SRV records say themselves", quoted(text));
+        return Err(Wrong::new(what, format!("write \"{scheme}://{name}\"")));
+    }
+    let letter = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(letter);
+    let relative = name.strip_suffix('.').unwrap_or(name);
+    if relative.len() > 253 || !relative.split('.').all(label) {
+        let what = format!("{} does not name a service", quoted(text));
+        return Err(Wrong::new(what, r#"write "srv+http://_app._tcp.internal""#));
+    }
+    Ok(name.to_ascii_lowercase().into())
 }
 
 fn host_and_port<'t>(text: &str, scheme: &str, authority: &'t str) -> Result<(&'t str, Option<u16>), Wrong> {
@@ -177,6 +207,14 @@ mod tests {
             assert_eq!(expected.authority(), authority);
             assert_eq!(ServerUrl::parse(text), Ok(expected), "{text}");
         }
+        let service = ServerUrl {
+            text: "srv+http://_App._tcp.internal".into(),
+            location: Location::Service("_app._tcp.internal".into()),
+            tls: false,
+        };
+        assert_eq!(service.authority(), "internal");
+        assert_eq!(ServerUrl::parse("srv+http://_App._tcp.internal/"), Ok(service));
+        assert!(ServerUrl::parse("srv+https://_app._tcp.internal").unwrap().tls);
         let socket = ServerUrl { text: "unix:a.sock".into(), location: Location::Unix("a.sock".into()), tls: false };
         assert_eq!(ServerUrl::parse("unix:a.sock"), Ok(socket.clone()));
         assert_eq!(socket.resolved(|path| Path::new("/etc").join(path)).location, Location::Unix("/etc/a.sock".into()));
@@ -193,9 +231,14 @@ mod tests {
             ("ws://app", r#""ws://" is not spoken to servers"#, r#"write "http://app""#),
             ("fcgi://app:9000", r#""fcgi://" is not spoken to servers"#, cure),
             (
-                "srv+http://_app._tcp.internal",
-                r#""srv+http://_app._tcp.internal" is not supported yet by this version"#,
-                r#"write the servers themselves: "http://app-1.internal:3000""#,
+                "srv+http://_app._tcp.internal:80",
+                r#""srv+http://_app._tcp.internal:80" has a port, which SRV records say themselves"#,
+                r#"write "srv+http://_app._tcp.internal""#,
+            ),
+            (
+                "srv+http://_app..internal",
+                r#""srv+http://_app..internal" does not name a service"#,
+                r#"write "srv+http://_app._tcp.internal""#,
             ),
             (
                 "http://joe:secret@app",

@@ -66,12 +66,16 @@ pub const BROKEN: &[Row] = &[
     Row::broken("response_not_http_fastcgi", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"\x01\x0b\0\0\0\x08\0\0\x47\0\0\0\0\0\0\0"), Act::Wait]), "FastCGI is spoken behind the port, as by PHP-FPM."),
     Row::broken("response_not_http_tls", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"\x15\x03\x01\0\x02\x02\x46"), Act::Wait]), "The port wants TLS, and plain HTTP was spoken."),
     Row::broken("response_not_http_h2", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x80"), Act::Wait]), "The port speaks HTTP/2 only."),
+    Row::broken("response_not_http_1", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), Act::Wait]), "The port speaks HTTP/1 only, and HTTP/2 was spoken.").with(OVER_H2),
     Row::broken("response_not_http_09", Fault::ResponseNotHttp, script(&[ReadHead, Say(b"<html><body>It works.</body></html>\n")]), "A document comes without a head, as in HTTP/0.9."),
     Row::broken("response_malformed_status_line", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 twohundred OK\r\n\r\n"), Act::Wait]), "The status is not a number."),
     Row::broken("response_malformed_lengths", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\nhello"), Act::Wait]), "The answer has two lengths."),
     Row::broken("response_malformed_coding", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"), Act::Wait]), "The answer is chunked twice."),
     Row::broken("response_malformed_field", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\nok"), Act::Wait]), "A line of the head is no field."),
     Row::broken("response_header_too_large", Fault::ResponseHeaderTooLarge, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nSet-Cookie: session="), Say(&[b'x'; 16 * 1024]), Act::Wait]), "A cookie is larger than the limit for the whole head.").with(&["limits.response_header_bytes = \"8KiB\""]),
+    Row::broken("h2_stream_refused", Fault::H2StreamRefused, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07"), Say(H2_NO_MORE), Act::Wait]), "The origin has as many HTTP/2 streams as it wants, and refuses another.").with(OVER_H2),
+    Row::broken("h2_stream_reset", Fault::H2StreamReset, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02"), Say(H2_NO_MORE), Act::Wait]), "The origin takes the HTTP/2 stream, fails, and resets it.").with(OVER_H2),
+    Row::broken("h2_connection_error", Fault::H2ConnectionError, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x19\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_requests")]), "The origin ends the whole HTTP/2 connection and asks for calm.").with(OVER_H2),
     Row::broken("upgrade_failed", Fault::UpgradeFailed, script(&[ReadHead, Say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"), Act::Wait]), "The origin switches to a protocol that nobody asked for."),
     // Body.
     Row::broken("response_truncated", Fault::ResponseTruncated, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1000\r\n\r\nThe beginning of an answer,\n"), BREATH]), "A thousand bytes are announced, and 28 come."),
@@ -100,11 +104,16 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
     (Fault::ConnectionProhibited, "It takes a rule of the kernel's firewall, which only root may set."),
     (Fault::LocalPortsExhausted, "It would take every port of this machine."),
     (Fault::FileDescriptorsExhausted, "It would take every file descriptor of the demo itself."),
-    (Fault::H2StreamRefused, "HTTP/2 towards the origin comes with a later version."),
-    (Fault::H2StreamReset, "HTTP/2 towards the origin comes with a later version."),
-    (Fault::H2ConnectionError, "HTTP/2 towards the origin comes with a later version."),
     (Fault::ServerAtCapacity, "It takes two visitors at once, one of whom is in the other one's way."),
 ];
+
+/// What an upstream of HTTP/2 is told.
+const OVER_H2: &[&str] = &["protocol = \"h2\""];
+/// Settings that allow one stream, and a PING, as frames. Where the PING has come back, the request has come too.
+const H2_GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x01\0\0\x08\x06\0\0\0\0\0why502hi";
+/// GOAWAY without an error, so that each request has a connection of its own.
+const H2_NO_MORE: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+const H2_GREETED: Act = Act::ReadUntil(b"why502hi");
 
 const fn script(acts: &'static [Act]) -> Way {
     Way::Tcp(Manner::Script(acts))
@@ -255,6 +264,7 @@ mod tests {
             ("response_not_http_fastcgi", Spoken::FastCgi),
             ("response_not_http_tls", Spoken::TlsAlert),
             ("response_not_http_h2", Spoken::Http2),
+            ("response_not_http_1", Spoken::Http1),
             ("response_not_http_09", Spoken::Http09),
         ];
         let meetings = stories.map(|(name, _)| tokio::spawn(met(name, b"GET / HTTP/1.1\r\n\r\n".to_vec())));

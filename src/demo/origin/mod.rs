@@ -27,6 +27,7 @@ pub use self::broken::BROKEN;
 pub use self::broken::LEFT_OUT;
 pub use self::certificates::Authority;
 pub use self::certificates::Credentials;
+pub use self::certificates::SERVER_NAME;
 pub use self::directory::PrivateDirectory;
 pub use self::healthy::HEALTHY;
 pub use self::name_server::NameServer;

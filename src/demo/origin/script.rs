@@ -14,6 +14,8 @@ use tokio::time::sleep;
 pub enum Act {
     /// Reads until the head of a request has come.
     ReadHead,
+    /// Reads until these bytes have come.
+    ReadUntil(&'static [u8]),
     /// Reads once, whatever comes.
     ReadSome,
     /// Reads and drops this many bytes.
@@ -50,7 +52,8 @@ where
 {
     for act in acts {
         match *act {
-            Act::ReadHead => read_head(stream).await?,
+            Act::ReadHead => read_until(stream, b"\r\n\r\n").await?,
+            Act::ReadUntil(bytes) => read_until(stream, bytes).await?,
             Act::ReadSome => drop(stream.read_buf(&mut Vec::with_capacity(SCRATCH)).await?),
             Act::Read(bytes) => read_bytes(stream, bytes).await?,
             Act::Say(bytes) => say(stream, bytes).await?,
@@ -75,9 +78,9 @@ async fn say<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> io::Result<
 }
 
 /// A head ends with an empty line; what a client sends behind it stays unread only as far as it came in another packet.
-async fn read_head<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
+async fn read_until<S: AsyncRead + Unpin>(stream: &mut S, end: &[u8]) -> io::Result<()> {
     let mut head = Vec::new();
-    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+    while !head.windows(end.len()).any(|window| window == end) {
         if stream.read_buf(&mut head).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -8,6 +8,7 @@ mod beside;
 mod connect;
 mod exchange;
 mod gateway;
+mod h2;
 mod history;
 pub(super) mod probe;
 mod resolve;
@@ -73,6 +74,7 @@ impl Rule {
 pub const RULES: &[Rule] = &[
     rule("name_server_said", Dns, 1.0, resolve::name_server_said),
     rule("name_without_addresses", Dns, 1.0, resolve::name_without_addresses),
+    rule("service_not_offered", Dns, 1.5, resolve::service_not_offered),
     rule("dangling_alias", Dns, 1.2, resolve::dangling_alias),
     rule("dnssec_failed", Dns, 1.5, resolve::dnssec_failed),
     rule("name_filtered", Firewall, 1.6, resolve::name_filtered),
@@ -160,6 +162,16 @@ pub const RULES: &[Rule] = &[
     rule("every_server_slow", Overload, 0.9, exchange::every_server_slow),
     rule("tls_on_plain", FaultyProxy, 2.2, response::tls_on_plain),
     rule("h2_only", FaultyProxy, 2.2, response::h2_only),
+    rule("h2_calm_down", Overload, 3.6, h2::h2_calm_down),
+    rule("h2_stream_not_taken", Overload, 1.6, h2::h2_stream_not_taken),
+    rule("h2_closing_in_order", OriginDown, 3.0, h2::h2_closing_in_order),
+    rule("h2_wants_http1", FaultyProxy, 2.8, h2::h2_wants_http1),
+    rule("h2_internal_error", Application, 1.8, h2::h2_internal_error),
+    rule("h2_given_up", Application, 1.0, h2::h2_given_up),
+    rule("h2_blames_proxy", FaultyProxy, 1.0, h2::h2_blames_proxy),
+    rule("h2_rules_broken", FaultyProxy, 0.6, h2::h2_rules_broken),
+    rule("http1_only", FaultyProxy, 2.4, h2::http1_only),
+    rule("no_alpn", FaultyProxy, 2.2, h2::no_alpn),
     rule("speaks_other_protocol", FaultyProxy, 2.2, response::speaks_other_protocol),
     rule("answer_without_head", Application, 1.6, response::answer_without_head),
     rule("answer_almost_http", Application, 2.2, response::answer_almost_http),

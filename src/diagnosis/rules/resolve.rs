@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::fault::Stage;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
+use crate::fault::failure::SrvEvidence;
 
 pub(super) fn name_server_said(case: &Case) -> Option<String> {
     let dns = lookup(case)?;
@@ -25,7 +26,18 @@ pub(super) fn name_without_addresses(case: &Case) -> Option<String> {
     let dns = lookup(case)?;
     case.failed_with(&[Fault::DnsNoRecords])?;
     let answer = dns.answers.iter().find(|answer| answer.rcode == Some(NO_ERROR))?;
-    Some(format!("{} knows the name {}, but it has neither an A nor an AAAA record", answer.server, dns.name))
+    let records = if dns.srv.is_some() { "no SRV record" } else { "neither an A nor an AAAA record" };
+    Some(format!("{} knows the name {}, but it has {records}", answer.server, dns.name))
+}
+
+pub(super) fn service_not_offered(case: &Case) -> Option<String> {
+    let dns = lookup(case)?;
+    (dns.srv == Some(SrvEvidence::NotOffered)).then(|| {
+        format!(
+            "the SRV record of {} has '.' as its target, which says that the service is not offered there",
+            dns.name
+        )
+    })
 }
 
 pub(super) fn dangling_alias(case: &Case) -> Option<String> {

@@ -18,7 +18,7 @@ pub(super) fn tls_on_plain(case: &Case) -> Option<String> {
 
 pub(super) fn h2_only(case: &Case) -> Option<String> {
     let failure = not_http(case)?;
-    (failure.spoken == Some(Spoken::Http2)).then(|| {
+    (failure.spoken == Some(Spoken::Http2) && failure.h2.is_none()).then(|| {
         format!("{} answered HTTP/1.1 with an HTTP/2 frame: it speaks HTTP/2 (h2c, gRPC) only", place(failure))
     })
 }
@@ -38,6 +38,9 @@ pub(super) fn answer_without_head(case: &Case) -> Option<String> {
 pub(super) fn answer_almost_http(case: &Case) -> Option<String> {
     let failure =
         case.failed_with(&[Fault::ResponseNotHttp]).filter(|failure| failure.spoken == Some(Spoken::Http1))?;
+    if failure.h2.is_some() {
+        return None;
+    }
     Some(format!(
         "the answer of {} begins like HTTP and is broken: its program writes HTTP by hand, and wrongly",
         place(failure)

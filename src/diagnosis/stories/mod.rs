@@ -6,6 +6,7 @@
 mod connect;
 mod exchange;
 mod gateway;
+mod h2;
 mod history;
 mod probe;
 mod resolve;
@@ -42,7 +43,15 @@ struct Expect {
 }
 
 fn rows() -> Vec<Row> {
-    let passive = [resolve::rows(), connect::rows(), tls::rows(), exchange::rows(), response::rows(), gateway::rows()];
+    let passive = [
+        resolve::rows(),
+        connect::rows(),
+        tls::rows(),
+        exchange::rows(),
+        response::rows(),
+        h2::rows(),
+        gateway::rows(),
+    ];
     passive.into_iter().chain([history::rows(), probe::rows()]).flatten().collect()
 }
 

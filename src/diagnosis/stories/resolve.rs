@@ -4,6 +4,7 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::SrvEvidence;
 
 const DNS: Cause = Cause::Dns;
 
@@ -90,6 +91,15 @@ pub(super) fn rows() -> Vec<Row> {
             .unreached(libc::ENETUNREACH)
             .ends("no route to the resolver", DNS, 0.6, &["name_server_unroutable"])
             .says(&["ENETUNREACH 101"]),
+        story(Fault::DnsNoRecords)
+            .server("10.0.0.53:53", Some("NOERROR"), 2)
+            .service(SrvEvidence::Asked)
+            .ends("a service without records", DNS, 0.8, &["name_without_addresses"])
+            .says(&["has no SRV records"]),
+        story(Fault::DnsNoRecords)
+            .service(SrvEvidence::NotOffered)
+            .ends("a service that is not offered", DNS, 0.8, &["service_not_offered"])
+            .says(&["'.' as its target"]),
         story(Fault::DnsTimeout)
             .limit(2_000)
             .server("10.0.0.53:53", None, 1_000)
@@ -97,4 +107,12 @@ pub(super) fn rows() -> Vec<Row> {
             .ends("a firewall drops the questions", DNS, 0.55, &["name_servers_silent"])
             .says(&["10.0.0.53:53 and 10.0.0.54:53"]),
     ]
+}
+
+impl Story {
+    /// SRV records were asked for, with this outcome.
+    fn service(mut self, srv: SrvEvidence) -> Self {
+        self.last.dns.get_or_insert_default().srv = Some(srv);
+        self
+    }
 }

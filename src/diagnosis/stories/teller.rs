@@ -24,6 +24,7 @@ use crate::fault::failure::AddressFailure;
 use crate::fault::failure::CertificateEvidence;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
+use crate::fault::failure::H2Evidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
 use crate::fault::failure::ResponseEvidence;
@@ -376,6 +377,7 @@ impl Story {
             hops: vec![Hop { name: "secret-hop".to_owned(), ..Hop::default() }],
             ..ResponseEvidence::default()
         });
+        story.last.h2 = Some(H2Evidence { debug_data: Some("secret-debug".to_owned()), ..H2Evidence::default() });
         story.request.host = "secret-site".to_owned();
         story.request.path = "/secret-path".to_owned();
         story.settings.upstream = "secret-upstream".to_owned();

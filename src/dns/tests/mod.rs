@@ -26,6 +26,7 @@ use crate::config;
 use crate::dns::Addresses;
 use crate::dns::Resolver;
 use crate::dns::lookup::Finding;
+use crate::dns::lookup::Kind;
 use crate::dns::lookup::Plan;
 use crate::dns::lookup::look_up;
 use crate::dns::system::Candidates;
@@ -49,6 +50,7 @@ async fn both_families_are_found_with_their_aliases() {
         list: addresses("fd00::9 10.0.0.2 10.0.0.1"),
         stale: false,
         aliases: vec!["edge.example".to_owned()],
+        services: Vec::new(),
     };
     assert_eq!(resolver.known("app.example"), None);
     assert_eq!(*resolver.resolve("App.Example", LIMIT).await.unwrap(), expected);
@@ -224,6 +226,7 @@ async fn the_search_list_of_the_host_is_walked() {
     for (name, fault) in rows {
         let plan = Plan {
             name,
+            kind: Kind::Addresses,
             candidates: candidates(name),
             servers: &[server.address],
             patience: PATIENCE,

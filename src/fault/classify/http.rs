@@ -47,6 +47,16 @@ impl Fault {
             // It spoke, and not HTTP, before it hung up.
             return Self::ResponseNotHttp;
         }
+        Self::of_end(carried)
+    }
+
+    /// Why there is no response head on a stream of HTTP/2, where the connection below it ended.
+    #[must_use]
+    pub fn of_stream_end(carried: Carried) -> Self {
+        Self::of_end(Carried { received: 0, ..carried })
+    }
+
+    fn of_end(carried: Carried) -> Self {
         match carried.ended {
             Some(Ended::Closed) => Self::ClosedBeforeResponse,
             Some(Ended::Reset) if !carried.request_complete => Self::ResetWhileSending,

@@ -57,6 +57,8 @@ pub enum Refusal {
     CodingUnknown,
     /// A method that is too long to be one.
     MethodTooLong,
+    /// A WebSocket, where the origin is spoken to over HTTP/2, which has no such change of protocol.
+    UpgradeNotServed,
     /// A protocol version that is not spoken here.
     VersionUnknown,
 }
@@ -81,7 +83,7 @@ pub enum Ending {
 
 impl Refusal {
     /// Every refusal, by status.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::OptionsEndsHere,
         Self::HostMissing,
         Self::HostRepeated,
@@ -106,6 +108,7 @@ impl Refusal {
         Self::HeadTooLarge,
         Self::CodingUnknown,
         Self::MethodTooLong,
+        Self::UpgradeNotServed,
         Self::VersionUnknown,
     ];
 
@@ -161,6 +164,8 @@ impl Refusal {
                 "The only transfer coding that is understood here is chunked, once."),
             Self::MethodTooLong => row("method_too_long", StatusCode::NOT_IMPLEMENTED, Close, "The method is not known here",
                 "The method of the request is longer than any that is in use."),
+            Self::UpgradeNotServed => row("upgrade_not_served", StatusCode::NOT_IMPLEMENTED, Keep, "WebSockets are not served here",
+                "The service behind this address is reached over HTTP/2, which cannot change to a WebSocket."),
             Self::VersionUnknown => row("version_unknown", StatusCode::HTTP_VERSION_NOT_SUPPORTED, Close, "The version of HTTP is not spoken here",
                 "HTTP/1.0 and HTTP/1.1 are spoken here."),
         }
@@ -239,7 +244,13 @@ mod tests {
     #[test]
     fn only_a_whole_and_certain_request_leaves_the_connection_open() {
         let open: Vec<_> = Refusal::ALL.into_iter().filter(|refusal| refusal.ending() == Ending::Keep).collect();
-        let expected = [Refusal::OptionsEndsHere, Refusal::NoRoute, Refusal::TraceEndsHere, Refusal::HostNotServed];
+        let expected = [
+            Refusal::OptionsEndsHere,
+            Refusal::NoRoute,
+            Refusal::TraceEndsHere,
+            Refusal::HostNotServed,
+            Refusal::UpgradeNotServed,
+        ];
         assert_eq!(open, expected);
     }
 

@@ -11,9 +11,11 @@ use std::thread;
 
 use hickory_proto::op::Message;
 use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
 use hickory_proto::rr::RData;
 use hickory_proto::rr::Record;
 use hickory_proto::rr::RecordType;
+use hickory_proto::rr::rdata::SRV;
 
 /// A name server, over UDP.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ struct Zone {
 pub(crate) enum Says {
     /// These addresses, each for whoever asks for its family, for so many seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// That the service runs there: priority, weight, port and target of each; for so many seconds.
+    Services(Vec<(u16, u16, u16, &'static str)>, u32),
     /// That the name server has failed.
     Failure,
 }
@@ -81,6 +85,15 @@ impl Zone {
         match self.names.get(&name) {
             None => answer.metadata.response_code = ResponseCode::NXDomain,
             Some(Says::Failure) => answer.metadata.response_code = ResponseCode::ServFail,
+            Some(Says::Services(services, ttl)) => {
+                for (priority, weight, port, target) in services {
+                    if question.query_type() == RecordType::SRV {
+                        let target = Name::from_ascii(target).expect("a test writes names");
+                        let data = RData::SRV(SRV::new(*priority, *weight, *port, target));
+                        answer.add_answer(Record::from_rdata(question.name().clone(), *ttl, data));
+                    }
+                }
+            }
             Some(Says::Addresses(addresses, ttl)) => {
                 for address in addresses {
                     let data = match (address, question.query_type()) {

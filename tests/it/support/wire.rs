@@ -57,6 +57,14 @@ impl Wire {
         wire
     }
 
+    /// The same connection for another thread to send on.
+    pub(crate) fn second(&self) -> Self {
+        match &self.stream {
+            Stream::Tcp(stream) => Self::tcp(stream.try_clone().expect("a socket can be shared")),
+            Stream::Unix(stream) => Self::unix(stream.try_clone().expect("a socket can be shared")),
+        }
+    }
+
     /// For what `std` has no call for.
     pub(crate) fn socket(&self) -> SockRef<'_> {
         match &self.stream {

@@ -1,0 +1,81 @@
+//! Owns the body of a response that comes on a stream: its pieces, its trailers, and the window that they free.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http_body::Body;
+use http_body::Frame;
+use http_body::SizeHint;
+
+/// The body of a response. Dropping it before its end resets the stream.
+#[derive(Debug)]
+pub(in crate::upstream) struct Inbound {
+    stream: RecvStream,
+    data_done: bool,
+    done: bool,
+    /// What is still to come of the length that was declared.
+    left: Option<u64>,
+}
+
+impl Inbound {
+    pub(super) const fn new(stream: RecvStream, declared: Option<u64>) -> Self {
+        Self { stream, data_done: false, done: false, left: declared }
+    }
+
+    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        self.done = true;
+        Poll::Ready(None)
+    }
+
+    fn fail(&mut self, error: h2::Error) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        self.done = true;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let this = &mut *self;
+        if this.done {
+            return Poll::Ready(None);
+        }
+        if !this.data_done {
+            match std::task::ready!(this.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Whoever asks for a piece can take it, so that the server may send as much again.
+                    this.stream.flow_control().release_capacity(data.len()).ok();
+                    this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return this.fail(error),
+                None => this.data_done = true,
+            }
+        }
+        match std::task::ready!(this.stream.poll_trailers(cx)) {
+            Ok(Some(trailers)) => {
+                this.done = true;
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Ok(None) => this.end(),
+            Err(error) => this.fail(error),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.done || self.stream.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.left {
+            _ if self.is_end_stream() => SizeHint::with_exact(0),
+            Some(left) => SizeHint::with_exact(left),
+            None => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Owns the HTTP/2 connections of one core to one server: who may open a stream on which, and when another is opened.
+//!
+//! A connection carries many requests at once, so it is shared and never taken out. Requests that find none wait for the one
+//! who opens it, and where that fails, they all have the same failure.
+
+mod connection;
+mod inbound;
+mod pump;
+mod stream;
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub(super) use self::connection::Connection;
+pub(super) use self::connection::Place;
+pub(super) use self::inbound::Inbound;
+pub(super) use self::stream::Refused;
+pub(super) use self::stream::Stream;
+use crate::fault::Failure;
+
+/// Why a connection could not be opened; none as long as that is not so.
+type Outcome = Option<Box<Failure>>;
+
+/// The HTTP/2 connections to one server.
+#[derive(Debug)]
+pub(super) struct Multiplex {
+    connections: RefCell<Vec<Rc<Connection>>>,
+    opening: RefCell<Option<watch::Receiver<Outcome>>>,
+    idle_timeout: Duration,
+    speaks_http1: Cell<bool>,
+}
+
+/// What came of waiting for a connection.
+#[derive(Debug)]
+pub(super) enum Waited {
+    /// Nobody opens one.
+    Nobody,
+    /// Somebody has, or has given up.
+    Opened,
+    /// It could not be opened.
+    Failed(Box<Failure>),
+}
+
+/// Held by whoever opens a connection for all who wait. They go on when it is dropped, or when it has failed.
+#[derive(Debug)]
+pub(super) struct Opening(watch::Sender<Outcome>);
+
+impl Opening {
+    /// The connection cannot be opened; all who wait fail alike.
+    pub(super) fn failed(self, failure: &Failure) {
+        self.0.send_replace(Some(Box::new(failure.clone())));
+    }
+}
+
+impl Multiplex {
+    pub(super) fn new(idle_timeout: Duration) -> Self {
+        let (connections, opening) = (RefCell::default(), RefCell::default());
+        Self { connections, opening, idle_timeout, speaks_http1: Cell::new(false) }
+    }
+
+    /// A place for one more stream, on the oldest connection that has one: later ones were opened for a rush and may end.
+    pub(super) fn enter(&self, now: Instant) -> Option<Place> {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|connection| connection.is_open());
+        connections.iter().find(|connection| connection.has_room()).map(|connection| connection.enter(now))
+    }
+
+    /// Adds a connection, with a place on it for whoever opened it.
+    pub(super) fn add(&self, connection: &Rc<Connection>, now: Instant) -> Place {
+        self.speaks_http1.set(false);
+        self.connections.borrow_mut().push(Rc::clone(connection));
+        connection.enter(now)
+    }
+
+    /// The server was last found to agree on HTTP/1.1, so that nobody needs to wait for a connection that all share.
+    pub(super) fn found_http1(&self) {
+        self.speaks_http1.set(true);
+    }
+
+    /// Whether it was.
+    pub(super) fn speaks_http1(&self) -> bool {
+        self.speaks_http1.get()
+    }
+
+    /// Waits while somebody opens a connection; not at all where nobody does.
+    pub(super) async fn wait(&self) -> Waited {
+        let Some(mut opening) = self.opening.borrow().clone() else { return Waited::Nobody };
+        let outcome = opening.wait_for(Option::is_some).await.map(|outcome| outcome.clone());
+        self.opening.borrow_mut().take_if(|known| known.same_channel(&opening));
+        outcome.ok().flatten().map_or(Waited::Opened, Waited::Failed)
+    }
+
+    /// Opens a connection for all who come meanwhile.
+    pub(super) fn lead(&self) -> Opening {
+        let (sender, receiver) = watch::channel(None);
+        *self.opening.borrow_mut() = Some(receiver);
+        Opening(sender)
+    }
+
+    /// Closes what has been idle for too long, and forgets what has ended.
+    pub(super) fn sweep(&self, now: Instant) {
+        let keep =
+            |connection: &Rc<Connection>| connection.is_open() && !connection.is_idle_for(self.idle_timeout, now);
+        self.connections.borrow_mut().retain(keep);
+    }
+}
