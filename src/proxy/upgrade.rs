@@ -56,7 +56,7 @@ impl Tunnel {
         let upgraded =
             within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
         let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
-        let mut stream = upgraded.stream;
+        let stream = upgraded.stream;
         stream.report_writes();
         let mut server = Active { stream, activity: Rc::clone(activity), counts: false };
         client.write_all(&upgraded.read).await?;
