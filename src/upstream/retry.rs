@@ -2,7 +2,7 @@
 //!
 //! Repeating what a server has perhaps done already is worse than an error page, so the rule is RFC 9110, section 9.2.2: again
 //! only if nothing was sent, or if the method is idempotent and not one byte of an answer came. A server of HTTP/2 can also say
-//! that it has not begun (RFC 9113, section 8.7: REFUSED_STREAM, or a GOAWAY that does not count the stream): then the request
+//! that it has not begun (RFC 9113, section 8.7: `REFUSED_STREAM`, or a GOAWAY that does not count the stream): then the request
 //! comes back from the exchange itself, whatever its method, as if it had never been sent. And a budget keeps retries from
 //! doubling the load of an upstream that fails because it is overloaded.
 

@@ -73,8 +73,8 @@ pub const BROKEN: &[Row] = &[
     Row::broken("response_malformed_coding", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"), Act::Wait]), "The answer is chunked twice."),
     Row::broken("response_malformed_field", Fault::ResponseMalformed, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nno colon here\r\nContent-Length: 2\r\n\r\nok"), Act::Wait]), "A line of the head is no field."),
     Row::broken("response_header_too_large", Fault::ResponseHeaderTooLarge, script(&[ReadHead, Say(b"HTTP/1.1 200 OK\r\nSet-Cookie: session="), Say(&[b'x'; 16 * 1024]), Act::Wait]), "A cookie is larger than the limit for the whole head.").with(&["limits.response_header_bytes = \"8KiB\""]),
-    Row::broken("h2_stream_refused", Fault::H2StreamRefused, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07"), Say(H2_NO_MORE), Act::Wait]), "The origin has as many HTTP/2 streams as it wants, and refuses another.").with(OVER_H2),
-    Row::broken("h2_stream_reset", Fault::H2StreamReset, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02"), Say(H2_NO_MORE), Act::Wait]), "The origin takes the HTTP/2 stream, fails, and resets it.").with(OVER_H2),
+    Row::broken("h2_stream_refused", Fault::H2StreamRefused, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(H2_REFUSES), Act::Wait]), "The origin has as many HTTP/2 streams as it wants, and refuses another.").with(OVER_H2),
+    Row::broken("h2_stream_reset", Fault::H2StreamReset, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(H2_RESETS), Act::Wait]), "The origin takes the HTTP/2 stream, fails, and resets it.").with(OVER_H2),
     Row::broken("h2_connection_error", Fault::H2ConnectionError, script(&[ReadHead, Say(H2_GREETING), H2_GREETED, Say(b"\0\0\x19\x07\0\0\0\0\0\0\0\0\0\0\0\0\x0btoo_many_requests")]), "The origin ends the whole HTTP/2 connection and asks for calm.").with(OVER_H2),
     Row::broken("upgrade_failed", Fault::UpgradeFailed, script(&[ReadHead, Say(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n"), Act::Wait]), "The origin switches to a protocol that nobody asked for."),
     // Body.
@@ -111,8 +111,9 @@ pub const LEFT_OUT: &[(Fault, &str)] = &[
 const OVER_H2: &[&str] = &["protocol = \"h2\""];
 /// Settings that allow one stream, and a PING, as frames. Where the PING has come back, the request has come too.
 const H2_GREETING: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x01\0\0\x08\x06\0\0\0\0\0why502hi";
-/// GOAWAY without an error, so that each request has a connection of its own.
-const H2_NO_MORE: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0";
+/// GOAWAY without an error, so that each request has a connection of its own; then the stream is refused, or reset.
+const H2_REFUSES: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\x01\0\0\0\x07";
+const H2_RESETS: &[u8] = b"\0\0\x08\x07\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x04\x03\0\0\0\0\x01\0\0\0\x02";
 const H2_GREETED: Act = Act::ReadUntil(b"why502hi");
 
 const fn script(acts: &'static [Act]) -> Way {
