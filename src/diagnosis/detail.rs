@@ -16,12 +16,12 @@ use crate::fault::Fault;
 use crate::fault::Spoken;
 use crate::fault::Stage;
 use crate::fault::classify::h2::code_name;
+use crate::fault::failure::CapacityEvidence;
+use crate::fault::failure::CheckEvidence;
 use crate::fault::failure::H2Evidence;
+use crate::fault::failure::Limited;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::SrvEvidence;
-use crate::fault::own::CapacityEvidence;
-use crate::fault::own::CheckEvidence;
-use crate::fault::own::Limited;
 
 /// What was observed, in one sentence with peer, time, limit, error number, alert, response code, bytes and reuse.
 #[must_use]
@@ -343,13 +343,13 @@ mod tests {
     use crate::fault::Failure;
     use crate::fault::Fault;
     use crate::fault::failure::ByteCounts;
+    use crate::fault::failure::CapacityEvidence;
     use crate::fault::failure::ConnectionEvidence;
     use crate::fault::failure::DnsAnswer;
     use crate::fault::failure::DnsEvidence;
+    use crate::fault::failure::Limited;
     use crate::fault::failure::Peer;
     use crate::fault::failure::TlsEvidence;
-    use crate::fault::own::CapacityEvidence;
-    use crate::fault::own::Limited;
 
     fn failure(fault: Fault) -> Failure {
         Failure {

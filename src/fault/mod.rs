@@ -7,8 +7,6 @@ pub mod classify;
 pub mod failure;
 pub mod gateway;
 pub mod malformed;
-pub mod own;
-mod particular;
 pub mod spoken;
 pub mod stage;
 

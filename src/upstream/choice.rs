@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::fault::own::Limited;
+use crate::fault::failure::Limited;
 use crate::upstream::Exhausted;
 use crate::upstream::Lane;
 use crate::upstream::Shared;

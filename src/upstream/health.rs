@@ -29,7 +29,7 @@ use crate::config::Timeouts;
 use crate::diagnosis::history;
 use crate::fault::Failure;
 use crate::fault::Fault;
-use crate::fault::own::CheckEvidence;
+use crate::fault::failure::CheckEvidence;
 use crate::net::deadline::within;
 use crate::upstream::Change;
 use crate::upstream::Lane;

@@ -16,8 +16,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::config;
-use crate::fault::own::CapacityEvidence;
-use crate::fault::own::Limited;
+use crate::fault::failure::CapacityEvidence;
+use crate::fault::failure::Limited;
 use crate::net::deadline::within;
 
 /// The places of an upstream's servers, as all cores see them.
@@ -276,8 +276,8 @@ mod tests {
     use super::Ticket;
     use super::Turn;
     use crate::config;
-    use crate::fault::own::Limited::Connections;
-    use crate::fault::own::Limited::Requests;
+    use crate::fault::failure::Limited::Connections;
+    use crate::fault::failure::Limited::Requests;
 
     fn capacity(in_flight: u32, queue: usize, servers: usize) -> Arc<Capacity> {
         let queue_timeout = Duration::from_secs(1);

@@ -21,6 +21,7 @@ mod multiplex;
 pub mod pool;
 mod record;
 pub mod retry;
+mod secure;
 pub mod server;
 mod tries;
 
@@ -50,7 +51,6 @@ use crate::fault::Fault;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
-use crate::upstream::connect::Tls;
 use crate::upstream::ejection::Ejection;
 use crate::upstream::health::Health;
 use crate::upstream::history::Diary;
@@ -61,6 +61,7 @@ use crate::upstream::limit::Place;
 use crate::upstream::multiplex::Multiplex;
 use crate::upstream::pool::Pool;
 use crate::upstream::retry::Budget;
+use crate::upstream::secure::Tls;
 use crate::upstream::tries::Again;
 use crate::upstream::tries::Tries;
 use crate::upstream::tries::Try;
@@ -110,7 +111,7 @@ impl Shared {
             budget: Budget::new(settings.retry.budget),
             turn: AtomicUsize::new(0),
             resolver: Arc::clone(resolver),
-            tls: connect::tls_of(settings)?,
+            tls: secure::tls_of(settings)?,
             changes,
             client_body_timeout,
             memory: Memory::new(settings.servers.len()),

@@ -13,10 +13,10 @@ use crate::diagnosis::wording::place;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::Stage;
+use crate::fault::failure::CheckEvidence;
 use crate::fault::failure::ResponseEvidence;
 use crate::fault::gateway::Gateway;
 use crate::fault::gateway::Inner;
-use crate::fault::own::CheckEvidence;
 
 pub(super) fn first_failure_refused(case: &Case) -> Option<String> {
     first_failure(case, |fault| {

@@ -5,10 +5,10 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::CapacityEvidence;
+use crate::fault::failure::CheckEvidence;
+use crate::fault::failure::Limited;
 use crate::fault::failure::ResponseEvidence;
-use crate::fault::own::CapacityEvidence;
-use crate::fault::own::CheckEvidence;
-use crate::fault::own::Limited;
 
 pub(super) fn rows() -> Vec<Row> {
     [own(), nested()].into_iter().flatten().collect()

@@ -1,6 +1,17 @@
-//! Owns what is known where this proxy gave a request to no server: how full one was, what a check was answered.
+//! Owns what is known of this proxy's own part: what its host had left, how full a server was, what a check was answered.
 
 use std::sync::Arc;
+
+/// What this host had left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LocalEvidence {
+    /// File descriptors open in this process.
+    pub descriptors: Option<u64>,
+    /// How many it may have.
+    pub descriptor_limit: Option<u64>,
+    /// The range of ports for outgoing connections.
+    pub port_range: Option<(u16, u16)>,
+}
 
 /// What is limited at a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

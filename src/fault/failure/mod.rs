@@ -3,22 +3,35 @@
 //! It is filled where things happen (`dns`, `upstream`) and read by `diagnosis`. It holds facts only, no opinion, and no
 //! sentence: those are made from it for the one who reads.
 
+mod exchange;
+mod look_up;
+mod own;
+mod response;
+mod tls;
+
 use std::error::Error;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::exchange::ByteCounts;
+pub use self::exchange::ConnectionEvidence;
+pub use self::exchange::H2Evidence;
+pub use self::exchange::Malformed;
+pub use self::exchange::TransportEvidence;
+pub use self::look_up::DnsAnswer;
+pub use self::look_up::DnsEvidence;
+pub use self::look_up::SrvEvidence;
+pub use self::own::CapacityEvidence;
+pub use self::own::CheckEvidence;
+pub use self::own::Limited;
+pub use self::own::LocalEvidence;
+pub use self::response::ResponseEvidence;
+pub use self::tls::CertificateEvidence;
+pub use self::tls::TlsEvidence;
 use super::Fault;
 use super::Spoken;
-use super::gateway::Gateway;
-use super::gateway::Hop;
-use super::gateway::Inner;
-use super::malformed::shown;
-use super::own::CapacityEvidence;
-use super::own::CheckEvidence;
-pub use super::particular::H2Evidence;
-pub use super::particular::SrvEvidence;
 
 /// One failed attempt at an exchange with a server.
 #[derive(Debug, Clone)]
@@ -121,199 +134,6 @@ pub struct AddressFailure {
     pub os_error: Option<i32>,
     /// How long that took.
     pub elapsed: Duration,
-}
-
-/// What name servers said.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct DnsEvidence {
-    /// The name that was asked for, without a final dot.
-    pub name: String,
-    /// What each server that was asked said, in order.
-    pub answers: Vec<DnsAnswer>,
-    /// Names passed on the way by CNAME records, in order.
-    pub aliases: Vec<String>,
-    /// What was asked for, where it was no address.
-    pub srv: Option<SrvEvidence>,
-    /// Whether this is an earlier failure that is still remembered (RFC 9520), and for how long it still is.
-    pub remembered: Option<Duration>,
-}
-
-/// What one name server said, or failed to say.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DnsAnswer {
-    /// The server.
-    pub server: SocketAddr,
-    /// The response code's mnemonic (`NXDOMAIN`, `SERVFAIL`, `NOERROR` …); none where nothing came back.
-    pub rcode: Option<&'static str>,
-    /// Extended DNS Errors (RFC 8914): info code and text, in order.
-    pub extended: Vec<(u16, String)>,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// The operating system's error number, where the server could not be reached.
-    pub os_error: Option<i32>,
-}
-
-/// What is known of a TLS handshake.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct TlsEvidence {
-    /// The name that was sent as SNI and verified.
-    pub server_name: String,
-    /// The alert that the server sent: its number and its RFC 8446 name (`handshake_failure`).
-    pub alert: Option<(u8, String)>,
-    /// The certificate that the server presented, where one was.
-    pub certificate: Option<CertificateEvidence>,
-    /// Whether a client certificate was configured.
-    pub client_certificate: bool,
-    /// Whether HTTP/2 is required and the server agreed to no protocol at all (ALPN, RFC 7301).
-    pub without_alpn: bool,
-}
-
-/// A certificate as the server presented it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct CertificateEvidence {
-    /// Its subject, as a distinguished name.
-    pub subject: String,
-    /// Its issuer, as a distinguished name.
-    pub issuer: String,
-    /// The names that it is valid for.
-    pub names: Vec<String>,
-    /// Seconds since 1970 from which it is valid.
-    pub not_before: i64,
-    /// Seconds since 1970 until which it is valid.
-    pub not_after: i64,
-    /// Whether it is signed by itself.
-    pub self_signed: bool,
-    /// How many certificates were presented, this one included.
-    pub chain_length: usize,
-    /// This host's time when it was verified, in seconds since 1970.
-    pub verified_at: i64,
-}
-
-/// The past of the connection that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ConnectionEvidence {
-    /// Whether the connection had been used before.
-    pub reused: bool,
-    /// How long it had lain idle before this request.
-    pub idle: Option<Duration>,
-    /// How long it had been open.
-    pub age: Option<Duration>,
-    /// How many requests it had answered before this one.
-    pub requests_served: u32,
-    /// What the server had announced in `Keep-Alive: timeout=…`.
-    pub keep_alive_hint: Option<Duration>,
-}
-
-/// How many bytes went each way in one exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ByteCounts {
-    /// Bytes of the request handed to the kernel, head and body.
-    pub request_sent: u64,
-    /// Whether the whole request was handed to the kernel.
-    pub request_complete: bool,
-    /// Bytes of the request's body that its head declared.
-    pub request_declared: Option<u64>,
-    /// Bytes received for this exchange, head and body, framing included.
-    pub received: u64,
-    /// Bytes of the response's body passed on.
-    pub response_body: u64,
-    /// Bytes of the body that the response's head declared.
-    pub response_declared: Option<u64>,
-    /// The limit on the response's head, where it was reached.
-    pub header_limit: Option<u64>,
-}
-
-/// What was wrong with an answer that began like HTTP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Malformed {
-    /// The status line.
-    StatusLine,
-    /// The status is outside 100 to 599.
-    Status(u16),
-    /// A protocol version that was not asked for.
-    Version,
-    /// Lengths that contradict each other or are no numbers; the values as sent, cleaned for display.
-    ContentLength(Vec<String>),
-    /// `Content-Length` beside `Transfer-Encoding`.
-    LengthAndCoding,
-    /// A transfer coding that is not `chunked`, or not once and last.
-    TransferCoding(String),
-    /// A field line that is not one: its number after the status line, from 1.
-    FieldLine(usize),
-    /// More field lines than are allowed.
-    TooManyFields,
-    /// A body where none is allowed, or bytes behind the end of the answer.
-    Excess,
-    /// 101 that was not asked for, or to a protocol that was not asked for: what it said.
-    Upgrade(Option<String>),
-    /// The answer's head holds fields that repeat so often that they fill it: name and count.
-    Bloated(String, usize),
-    /// A chunk size that is none.
-    ChunkSize,
-    /// Something that could not be named more closely.
-    Other,
-}
-
-/// What the kernel knows of a TCP connection (`TCP_INFO`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TransportEvidence {
-    /// Segments sent again since the last progress.
-    pub retransmits: u32,
-    /// Segments sent again in all.
-    pub total_retransmits: u32,
-    /// Segments that the far end has not acknowledged.
-    pub unacknowledged: u32,
-    /// Smoothed round-trip time.
-    pub round_trip: Duration,
-    /// The largest segment that is sent, in bytes.
-    pub segment_size: u32,
-}
-
-/// The head of an answer that was read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ResponseEvidence {
-    /// Its status.
-    pub status: u16,
-    /// Its `Server` field, cleaned for display.
-    pub server: Option<String>,
-    /// Its `Retry-After`, in seconds.
-    pub retry_after: Option<u64>,
-    /// Its `Via`, cleaned for display.
-    pub via: Option<String>,
-    /// Who made it in the origin's place, where it was intercepted and that can be told.
-    pub gateway: Option<Gateway>,
-    /// What that one says of the hop behind it.
-    pub inner: Option<Inner>,
-    /// The words that say so, cleaned for display.
-    pub said: Option<String>,
-    /// The gateways that it passed, by their `Proxy-Status`, nearest the origin first.
-    pub hops: Vec<Hop>,
-}
-
-/// What this host had left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct LocalEvidence {
-    /// File descriptors open in this process.
-    pub descriptors: Option<u64>,
-    /// How many it may have.
-    pub descriptor_limit: Option<u64>,
-    /// The range of ports for outgoing connections.
-    pub port_range: Option<(u16, u16)>,
-}
-
-impl ResponseEvidence {
-    /// What the head of an answer says of itself.
-    #[must_use]
-    pub fn of(parts: &http::response::Parts) -> Self {
-        let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        Self {
-            status: parts.status.as_u16(),
-            server: text(http::header::SERVER).map(|server| shown(server, LONGEST_FIELD)),
-            retry_after: text(http::header::RETRY_AFTER).and_then(|seconds| seconds.trim().parse().ok()),
-            via: text(http::header::VIA).map(|via| shown(via, LONGEST_FIELD)),
-            ..Self::default()
-        }
-    }
 }
 
 impl Failure {
@@ -433,6 +253,3 @@ impl fmt::Display for Failure {
 }
 
 impl Error for Failure {}
-
-/// Characters of a field of an answer that are kept.
-const LONGEST_FIELD: usize = 120;
