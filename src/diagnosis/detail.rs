@@ -383,18 +383,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_check_has_found_is_told_behind_what_was_observed() {
-        let refused = failure(Fault::ConnectionRefused);
-        let says = "10.0.0.5:8080 answers in HTTP/1".to_owned();
-        let found = Evidence { id: "test", says, points_to: Cause::FaultyProxy, weight: 3.0 };
-        assert_eq!(with_finding(&refused, None), detail(&refused));
-        assert_eq!(
-            with_finding(&refused, Some(&found)),
-            "10.0.0.5:3000 refused the connection after 0.4 ms; checks since then: 10.0.0.5:8080 answers in HTTP/1."
-        );
-    }
-
-    #[test]
     fn a_limit_is_told_as_a_limit() {
         let late = failure(Fault::ConnectionTimedOut).after(Duration::from_secs(3));
         assert_eq!(detail(&late), "10.0.0.5:3000 did not accept the connection within the limit of 3 s.");
@@ -414,6 +402,18 @@ mod tests {
             detail(&closed),
             "10.0.0.5:3000 closed the connection without an answer after 0.4 ms; on a connection reused after 5 s \
              idle, for its 3rd request; the whole request (312 bytes) was sent and 0 bytes received."
+        );
+    }
+
+    #[test]
+    fn what_a_check_has_found_is_told_behind_what_was_observed() {
+        let refused = failure(Fault::ConnectionRefused);
+        let says = "10.0.0.5:8080 answers in HTTP/1".to_owned();
+        let found = Evidence { id: "test", says, points_to: Cause::FaultyProxy, weight: 3.0 };
+        assert_eq!(with_finding(&refused, None), detail(&refused));
+        assert_eq!(
+            with_finding(&refused, Some(&found)),
+            "10.0.0.5:3000 refused the connection after 0.4 ms; checks since then: 10.0.0.5:8080 answers in HTTP/1."
         );
     }
 

@@ -64,6 +64,8 @@ struct Round {
     number: u64,
     begun: Instant,
     found: watch::Receiver<Found>,
+    /// What the one before it had found: that holds until this one has ended, so that nobody knows less in the meantime.
+    before: Option<(Instant, u64, Arc<Vec<Observation>>)>,
 }
 
 #[derive(Debug, Default)]
@@ -110,7 +112,11 @@ impl Board {
         }
         let (report, found) = watch::channel(Found::default());
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
-        rounds.insert(subject.key().clone(), Round { number, begun: now, found });
+        let before = rounds.remove(subject.key()).map(|last| {
+            let observations = Arc::clone(&last.found.borrow().observations);
+            (last.begun, last.number, observations)
+        });
+        rounds.insert(subject.key().clone(), Round { number, begun: now, found, before });
         let Key(upstream, server) = subject.key().clone();
         let story = Ended {
             number,
@@ -127,12 +133,19 @@ impl Board {
     pub(super) fn findings(&self, subject: &Subject, now: Instant) -> Findings {
         let rounds = self.lock();
         let Some(round) = rounds.get(subject.key()) else { return Findings::default() };
-        let age = now.duration_since(round.begun);
-        if age > (self.settings.interval * HOLDS_FOR).max(LEAST_HELD) {
+        let found = round.found.borrow();
+        let now_known = (round.begun, round.number, Arc::clone(&found.observations));
+        let before = round.before.clone().filter(|(begun, ..)| !found.ended && self.holds(*begun, now));
+        let (begun, round, observations) = before.unwrap_or(now_known);
+        if !self.holds(begun, now) {
             return Findings::default();
         }
-        let found = round.found.borrow();
-        Findings { observations: Arc::clone(&found.observations), under_way: !found.ended, age, round: round.number }
+        Findings { observations, under_way: !found.ended, age: now.duration_since(begun), round }
+    }
+
+    /// Whether what was found in a round that began then still holds.
+    fn holds(&self, begun: Instant, now: Instant) -> bool {
+        now.duration_since(begun) <= (self.settings.interval * HOLDS_FOR).max(LEAST_HELD)
     }
 
     /// How long a failing answer may wait.

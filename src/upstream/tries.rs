@@ -97,6 +97,8 @@ fn stage_depth(stage: Stage) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::most_telling;
     use crate::fault::Failure;
     use crate::fault::Fault;
@@ -121,6 +123,7 @@ mod tests {
             let failure = |(fault, reused): &(Fault, bool)| {
                 let mut failure = Failure::new(*fault);
                 failure.connection.reused = *reused;
+                failure.connection.idle = reused.then_some(Duration::from_secs(1));
                 failure
             };
             let failures: Vec<_> = attempts.iter().map(failure).collect();

@@ -199,7 +199,12 @@ fn lost() -> Vec<Row> {
             .sent(20_300)
             .reused(2, 80)
             .packets(14, 4)
-            .ends("a tunnel swallows the large packets of an upload", Cause::Network, 0.65, &["large_packets_lost"])
+            .ends(
+                "a tunnel swallows the large packets of an upload",
+                Cause::Network,
+                0.65,
+                &["large_packets_lost", "request_never_arrived"],
+            )
             .says(&["MTU", "14 packets stayed unacknowledged after 4 retransmissions", "1448"]),
         Story::of(Fault::RequestSendTimedOut).limit(30_000).sent_of(65_000, 900_000).packets(40, 9).ends(
             "the same, seen while sending",

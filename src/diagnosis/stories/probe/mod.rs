@@ -89,6 +89,17 @@ fn spoke(tongue: Tongue, heard: &[u8], status: Option<u16>) -> Observation {
     Observation::Spoke(Spoke { tongue, heard, status, end, elapsed: Duration::from_millis(2) })
 }
 
+/// The port said nothing when it was spoken to, and kept the connection.
+fn mute(tongue: Tongue) -> Observation {
+    Observation::Spoke(Spoke {
+        tongue,
+        heard: None,
+        status: None,
+        end: SpokeEnd::Open,
+        elapsed: Duration::from_secs(1),
+    })
+}
+
 /// A request of the proxy's own for that path was answered.
 fn asked(path: &str, status: u16, millis: u64) -> Observation {
     let elapsed = Duration::from_millis(millis);

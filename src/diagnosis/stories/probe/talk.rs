@@ -3,6 +3,7 @@
 use super::asked;
 use super::connected;
 use super::failed;
+use super::mute;
 use super::spoke;
 use super::worked;
 use crate::diagnosis::Cause;
@@ -58,6 +59,12 @@ fn protocols() -> Vec<Row> {
             .limit(5_000)
             .found(spoke(Tongue::Http1, b"HTTP/1.1 200 OK\r\n", Some(200)))
             .ends("TLS to a plain port that waits for more", FaultyProxy, 0.8, &["port_speaks_plain_http"]),
+        tls(Fault::TlsHandshakeTimedOut).limit(5_000).found(mute(Tongue::Silence)).found(mute(Tongue::Http1)).ends(
+            "a program that takes connections and hangs",
+            Application,
+            0.35,
+            &["port_is_mute"],
+        ),
         Story::of(Fault::H2ConnectionError)
             .took(1.0)
             .found(spoke(Tongue::Http2, b"HTTP/1.1 400 Bad Request\r\n", Some(400)))
