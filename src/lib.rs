@@ -7,7 +7,7 @@
 //! # The chain
 //!
 //! ```text
-//! io / tls / http / dns error  ─classify→  Fault  ─in→  Failure  ─with the request and the settings→  Case
+//! io / tls / http / dns error  ─classify→  Fault  ─in→  Failure  ─with history and observations→  Case
 //! Case  ─rules→  Evidence  ─weigh→  ranked Causes  ─checklist→  Steps   =  Diagnosis
 //! Diagnosis  ─for Visitor | Operator→  Report  ─render→  HTML | JSON | text | gRPC
 //!                                              └record→  log line, counters
