@@ -153,9 +153,12 @@ impl Board {
         self.settings.wait
     }
 
-    /// Ends when no round of this server is under way.
-    pub(super) async fn ended(&self, subject: &Subject) {
-        let found = self.lock().get(subject.key()).map(|round| round.found.clone());
+    /// Ends when no round of this server is under way; at once, where what the one before it has found still holds.
+    pub(super) async fn ended(&self, subject: &Subject, now: Instant) {
+        let found = self.lock().get(subject.key()).and_then(|round| {
+            let known = round.before.as_ref().is_some_and(|(begun, ..)| self.holds(*begun, now));
+            (!known).then(|| round.found.clone())
+        });
         if let Some(mut found) = found {
             // An error means that whoever ran the round is gone, which ends it too.
             found.wait_for(|found| found.ended).await.ok();

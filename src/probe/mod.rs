@@ -81,7 +81,7 @@ impl Prober {
         let Some(subject) = self.subject(upstream, failure) else { return };
         let limit = self.board.patience();
         if limit > Duration::ZERO {
-            within(limit, self.board.ended(&subject)).await.ok();
+            within(limit, self.board.ended(&subject, Instant::now())).await.ok();
         }
     }
 
