@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use tokio::net::UdpSocket;
 use tokio::time::Instant;
 
 use super::board::Report;
+use super::netlink;
+use super::netlink::About;
 use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::Observation;
 use crate::net::deadline::within;
@@ -65,10 +68,37 @@ async fn exchange(socket: &UdpSocket, address: IpAddr, came: &mut [Option<Durati
     Ok(())
 }
 
-/// What this host's neighbour table says of an address on its own network; none where that is not in it. IPv6 has no such file.
+/// What this host's neighbour table says of an address on its own network; none where that is not in it.
 pub(super) fn neighbour(address: IpAddr) -> Option<NeighbourState> {
-    let IpAddr::V4(address) = address else { return None };
-    state_in(&fs::read_to_string("/proc/net/arp").ok()?, address)
+    match address {
+        IpAddr::V4(address) => state_in(&fs::read_to_string("/proc/net/arp").ok()?, address),
+        IpAddr::V6(address) => state_by_netlink(address),
+    }
+}
+
+/// IPv6 has no such file, so the kernel is asked (RFC 4861, section 7.3.2, has the states).
+fn state_by_netlink(address: Ipv6Addr) -> Option<NeighbourState> {
+    let family = u8::try_from(libc::AF_INET6).ok()?;
+    let request = [&[family][..], &[0; NEIGHBOUR - 1]].concat();
+    let mut found = None;
+    let each = |message: &[u8]| {
+        let of = message.get(NEIGHBOUR..).and_then(|rest| netlink::attribute(rest, libc::NDA_DST));
+        if of == Some(&address.octets()[..]) {
+            found = found.or_else(|| state_of(message));
+        }
+    };
+    netlink::dump(About::Neighbours, &request, each).ok()?;
+    found
+}
+
+/// The state of an entry, as `struct ndmsg` has it.
+fn state_of(message: &[u8]) -> Option<NeighbourState> {
+    let state = u16::from_ne_bytes(message.get(8..10)?.try_into().ok()?);
+    if state & (libc::NUD_INCOMPLETE | libc::NUD_FAILED) != 0 {
+        return Some(NeighbourState::Unanswered);
+    }
+    let known = libc::NUD_REACHABLE | libc::NUD_STALE | libc::NUD_DELAY | libc::NUD_PROBE | libc::NUD_PERMANENT;
+    (state & known != 0).then_some(NeighbourState::Known)
 }
 
 /// `10.0.0.5  0x1  0x2  02:42:0a:00:00:05  *  eth0`: address, hardware type, flags. The flag 2 says that its owner has answered.
@@ -83,6 +113,8 @@ fn state_in(table: &str, address: Ipv4Addr) -> Option<NeighbourState> {
     })
 }
 
+/// The length of `struct ndmsg`, behind which the attributes stand.
+const NEIGHBOUR: usize = 12;
 /// How many echo requests are sent.
 const ECHOES: usize = 3;
 /// How long they are waited for.

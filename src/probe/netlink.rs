@@ -1,4 +1,5 @@
-//! Owns the kernel's own account of this host's sockets (`sock_diag(7)`): the question, and the messages that answer it.
+//! Owns the kernel's own account of this host's sockets and neighbours (`sock_diag(7)`, `rtnetlink(7)`): the question, and the
+//! messages that answer it.
 //!
 //! It needs no privilege, and says what `/proc/net` does not: how many connections a listening socket has waiting, and for
 //! how many it has room. Where it is not allowed, as under a strict seccomp filter, the caller reads `/proc/net` instead.
@@ -13,17 +14,36 @@ use socket2::Protocol;
 use socket2::Socket;
 use socket2::Type;
 
-/// Asks for every socket that the request describes, and hands each one's message over. Ends early, with what there was
+/// What the kernel is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum About {
+    /// Sockets.
+    Sockets,
+    /// The neighbour table.
+    Neighbours,
+}
+
+impl About {
+    /// The protocol that the question is asked in, and its number there.
+    const fn question(self) -> (i32, u16) {
+        match self {
+            Self::Sockets => (libc::NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY),
+            Self::Neighbours => (libc::NETLINK_ROUTE, libc::RTM_GETNEIGH),
+        }
+    }
+}
+
+/// Asks for everything that the request describes, and hands each one's message over. Ends early, with what there was
 /// until then, where there are more than anybody can look at in a moment.
 ///
 /// # Errors
 ///
 /// Those of the system: it is not allowed here, or the kernel does not know the question.
-pub(super) fn dump(request: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
-    let socket =
-        Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, Some(Protocol::from(libc::NETLINK_SOCK_DIAG)))?;
+pub(super) fn dump(about: About, request: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()> {
+    let (protocol, question) = about.question();
+    let socket = Socket::new(Domain::from(libc::AF_NETLINK), Type::DGRAM, Some(Protocol::from(protocol)))?;
     socket.set_read_timeout(Some(LONGEST))?;
-    socket.send(&message(request))?;
+    socket.send(&message(question, request))?;
     let end = Instant::now() + LONGEST;
     let mut buffer = vec![0; LARGEST];
     let mut reader = &socket;
@@ -50,11 +70,11 @@ pub(super) fn dump(request: &[u8], mut each: impl FnMut(&[u8])) -> io::Result<()
 }
 
 /// The request behind its header: a dump, asked of the kernel.
-fn message(request: &[u8]) -> Vec<u8> {
+fn message(question: u16, request: &[u8]) -> Vec<u8> {
     let length = u32::try_from(HEADER + request.len()).unwrap_or_default();
     let mut message = Vec::with_capacity(HEADER + request.len());
     message.extend(length.to_ne_bytes());
-    message.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    message.extend(question.to_ne_bytes());
     message.extend(REQUEST_AND_DUMP.to_ne_bytes());
     message.extend([0; 8]);
     message.extend(request);

@@ -13,6 +13,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::netlink;
+use super::netlink::About;
 use super::netlink::attribute;
 use super::netlink::u32_at;
 
@@ -53,7 +54,7 @@ pub(super) fn listening(port: u16) -> Option<Vec<Listener>> {
         let mut found = Vec::new();
         let each = |message: &[u8]| found.extend(tcp_listener(message).filter(|_| found.len() < MOST));
         let request = inet_request(family, 1 << LISTEN, port, 0);
-        netlink::dump(&request, each).map(|()| found)
+        netlink::dump(About::Sockets, &request, each).map(|()| found)
     };
     let by_netlink = || -> io::Result<Vec<Listener>> { Ok([ask(AF_INET)?, ask(AF_INET6)?].concat()) };
     let mut found = by_netlink().ok().or_else(|| in_table(LISTEN, |own, _| own.port() == port))?;
@@ -69,7 +70,7 @@ pub(super) fn connections(to: SocketAddr) -> Option<u64> {
     let each = |message: &[u8]| own.extend(addresses(message).filter(|(_, remote)| *remote == to).map(|(own, _)| own));
     let family = if to.is_ipv4() { AF_INET } else { AF_INET6 };
     let request = inet_request(family, ALL_STATES & !(1 << LISTEN), 0, to.port());
-    netlink::dump(&request, each).ok().map(|()| own.len() as u64)
+    netlink::dump(About::Sockets, &request, each).ok().map(|()| own.len() as u64)
 }
 
 /// The socket that listens on that path, if any does; none where that cannot be seen.
@@ -92,7 +93,7 @@ pub(super) fn listening_at(path: &Path) -> Option<Vec<Listener>> {
             found.extend(u32_at(message, 4).map(|inode| Listener { address: None, inode, queue, only_v6: false }));
         }
     };
-    if netlink::dump(&unix_request(), each).is_ok() {
+    if netlink::dump(About::Sockets, &unix_request(), each).is_ok() {
         return Some(found);
     }
     let lines = table("/proc/net/unix").ok()?;

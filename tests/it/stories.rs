@@ -122,15 +122,17 @@ fn a_ban_of_the_proxys_address_on_a_host_that_is_there_is_a_firewalls() {
 
 #[test]
 fn a_host_whose_plug_was_pulled_is_down() {
-    let Some(world) = World::new("a pulled plug") else { return };
-    let origin = world.host("o", "10.9.0.5");
-    origin.serve(AT, hello_once);
-    let mut told = begin(&world, &[ORIGIN], "", "");
-    told.works(2, "/");
-    origin.off();
-    world.proxy.forget("10.9.0.5".parse().unwrap());
-    let fault = "connection_timed_out|host_unreachable";
-    told.fails("/", &Expect { fault, cause: "origin_down", above: 0.6, says: &["10.9.0.5"] });
+    for (at, ip, says) in [(AT, "10.9.0.5", &["10.9.0.5"]), ("[fd09::5]:3000", "fd09::5", &["fd09::5"])] {
+        let Some(world) = World::new("a pulled plug") else { return };
+        let origin = world.host("o", "10.9.0.5");
+        origin.serve(at, hello_once);
+        let mut told = begin(&world, &[&format!("http://{at}")], "", "");
+        told.works(2, "/");
+        origin.off();
+        world.proxy.forget(ip.parse().unwrap());
+        let fault = "connection_timed_out|host_unreachable";
+        told.fails("/", &Expect { fault, cause: "origin_down", above: 0.6, says });
+    }
 }
 
 #[test]

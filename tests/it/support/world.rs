@@ -60,7 +60,7 @@ impl World {
         Some(Self { name, proxy })
     }
 
-    /// One more host.
+    /// One more host: at this address, and at fd09:: with the same last number.
     pub(crate) fn host(&self, name: &str, address: &str) -> Host {
         Host::on(&self.name, name, address)
     }
@@ -75,11 +75,13 @@ impl Host {
     fn on(switch: &str, name: &str, address: &str) -> Self {
         let host = format!("{switch}-{name}");
         let port = format!("{name}0");
+        let last = address.rsplit('.').next().expect("an address has a last number");
         sh(&format!(
             "ip netns add {host}; ip -n {host} link set lo up; \
              ip link add {port} netns {switch} type veth peer name eth0 netns {host}; \
              ip -n {switch} link set {port} master br0 up; \
-             ip -n {host} addr add {address}/24 dev eth0; ip -n {host} link set eth0 up"
+             ip -n {host} addr add {address}/24 dev eth0; ip -n {host} addr add fd09::{last}/64 dev eth0 nodad; \
+             ip -n {host} link set eth0 up"
         ));
         // As systemd sets it: who is not root may send an echo request.
         sh(&format!("ip netns exec {host} sh -c 'echo 0 2147483647 > /proc/sys/net/ipv4/ping_group_range'"));
