@@ -122,7 +122,9 @@ fn a_ban_of_the_proxys_address_on_a_host_that_is_there_is_a_firewalls() {
 
 #[test]
 fn a_host_whose_plug_was_pulled_is_down() {
-    for (at, ip, says) in [(AT, "10.9.0.5", &["10.9.0.5"]), ("[fd09::5]:3000", "fd09::5", &["fd09::5"])] {
+    for (at, ip, says) in
+        [(AT, "10.9.0.5", &["answers for 10.9.0.5"]), ("[fd09::5]:3000", "fd09::5", &["answers for fd09::5"])]
+    {
         let Some(world) = World::new("a pulled plug") else { return };
         let origin = world.host("o", "10.9.0.5");
         origin.serve(at, hello_once);
