@@ -115,7 +115,7 @@ impl Incidents {
         now: Duration,
         id: impl FnOnce() -> Arc<str>,
     ) -> Option<(Effect, &Incident)> {
-        if let Some(at) = self.find(upstream, diagnosis.cause, now) {
+        if let Some(at) = self.find(upstream, diagnosis, now) {
             let young = self.patience.young;
             let incident = self.open.get_mut(at)?;
             incident.extend(diagnosis, now, young);
@@ -173,13 +173,16 @@ impl Incidents {
         self.all().find(|incident| *incident.id == *id)
     }
 
-    /// The open incident that a failure belongs to: the one that has or had its cause, or else one that is young.
-    fn find(&self, upstream: &str, cause: Cause, now: Duration) -> Option<usize> {
+    /// The open incident that a failure belongs to: the one that has or had its cause; or else one that is young; or one that
+    /// goes on with the same fault, of which more is known by now.
+    fn find(&self, upstream: &str, diagnosis: &Diagnosis, now: Duration) -> Option<usize> {
+        let (cause, young) = (diagnosis.cause, self.patience.young);
         let of_upstream = || self.open.iter().enumerate().filter(|(_, incident)| *incident.upstream == *upstream);
         let same = of_upstream().find(|(_, incident)| incident.cause == cause);
         let same = same.or_else(|| of_upstream().find(|(_, incident)| incident.causes.contains(&cause)));
-        let young = || of_upstream().rfind(|(_, incident)| incident.is_young(now, self.patience.young));
-        same.or_else(young).map(|(at, _)| at)
+        let goes_on =
+            |incident: &Incident| incident.is_young(now, young) || incident.goes_on(diagnosis.fault, now, young);
+        same.or_else(|| of_upstream().rfind(|(_, incident)| goes_on(incident))).map(|(at, _)| at)
     }
 
     /// The incident of this cause that was closed a short while ago, no longer closed.
@@ -221,6 +224,7 @@ impl Incident {
     }
 
     fn extend(&mut self, diagnosis: &Diagnosis, now: Duration, young: Duration) {
+        let goes_on = self.is_young(now, young) || self.goes_on(diagnosis.fault, now, young);
         self.last = self.last.max(now);
         self.answered = None;
         self.count += 1;
@@ -229,7 +233,7 @@ impl Incident {
             None => self.faults.push((diagnosis.fault, 1)),
         }
         let surer = diagnosis.cause != self.cause && diagnosis.confidence > self.confidence;
-        if surer && self.is_young(now, young) {
+        if surer && goes_on {
             self.cause = diagnosis.cause;
             self.confidence = diagnosis.confidence;
             self.detail.clone_from(&diagnosis.detail);
@@ -238,6 +242,11 @@ impl Incident {
         if !self.causes.contains(&diagnosis.cause) {
             self.causes.push(diagnosis.cause);
         }
+    }
+
+    /// Whether it has hardly paused, and has met this fault before.
+    fn goes_on(&self, fault: Fault, now: Duration, pause: Duration) -> bool {
+        now < self.last + pause && self.faults.iter().any(|(known, _)| *known == fault)
     }
 
     fn is_young(&self, now: Duration, young: Duration) -> bool {

@@ -91,6 +91,21 @@ fn a_surer_diagnosis_renames_a_young_incident_and_another_cause_later_opens_its_
 }
 
 #[test]
+fn what_is_learned_late_renames_a_run_that_goes_on_and_opens_no_second_one() {
+    let mut watch = Watch::default();
+    for second in 0..120 {
+        let (cause, sure) = if second < 61 { (Cause::OriginDown, 0.7) } else { (Cause::FaultyProxy, 0.8) };
+        assert_eq!(watch.failed(second, REFUSED, cause, sure).0, "1");
+    }
+    assert_eq!(
+        watch.incidents.find_id("1").map(|incident| (incident.cause, incident.count)),
+        Some((Cause::FaultyProxy, 120))
+    );
+    // After a pause it is another story.
+    assert_eq!(watch.failed(160, REFUSED, Cause::Firewall, 0.9), ("2".to_owned(), Effect::Opened));
+}
+
+#[test]
 fn upstreams_have_incidents_of_their_own() {
     let mut watch = Watch::default();
     watch.failed(0, REFUSED, Cause::OriginDown, 0.8);
