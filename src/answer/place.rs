@@ -101,7 +101,7 @@ impl Place {
             Self::Origin => (FINE, BROKEN),
         };
         [
-            station("You", "your browser or app", FINE),
+            station("You", "your browser", FINE),
             station("This proxy", "the site's gateway", proxy),
             station("Origin", "the site's server", origin),
         ]

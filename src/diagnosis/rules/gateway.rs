@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::probe;
 use crate::diagnosis::Case;
 use crate::diagnosis::detail::answering;
 use crate::diagnosis::detail::capacity;
@@ -140,7 +141,9 @@ pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
     let gateway = response.gateway.filter(|gateway| !gateway.is_application_server())?;
     let unsaid = response.inner.is_none() && asked_to_wait(response).is_none();
     let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
-    (unsaid && at_once).then(|| {
+    // What is behind it is there where it answers something else.
+    let gone = unsaid && at_once && !probe::talk::other_path_works_too(case);
+    gone.then(|| {
         format!(
             "{} needed only {} to say {}: what is behind {} refused it, or hung up at once",
             answering(failure),

@@ -122,6 +122,11 @@ pub(in crate::diagnosis::rules) fn port_speaks_http1_only(case: &Case) -> Option
     })
 }
 
+/// Whether a request of this proxy's own for another path was answered well.
+pub(in crate::diagnosis::rules) fn other_path_works_too(case: &Case) -> bool {
+    beside(case).is_some()
+}
+
 pub(in crate::diagnosis::rules) fn other_path_works(case: &Case) -> Option<String> {
     let (failure, asked, status) = beside(case)?;
     let odd = failure.fault != Fault::ResponseTimedOut && !is_cut_off_at_once(case);
@@ -279,7 +284,8 @@ fn beside(case: &Case) -> Option<(&Failure, &Asked, u16)> {
     let gateway = matches!(failure.fault, Fault::UpstreamBadGateway | Fault::UpstreamGatewayTimeout);
     let at_work = matches!(failure.fault.stage(), Stage::Send | Stage::Response | Stage::Body) || gateway;
     let (asked, status) = answered(case).filter(|(asked, _)| asked.path != case.request.path)?;
-    (at_work && !failure.connection.reused).then_some((failure, asked, status))
+    // That a gateway was spoken to on a used connection says nothing of what is behind it.
+    (at_work && (gateway || !failure.connection.reused)).then_some((failure, asked, status))
 }
 
 fn only_this_path(case: &Case, asked: &Asked, status: u16) -> String {

@@ -16,6 +16,8 @@ use crate::diagnosis::stories::Row;
 use crate::diagnosis::stories::teller::Story;
 use crate::fault::Fault;
 use crate::fault::failure::CertificateEvidence;
+use crate::fault::failure::ResponseEvidence;
+use crate::fault::gateway::Gateway;
 
 pub(super) fn rows() -> Vec<Row> {
     [protocols(), cut_off(), slow(), certificates()].into_iter().flatten().collect()
@@ -76,7 +78,14 @@ fn protocols() -> Vec<Row> {
 
 fn cut_off() -> Vec<Row> {
     let story = |fault| Story::of(fault).sent(200).asking("/checkout");
+    let of_nginx = ResponseEvidence { status: 502, gateway: Some(Gateway::Nginx), ..ResponseEvidence::default() };
     vec![
+        story(Fault::UpstreamBadGateway)
+            .took(0.4)
+            .reused(3, 40)
+            .knows(|failure| failure.response = Some(of_nginx))
+            .found(asked("/", 200, 2))
+            .ends("a path on which the program behind nginx dies", Application, 0.4, &["other_path_works"]),
         story(Fault::ClosedBeforeResponse)
             .took(20.0)
             .found(asked("/", 200, 2))
