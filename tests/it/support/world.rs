@@ -60,7 +60,7 @@ impl World {
         Some(Self { name, proxy })
     }
 
-    /// One more host: at this address, and at fd09:: with the same last number.
+    /// One more host: at this address, and at one of `fd09::/64` with the same last number.
     pub(crate) fn host(&self, name: &str, address: &str) -> Host {
         Host::on(&self.name, name, address)
     }
