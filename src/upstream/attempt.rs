@@ -207,6 +207,7 @@ async fn open_line(
             Ok(Line::Http1(Box::new(connection), None))
         }
         Speaks::Http2 => {
+            let own = place.is_none();
             let beginning = multiplex::Connection::begin(stream, peer.clone(), (limit, place), opening.take());
             let connection = match within(timeouts.send, beginning).await {
                 Ok(Ok(connection)) => connection,
@@ -218,7 +219,9 @@ async fn open_line(
                 }
             };
             let now = Instant::now();
-            Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))
+            // A question of this proxy's own leaves nothing behind: nobody would ever use its connection again, nor close it.
+            let place = if own { connection.enter(now) } else { lane.multiplex.add(&connection, now) };
+            Ok(Line::Http2(Box::new(Stream::new(place, now))))
         }
     }
 }

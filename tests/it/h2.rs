@@ -597,3 +597,14 @@ fn those_who_wait_for_a_connection_that_fails_all_hear_of_it() {
     assert_eq!(statuses, BTreeSet::from([502]));
     assert_eq!(proxy.line("upstream_failure")["fault"], "connection_refused");
 }
+
+#[test]
+fn a_check_leaves_no_connection_behind() {
+    let origin = Origin::listen();
+    let health = "[upstream.health]\npath = \"/\"\ninterval = \"50ms\"\ntimeout = \"5s\"";
+    let _proxy = before(&origin.url, health);
+    let mut framed = Framed::greet(origin.accept(), &[]);
+    let id = framed.request();
+    framed.answer(id, b"well");
+    assert!(framed_is_closed(framed));
+}
