@@ -158,7 +158,13 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
     if !may_share {
         return open(lane, purpose, None).await.map_err(Box::new);
     }
+    let begin = Instant::now();
     loop {
+        // Where one connection after the other ends before anybody else could use it, those who wait do not queue up behind each
+        // other for good.
+        if begin.elapsed() > lane.settings.timeouts.connect {
+            return open(lane, purpose, None).await.map_err(Box::new);
+        }
         match lane.multiplex.wait().await {
             Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead())).await.map_err(Box::new),
             Waited::Failed(failure) => return Err(failure),

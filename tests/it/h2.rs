@@ -608,3 +608,25 @@ fn a_check_leaves_no_connection_behind() {
     framed.answer(id, b"well");
     assert!(framed_is_closed(framed));
 }
+
+#[test]
+fn those_who_wait_do_not_queue_up_behind_connections_that_end_at_once() {
+    let origin = Origin::listen();
+    let proxy = before(&origin.url, "retry.attempts = 1\ntimeouts.connect = \"300ms\"");
+    let begin = std::time::Instant::now();
+    let clients = ask_at_once(&proxy, 8);
+    // Each connection ends before the server has said how many streams it allows; alone, one after the other, this would take
+    // more than three seconds.
+    std::thread::spawn(move || {
+        while let Some(conversation) = origin.wait() {
+            std::thread::spawn(move || {
+                std::thread::sleep(std::time::Duration::from_millis(400));
+                drop(conversation);
+            });
+        }
+    });
+    for mut client in clients {
+        assert_eq!(client.answer().head.status, 502);
+    }
+    assert!(begin.elapsed() < std::time::Duration::from_millis(2400), "{:?}", begin.elapsed());
+}
