@@ -175,7 +175,9 @@ impl Lane {
     pub(super) fn make_room(&self) {
         let wanted = self.shared.capacity.wanted(self.server.index);
         if wanted > 0 {
-            self.pool.evict(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+            self.pool.evict(count);
+            self.multiplex.evict(count, Instant::now());
         }
     }
 

@@ -630,3 +630,13 @@ fn those_who_wait_do_not_queue_up_behind_connections_that_end_at_once() {
     }
     assert!(begin.elapsed() < std::time::Duration::from_millis(2400), "{:?}", begin.elapsed());
 }
+
+#[test]
+fn an_idle_connection_of_one_core_makes_room_for_another_core() {
+    let origin = Served::serve(None, 100, echo);
+    let settings = format!("{H2}\nlimits.connections = 1");
+    let proxy = Proxy::run(&in_front_of(&[&origin.url()], &settings, "[runtime]\nworkers = 2"));
+    for _ in 0..16 {
+        assert_eq!(get(proxy.address(), "/", "").head.status, 200);
+    }
+}
