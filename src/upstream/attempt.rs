@@ -140,7 +140,7 @@ fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now
         && purpose(lane, request) != Purpose::Upgrade
         && let Some(place) = lane.multiplex.enter(now)
     {
-        return Some(Line::Http2(Box::new(Stream::new(place, now))));
+        return Some(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
     }
     match freshness {
         Freshness::Fresh => None,
@@ -172,7 +172,7 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
         }
         let now = Instant::now();
         if let Some(place) = lane.multiplex.enter(now) {
-            return Ok(Line::Http2(Box::new(Stream::new(place, now))));
+            return Ok(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
         }
         if lane.multiplex.speaks_http1() {
             return open(lane, purpose, None).await.map_err(Box::new);
@@ -227,7 +227,7 @@ async fn open_line(
             let now = Instant::now();
             // A question of this proxy's own leaves nothing behind: nobody would ever use its connection again, nor close it.
             let place = if own { connection.enter(now) } else { lane.multiplex.add(&connection, now) };
-            Ok(Line::Http2(Box::new(Stream::new(place, now))))
+            Ok(Line::Http2(Box::new(Stream::new(place, limit, now))))
         }
     }
 }

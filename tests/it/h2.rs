@@ -35,6 +35,7 @@ use super::support::h2::STATUS_200;
 use super::support::h2::Served;
 use super::support::h2::WINDOW_UPDATE;
 use super::support::origin::Origin;
+use super::support::origin::work;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
 
@@ -620,7 +621,7 @@ fn those_who_wait_do_not_queue_up_behind_connections_that_end_at_once() {
     std::thread::spawn(move || {
         while let Some(conversation) = origin.wait() {
             std::thread::spawn(move || {
-                std::thread::sleep(std::time::Duration::from_millis(400));
+                work(std::time::Duration::from_millis(400));
                 drop(conversation);
             });
         }
@@ -639,4 +640,20 @@ fn an_idle_connection_of_one_core_makes_room_for_another_core() {
     for _ in 0..16 {
         assert_eq!(get(proxy.address(), "/", "").head.status, 200);
     }
+}
+
+#[test]
+fn interim_answers_without_end_are_ended() {
+    let (mut proxy, mut client, _origin, mut framed) = played("", "GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    let id = framed.request();
+    // `:status: 103` as a literal, several hundred thousand times at most.
+    let mut early = Vec::new();
+    for _ in 0..1000 {
+        early.extend_from_slice(&[0, 0, 5, HEADERS, END_HEADERS]);
+        early.extend_from_slice(&id.to_be_bytes());
+        early.extend_from_slice(b"\x08\x03103");
+    }
+    std::thread::spawn(move || (0..300).all(|_| framed.0.wire.try_send(&early).is_ok()));
+    assert_eq!(client.head().status, 502);
+    assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
 }
