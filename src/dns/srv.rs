@@ -26,6 +26,13 @@ impl Service {
         Some(Self { priority: srv.priority, weight: srv.weight, port: srv.port, target })
     }
 
+    /// The target with its final dot: the record says the whole name, and no search domain is to be tried behind it, neither
+    /// before it (`ndots` in Kubernetes) nor after it.
+    #[must_use]
+    pub fn absolute(&self) -> String {
+        format!("{}.", self.target)
+    }
+
     /// The root as target says that the service is decidedly not there.
     #[must_use]
     pub const fn is_none(&self) -> bool {
@@ -91,5 +98,10 @@ mod tests {
         let share = (0..4000).filter(|_| draw().starts_with('b')).count();
         // RFC 2782 draws from 0 to the sum, both included, so that the first in the list has a little more than its share.
         assert!((2200..3300).contains(&share), "{share} of 4000");
+    }
+
+    #[test]
+    fn a_target_is_a_whole_name() {
+        assert_eq!(service(1, 1, "a").absolute(), "a.");
     }
 }
