@@ -657,3 +657,23 @@ fn interim_answers_without_end_are_ended() {
     assert_eq!(client.head().status, 502);
     assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
 }
+
+#[test]
+fn nobody_waits_for_a_connection_for_longer_than_is_set() {
+    let origin = Origin::listen();
+    let limits = "limits.connections = 1\nlimits.queue = 20\nlimits.queue_timeout = \"400ms\"\nretry.attempts = 1";
+    let proxy = before(&origin.url, limits);
+    let mut first = Client::connect(proxy.address());
+    first.send(GET);
+    // One stream at a time, and that one is taken.
+    let mut framed = Framed::greet(origin.accept(), &[(3, 1)]);
+    let id = framed.request();
+    let begin = std::time::Instant::now();
+    for mut client in ask_at_once(&proxy, 8) {
+        assert_eq!(client.head().status, 502);
+    }
+    let waited = begin.elapsed().as_millis();
+    assert!((400..1200).contains(&waited), "one after the other, they would wait for eight times as long: {waited} ms");
+    framed.answer(id, b"first");
+    assert_eq!(first.answer().text(), "first");
+}
