@@ -26,6 +26,13 @@ impl Service {
         Some(Self { priority: srv.priority, weight: srv.weight, port: srv.port, target })
     }
 
+    /// The target with its final dot: the record says the whole name, and no search domain is to be tried behind it, neither
+    /// before it (`ndots` in Kubernetes) nor after it.
+    #[must_use]
+    pub fn absolute(&self) -> String {
+        format!("{}.", self.target)
+    }
+
     /// The root as target says that the service is decidedly not there.
     #[must_use]
     pub const fn is_none(&self) -> bool {
@@ -43,7 +50,14 @@ pub fn in_order(services: &[Service], mut random: impl FnMut(u32) -> u32) -> Vec
     let mut order = Vec::with_capacity(left.len());
     while let Some(priority) = left.first().map(|first| first.priority) {
         let peers = || left.iter().take_while(|service| service.priority == priority);
-        let sum = peers().map(|service| u32::from(service.weight)).sum();
+        let sum: u32 = peers().map(|service| u32::from(service.weight)).sum();
+        if sum == 0 {
+            // Where no weight says anything, all are alike, and not all requests the first one's.
+            let last = peers().count().saturating_sub(1);
+            let drawn = random(u32::try_from(last).unwrap_or(u32::MAX));
+            order.push(left.remove(usize::try_from(drawn).map_or(last, |drawn| drawn.min(last))));
+            continue;
+        }
         let drawn = random(sum);
         let mut running = 0;
         let picked = peers().position(|service| {
@@ -91,5 +105,19 @@ mod tests {
         let share = (0..4000).filter(|_| draw().starts_with('b')).count();
         // RFC 2782 draws from 0 to the sum, both included, so that the first in the list has a little more than its share.
         assert!((2200..3300).contains(&share), "{share} of 4000");
+    }
+
+    #[test]
+    fn without_weights_all_are_alike() {
+        let services = [service(1, 0, "a"), service(1, 0, "b"), service(1, 0, "c"), service(2, 0, "z")];
+        for (drawn, expected) in [(0, "acbz"), (1, "bcaz"), (2, "cbaz")] {
+            let mut first = Some(drawn);
+            assert_eq!(order(&services, |most| first.take().unwrap_or(most)), expected, "{drawn}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_a_whole_name() {
+        assert_eq!(service(1, 1, "a").absolute(), "a.");
     }
 }

@@ -39,6 +39,9 @@ pub struct Tap {
     descriptor: Cell<Option<RawFd>>,
     frames: RefCell<Option<Box<Frames>>>,
     reports: Cell<bool>,
+    /// How many bytes may come before the head of an answer is complete; 0 for any number.
+    head_limit: Cell<u64>,
+    flooded: Cell<bool>,
 }
 
 /// How the far end stopped sending.
@@ -88,6 +91,8 @@ impl Tap {
             descriptor: Cell::new(None),
             frames: RefCell::new(None),
             reports: Cell::new(false),
+            head_limit: Cell::new(0),
+            flooded: Cell::new(false),
         })
     }
 
@@ -103,6 +108,26 @@ impl Tap {
     /// Reports writes that fail to whoever writes, as long as this is so; `Tapped` says why they are not otherwise.
     pub fn report_writes(&self, reports: bool) {
         self.reports.set(reports);
+    }
+
+    /// Ends reading where the head of an answer is not complete after so many bytes. hyper limits each head, and not how many
+    /// interim ones come before the last, so that a server that never ends them would keep a core busy with nothing else.
+    pub fn limit_heads(&self, most: u64) {
+        self.head_limit.set(most);
+    }
+
+    /// Whether reading was ended for that.
+    #[must_use]
+    pub fn is_flooded(&self) -> bool {
+        self.flooded.get()
+    }
+
+    fn floods(&self) -> bool {
+        let limit = self.head_limit.get();
+        // Bytes are kept as long as the head is waited for.
+        let floods = limit > 0 && self.capture_limit.get() > 0 && self.received.get() > limit;
+        self.flooded.set(self.flooded.get() || floods);
+        floods
     }
 
     /// Looks for GOAWAY from now on: what comes are frames of HTTP/2.
@@ -299,6 +324,9 @@ impl<S> Drop for Tapped<S> {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.tap.floods() {
+            return Poll::Ready(Err(io::Error::other("interim responses without end")));
+        }
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &result {

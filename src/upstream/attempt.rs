@@ -140,7 +140,7 @@ fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now
         && purpose(lane, request) != Purpose::Upgrade
         && let Some(place) = lane.multiplex.enter(now)
     {
-        return Some(Line::Http2(Box::new(Stream::new(place, now))));
+        return Some(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
     }
     match freshness {
         Freshness::Fresh => None,
@@ -155,29 +155,41 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
         Purpose::Requests(Protocol::Auto) => lane.tls.is_some() && !lane.multiplex.speaks_http1(),
         Purpose::Requests(Protocol::Http1) | Purpose::Upgrade => false,
     };
+    let begin = Instant::now();
     if !may_share {
-        return open(lane, purpose, None).await.map_err(Box::new);
+        return open(lane, purpose, None, begin).await.map_err(Box::new);
     }
     loop {
+        // Where one connection after the other ends before anybody else could use it, those who wait do not queue up behind each
+        // other for good.
+        if begin.elapsed() > lane.settings.timeouts.connect {
+            return open(lane, purpose, None, begin).await.map_err(Box::new);
+        }
         match lane.multiplex.wait().await {
-            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead())).await.map_err(Box::new),
+            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead()), begin).await.map_err(Box::new),
+            // Whoever has come later may wait for longer.
+            Waited::Failed(failure)
+                if failure.fault == Fault::ServerAtCapacity && begin.elapsed() < lane.shared.capacity.patience() => {}
             Waited::Failed(failure) => return Err(failure),
             Waited::Opened => {}
         }
         let now = Instant::now();
         if let Some(place) = lane.multiplex.enter(now) {
-            return Ok(Line::Http2(Box::new(Stream::new(place, now))));
+            return Ok(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
         }
         if lane.multiplex.speaks_http1() {
-            return open(lane, purpose, None).await.map_err(Box::new);
+            return open(lane, purpose, None, begin).await.map_err(Box::new);
         }
     }
 }
 
 /// Opens a connection; those who wait for it are told when it can be shared, or that there is none.
-async fn open(lane: &Lane, purpose: Purpose, mut opening: Option<Opening>) -> Result<Line, Failure> {
-    let place = lane.connection_place().await?;
-    let opened = open_line(lane, purpose, Some(place), &mut opening).await;
+/// The request has waited since `begin`, for others to open one perhaps.
+async fn open(lane: &Lane, purpose: Purpose, mut opening: Option<Opening>, begin: Instant) -> Result<Line, Failure> {
+    let opened = match lane.connection_place(begin).await {
+        Ok(place) => open_line(lane, purpose, Some(place), &mut opening).await,
+        Err(failure) => Err(failure),
+    };
     if let (Err(failure), Some(opening)) = (&opened, opening) {
         opening.failed(failure);
     }
@@ -207,6 +219,7 @@ async fn open_line(
             Ok(Line::Http1(Box::new(connection), None))
         }
         Speaks::Http2 => {
+            let own = place.is_none();
             let beginning = multiplex::Connection::begin(stream, peer.clone(), (limit, place), opening.take());
             let connection = match within(timeouts.send, beginning).await {
                 Ok(Ok(connection)) => connection,
@@ -218,7 +231,9 @@ async fn open_line(
                 }
             };
             let now = Instant::now();
-            Ok(Line::Http2(Box::new(Stream::new(lane.multiplex.add(&connection, now), now))))
+            // A question of this proxy's own leaves nothing behind: nobody would ever use its connection again, nor close it.
+            let place = if own { connection.enter(now) } else { lane.multiplex.add(&connection, now) };
+            Ok(Line::Http2(Box::new(Stream::new(place, limit, now))))
         }
     }
 }

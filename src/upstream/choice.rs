@@ -112,7 +112,7 @@ impl Upstream {
         let (place, waited) = match capacity.take_or_wait(Limited::Requests, servers, 0) {
             Turn::Taken(place) => (Some(place), false),
             Turn::Full => (None, false),
-            Turn::Waits(ticket) => (ticket.place().await, true),
+            Turn::Waits(ticket) => (ticket.place(begin).await, true),
         };
         let taken = place.and_then(|place| Some((Rc::clone(self.lanes.get(place.server())?), Some(place))));
         taken.ok_or_else(|| {
@@ -153,20 +153,20 @@ impl Shared {
 }
 
 impl Lane {
-    /// A place for one more connection. Where there is none, it waits: idle ones make room, and the queue is for the rest.
-    pub(super) async fn connection_place(&self) -> Result<Place, Failure> {
+    /// A place for one more connection, for a request that has waited for one since `begin`. Where there is none, it waits: idle ones
+    /// make room, and the queue is for the rest.
+    pub(super) async fn connection_place(&self, begin: Instant) -> Result<Place, Failure> {
         let (capacity, server) = (&self.shared.capacity, self.server.index);
         if let Some(place) = capacity.take(Limited::Connections, server) {
             return Ok(place);
         }
-        let begin = Instant::now();
         let idle = capacity.idle(server, self.server.in_flight());
         // One that is idle on this core is closed at once, those of other cores by their next tick.
         self.pool.evict(1);
         let (place, waited) = match capacity.take_or_wait(Limited::Connections, vec![server], idle) {
             Turn::Taken(place) => (Some(place), false),
             Turn::Full => (None, false),
-            Turn::Waits(ticket) => (ticket.place().await, true),
+            Turn::Waits(ticket) => (ticket.place(begin).await, true),
         };
         place.ok_or_else(|| self.full(Limited::Connections, waited.then_some(begin)))
     }
@@ -175,7 +175,9 @@ impl Lane {
     pub(super) fn make_room(&self) {
         let wanted = self.shared.capacity.wanted(self.server.index);
         if wanted > 0 {
-            self.pool.evict(usize::try_from(wanted).unwrap_or(usize::MAX));
+            let count = usize::try_from(wanted).unwrap_or(usize::MAX);
+            self.pool.evict(count);
+            self.multiplex.evict(count, Instant::now());
         }
     }
 

@@ -128,7 +128,8 @@ async fn to_service(
     let mut tried = Vec::new();
     for (number, target) in targets.iter().enumerate() {
         let left = resolving_ends.saturating_duration_since(Instant::now());
-        let outcome = match look_up(resolver, &target.target, left).await {
+        let name = target.absolute();
+        let outcome = match look_up(resolver, &name, left).await {
             Err(failure) => Err(failure),
             Ok(addresses) => {
                 let list: Vec<SocketAddr> =
@@ -138,7 +139,7 @@ async fn to_service(
                 let connected = tcp(&list, connecting / share).await;
                 connecting = connecting.saturating_sub(connect_begin.elapsed());
                 if connected.is_err() {
-                    resolver.distrust(&target.target);
+                    resolver.distrust(&name);
                 }
                 connected.map(|reached| (reached, found.stale || addresses.stale))
             }

@@ -61,6 +61,7 @@ impl Connection {
     ) -> hyper::Result<Self> {
         let tap = Tap::new();
         let descriptor = stream.descriptor();
+        tap.limit_heads(header_limit.saturating_mul(HEADS));
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
         let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
@@ -158,6 +159,9 @@ async fn drive(
         upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf, _place: place }).ok();
     }
 }
+
+/// All the heads of an answer, the interim ones among them, may have so many times what one may have.
+pub(super) const HEADS: u64 = 4;
 
 /// How long before its announced end a connection is given up.
 const HINT_MARGIN: Duration = Duration::from_millis(500);

@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::config;
 use crate::fault::failure::CapacityEvidence;
@@ -250,9 +251,10 @@ impl Drop for Place {
 }
 
 impl Ticket {
-    /// Waits for the place; none where it does not come in time.
-    pub async fn place(mut self) -> Option<Place> {
-        match within(self.capacity.patience(), &mut self.place).await {
+    /// Waits for the place, by one who has waited since then; none where it does not come in time.
+    pub async fn place(mut self, since: Instant) -> Option<Place> {
+        let left = self.capacity.patience().saturating_sub(since.elapsed());
+        match within(left, &mut self.place).await {
             Ok(place) => place.ok(),
             // It may have come in the last moment.
             Err(_) => self.place.try_recv().ok(),
@@ -371,7 +373,7 @@ mod tests {
         let capacity = capacity(1, 1, 1);
         let _place = capacity.take(Requests, 0);
         let begin = tokio::time::Instant::now();
-        assert!(waits(capacity.take_or_wait(Requests, vec![0], 0)).place().await.is_none());
+        assert!(waits(capacity.take_or_wait(Requests, vec![0], 0)).place(begin).await.is_none());
         assert!(begin.elapsed() >= capacity.patience());
         assert_eq!(capacity.evidence(Requests, 0).waiting, 0);
     }

@@ -214,9 +214,10 @@ impl Upstream {
         &self.shared.settings
     }
 
-    /// Closes connections that have been idle for too long; to be called about once a second.
+    /// Closes connections that have been idle for too long, and keeps the retries' count; to be called about once a second.
     pub fn sweep(&self) {
         let now = Instant::now();
+        self.shared.budget.note(now);
         for lane in &self.lanes {
             lane.pool.sweep(now);
             lane.multiplex.sweep(now);

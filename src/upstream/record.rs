@@ -139,7 +139,9 @@ impl Exchange {
             // What came are no frames of HTTP/2.
             failure.fault = Fault::ResponseNotHttp;
             failure.h2 = Some(H2Evidence::default());
-        } else if failure.h2.as_ref().is_some_and(|h2| h2.found_code.is_some()) && tap.largest_block() as u64 > limit {
+        } else if self.line.received() > limit
+            || failure.h2.as_ref().is_some_and(|h2| h2.found_code.is_some()) && tap.largest_block() as u64 > limit
+        {
             failure.fault = Fault::ResponseHeaderTooLarge;
             failure.bytes.header_limit = Some(limit);
         } else if failure.fault == Fault::ResponseMalformed {
@@ -166,7 +168,9 @@ impl Exchange {
             return Trouble::Client(fault);
         }
         let tap = self.line.tap();
-        let mut failure = self.failure(Fault::of_exchange(error, self.carried()));
+        let fault =
+            if tap.is_flooded() { Fault::ResponseHeaderTooLarge } else { Fault::of_exchange(error, self.carried()) };
+        let mut failure = self.failure(fault);
         tap.with_end(|end| note_tls(&mut failure, end, &self.lane));
         if matches!(failure.fault, Fault::ResponseMalformed | Fault::ResponseHeaderTooLarge) {
             failure.malformed = tap.with_captured(Malformed::read);

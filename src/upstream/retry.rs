@@ -55,6 +55,13 @@ impl Budget {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Notes how many requests there have been; to be called about once a second. Without it, all the requests of a day without
+    /// trouble would count as those of the window in which the first retry is made.
+    pub fn note(&self, now: Instant) {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        window.note(now, self.requests.load(Ordering::Relaxed));
+    }
+
     /// Takes one retry out of the budget, if it is there.
     #[must_use]
     pub fn spend(&self, now: Instant) -> bool {
@@ -64,10 +71,7 @@ impl Budget {
 }
 
 impl Window {
-    fn spend(&mut self, now: Instant, requests: u64, share: f64) -> bool {
-        while self.retries.front().is_some_and(|at| now.duration_since(*at) > WINDOW) {
-            self.retries.pop_front();
-        }
+    fn note(&mut self, now: Instant, requests: u64) {
         // The newest sample that lies outside the window is where the window's count begins.
         while self.samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
             self.samples.pop_front();
@@ -75,6 +79,13 @@ impl Window {
         if self.samples.back().is_none_or(|(at, _)| now.duration_since(*at) >= SAMPLE) {
             self.samples.push_back((now, requests));
         }
+    }
+
+    fn spend(&mut self, now: Instant, requests: u64, share: f64) -> bool {
+        while self.retries.front().is_some_and(|at| now.duration_since(*at) > WINDOW) {
+            self.retries.pop_front();
+        }
+        self.note(now, requests);
         let before =
             self.samples.front().filter(|(at, _)| now.duration_since(*at) >= WINDOW).map_or(0, |(_, count)| *count);
         #[expect(clippy::cast_precision_loss, reason = "a count of requests in ten seconds")]
@@ -143,5 +154,15 @@ mod tests {
         while window.spend(now, 1000, 0.01) {}
         assert!(!window.spend(now + Duration::from_secs(9), 1000, 0.01));
         assert!(window.spend(now + Duration::from_secs(11), 1000, 0.01));
+    }
+
+    #[test]
+    fn a_quiet_day_leaves_nothing_to_spend() {
+        let begin = Instant::now();
+        let mut window = Window::default();
+        (0..100).for_each(|second| window.note(begin + Duration::from_secs(second), second * 10));
+        let now = begin + Duration::from_secs(100);
+        let granted = (0..1000).filter(|_| window.spend(now, 1000, 0.2)).count();
+        assert_eq!(granted, 20, "a share of the last ten seconds' hundred");
     }
 }

@@ -35,6 +35,7 @@ use super::support::h2::STATUS_200;
 use super::support::h2::Served;
 use super::support::h2::WINDOW_UPDATE;
 use super::support::origin::Origin;
+use super::support::origin::work;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
 
@@ -596,4 +597,83 @@ fn those_who_wait_for_a_connection_that_fails_all_hear_of_it() {
     let statuses: BTreeSet<u16> = clients.into_iter().map(|mut client| client.answer().head.status).collect();
     assert_eq!(statuses, BTreeSet::from([502]));
     assert_eq!(proxy.line("upstream_failure")["fault"], "connection_refused");
+}
+
+#[test]
+fn a_check_leaves_no_connection_behind() {
+    let origin = Origin::listen();
+    let health = "[upstream.health]\npath = \"/\"\ninterval = \"50ms\"\ntimeout = \"5s\"";
+    let _proxy = before(&origin.url, health);
+    let mut framed = Framed::greet(origin.accept(), &[]);
+    let id = framed.request();
+    framed.answer(id, b"well");
+    assert!(framed_is_closed(framed));
+}
+
+#[test]
+fn those_who_wait_do_not_queue_up_behind_connections_that_end_at_once() {
+    let origin = Origin::listen();
+    let proxy = before(&origin.url, "retry.attempts = 1\ntimeouts.connect = \"300ms\"");
+    let begin = std::time::Instant::now();
+    let clients = ask_at_once(&proxy, 8);
+    // Each connection ends before the server has said how many streams it allows; alone, one after the other, this would take
+    // more than three seconds.
+    std::thread::spawn(move || {
+        while let Some(conversation) = origin.wait() {
+            std::thread::spawn(move || {
+                work(std::time::Duration::from_millis(400));
+                drop(conversation);
+            });
+        }
+    });
+    for mut client in clients {
+        assert_eq!(client.answer().head.status, 502);
+    }
+    assert!(begin.elapsed() < std::time::Duration::from_millis(2400), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn an_idle_connection_of_one_core_makes_room_for_another_core() {
+    let origin = Served::serve(None, 100, echo);
+    let settings = format!("{H2}\nlimits.connections = 1");
+    let proxy = Proxy::run(&in_front_of(&[&origin.url()], &settings, "[runtime]\nworkers = 2"));
+    for _ in 0..16 {
+        assert_eq!(get(proxy.address(), "/", "").head.status, 200);
+    }
+}
+
+#[test]
+fn interim_answers_without_end_are_ended() {
+    let (mut proxy, mut client, _origin, mut framed) = played("", "GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    let id = framed.request();
+    // `:status: 103` as a literal, several hundred thousand times at most.
+    let mut early = Vec::new();
+    for _ in 0..1000 {
+        early.extend_from_slice(&[0, 0, 5, HEADERS, END_HEADERS]);
+        early.extend_from_slice(&id.to_be_bytes());
+        early.extend_from_slice(b"\x08\x03103");
+    }
+    std::thread::spawn(move || (0..300).all(|_| framed.0.wire.try_send(&early).is_ok()));
+    assert_eq!(client.head().status, 502);
+    assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
+}
+
+#[test]
+fn nobody_waits_for_a_connection_for_longer_than_is_set() {
+    let origin = Origin::listen();
+    let limits = "limits.connections = 1\nlimits.queue = 20\nlimits.queue_timeout = \"400ms\"\nretry.attempts = 1";
+    let proxy = before(&origin.url, limits);
+    let mut first = Client::connect(proxy.address());
+    first.send(GET);
+    // One stream at a time, and that one is taken.
+    let mut framed = Framed::greet(origin.accept(), &[(3, 1)]);
+    let id = framed.request();
+    let begin = std::time::Instant::now();
+    for mut client in ask_at_once(&proxy, 8) {
+        assert_eq!(client.head().status, 502);
+    }
+    let waited = begin.elapsed().as_millis();
+    assert!((400..1200).contains(&waited), "one after the other, they would wait for eight times as long: {waited} ms");
+    framed.answer(id, b"first");
+    assert_eq!(first.answer().text(), "first");
 }

@@ -116,6 +116,21 @@ fn an_origin_that_closes_at_every_second_request_fails_no_get() {
     }
 }
 
+#[test]
+fn interim_answers_without_end_are_ended() {
+    let origin = Origin::listen();
+    let mut proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[runtime]\nworkers = 1"));
+    origin.serve(|_, conversation| {
+        let early = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(1000);
+        while conversation.wire.try_send(&early).is_ok() {}
+    });
+    // An old client, for which there are no interim answers.
+    let mut client = Client::connect(proxy.address());
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head().status, 502);
+    assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
+}
+
 /// How many descriptors the program has open.
 fn descriptors(proxy: &Proxy) -> usize {
     fs::read_dir(format!("/proc/{}/fd", proxy.id())).map_or(0, Iterator::count)

@@ -121,7 +121,7 @@ impl Connection {
     }
 
     /// Takes a place on it.
-    pub(super) fn enter(self: &Rc<Self>, now: Instant) -> Place {
+    pub(in crate::upstream) fn enter(self: &Rc<Self>, now: Instant) -> Place {
         let idle = self.streams.get() == 0 && self.served.get() > 0;
         self.streams.set(self.streams.get() + 1);
         let past = ConnectionEvidence {

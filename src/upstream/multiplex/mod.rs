@@ -102,6 +102,16 @@ impl Multiplex {
         Opening(sender)
     }
 
+    /// Closes so many connections on which there is nothing, to make room for others.
+    pub(super) fn evict(&self, count: usize, now: Instant) {
+        let mut left = count;
+        self.connections.borrow_mut().retain(|connection| {
+            let goes = left > 0 && connection.is_idle_for(Duration::ZERO, now);
+            left -= usize::from(goes);
+            !goes
+        });
+    }
+
     /// Closes what has been idle for too long, and forgets what has ended.
     pub(super) fn sweep(&self, now: Instant) {
         let keep =

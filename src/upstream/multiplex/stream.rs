@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use h2::Reason;
 use h2::client::ResponseFuture;
 use http::HeaderMap;
 use http::HeaderName;
@@ -29,6 +30,7 @@ use super::pump::Held;
 use super::pump::Progress;
 use crate::upstream::body::OnInterim;
 use crate::upstream::body::RequestBody;
+use crate::upstream::connection::HEADS;
 
 /// One request on a connection. Dropping it before its end resets the stream (CANCEL), and nothing else.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(in crate::upstream) struct Stream {
     sending: RefCell<Option<Sending>>,
     /// What the connection had received before this exchange.
     received_before: u64,
+    /// What the head of a response may have.
+    header_limit: u64,
 }
 
 /// The task that sends a body.
@@ -63,11 +67,12 @@ pub(in crate::upstream) struct Refused {
 
 impl Stream {
     /// A stream on that place, which sends nothing yet.
-    pub(in crate::upstream) fn new(place: Place, now: Instant) -> Self {
+    pub(in crate::upstream) fn new(place: Place, header_limit: u64, now: Instant) -> Self {
         let progress =
             Progress { stuck: Cell::new(false), last: Cell::new(now), sent: Cell::new(0), complete: Cell::new(false) };
         Self {
             received_before: place.connection.tap.received(),
+            header_limit,
             place,
             progress: Rc::new(progress),
             head_sent: Cell::new(0),
@@ -176,13 +181,18 @@ impl Stream {
         mut response: ResponseFuture,
         interim: Option<OnInterim>,
     ) -> Result<Response<Inbound>, h2::Error> {
+        let most = self.header_limit.saturating_mul(HEADS);
         let response = poll_fn(|cx| {
             while let Poll::Ready(Some(early)) = response.poll_informational(cx) {
-                match (early, &interim) {
-                    (Ok(early), Some(OnInterim(tell))) => tell(early.status(), early.headers()),
-                    (Ok(_), None) => {}
-                    // The response says the same.
-                    (Err(_), _) => break,
+                // The response says the same.
+                let Ok(early) = early else { break };
+                self.head_received.set(self.head_received.get() + size(early.headers()) + STATUS_LINE);
+                if self.head_received.get() > most {
+                    // Nothing else would ever end them but the time that the whole head has.
+                    return Poll::Ready(Err(Reason::ENHANCE_YOUR_CALM.into()));
+                }
+                if let Some(OnInterim(tell)) = &interim {
+                    tell(early.status(), early.headers());
                 }
             }
             Pin::new(&mut response).poll(cx)
@@ -237,6 +247,9 @@ fn head_for(parts: &Parts, scheme: &Scheme) -> Request<()> {
 fn size(headers: &HeaderMap) -> u64 {
     headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64).sum()
 }
+
+/// What a status line takes in HTTP/1 at least.
+const STATUS_LINE: u64 = 16;
 
 /// Fields that are of one connection, and that HTTP/2 does not have (RFC 9113, section 8.2.2).
 const CONNECTION_FIELDS: [HeaderName; 6] = [
