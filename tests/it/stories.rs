@@ -257,7 +257,7 @@ fn many_at_once_for_a_program_that_takes_one_at_a_time_is_overload() {
         while conversation.next().is_some() {
             let _turn = one_at_a_time.lock().unwrap();
             if slow.load(Ordering::Relaxed) {
-                work(Duration::from_millis(250));
+                work(Duration::from_millis(100));
             }
             conversation.answer("hello");
         }
