@@ -312,7 +312,7 @@ const CONNECT: &[Fault] = &[Fault::ConnectionRefused, Fault::ConnectionTimedOut,
 const REJECTED: Duration = Duration::from_millis(50);
 
 /// From here on, an unreachable host is one that nobody answered for.
-const ASKED_FOR: Duration = Duration::from_millis(500);
+pub(super) const ASKED_FOR: Duration = Duration::from_millis(500);
 
 /// By now an absent neighbour would have been reported.
 const GIVEN_UP: Duration = Duration::from_millis(3_500);

@@ -17,10 +17,12 @@ use crate::diagnosis::Case;
 use crate::diagnosis::observation::Connected;
 use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::OtherPort;
+use crate::diagnosis::rules::connect::ASKED_FOR;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
 use crate::diagnosis::wording::place;
+use crate::fault::Failure;
 use crate::fault::Fault;
 
 /// Who has an address on the network is asked of everybody, and a host that is up answers whatever its firewall says.
@@ -140,8 +142,10 @@ pub(in crate::diagnosis::rules) fn no_route_still(case: &Case) -> Option<String>
     beside.then(|| format!("there is no route to {} still, whichever port is tried", again.address.ip()))
 }
 
+/// A router that has no answer from a host has waited for one. What it says at once is a rule's word, or a route's.
 pub(in crate::diagnosis::rules) fn every_port_unreachable(case: &Case) -> Option<String> {
-    let address = case.failed_with(&[Fault::HostUnreachable])?.address()?;
+    let waited = |failure: &&Failure| failure.waited() >= ASKED_FOR;
+    let address = case.failed_with(&[Fault::HostUnreachable]).filter(waited)?.address()?;
     let unreachable = other_ports(case).filter(|other| other.connected.fault == Some(Fault::HostUnreachable)).count();
     let far = !case.here.is_near(address.ip());
     (far && unreachable > 0 && !alive(case, address.ip())).then(|| {
