@@ -29,6 +29,7 @@ use super::Cause::OriginDown;
 use super::Cause::Overload;
 use super::Cause::Tls;
 use super::Evidence;
+use super::command::printable;
 use super::wording::counted;
 use crate::fault::Failure;
 use crate::fault::failure::TransportEvidence;
@@ -65,7 +66,8 @@ pub fn most_telling(evidence: &[Evidence], cause: Cause) -> Option<&Evidence> {
 
 impl Rule {
     fn evidence(&self, case: &Case) -> Option<Evidence> {
-        let says = (self.look)(case)?;
+        // Servers, certificates and names speak in these sentences, and are not to write over what stands around them.
+        let says = printable(&(self.look)(case)?);
         Some(Evidence { id: self.id, says, points_to: self.points_to, weight: self.weight })
     }
 }
