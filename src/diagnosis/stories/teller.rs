@@ -86,6 +86,12 @@ impl Story {
         self
     }
 
+    /// The checks were made so long before, for an earlier failure.
+    pub(super) fn found_earlier(mut self, seconds: u64) -> Self {
+        self.findings.age = Duration::from_secs(seconds);
+        self
+    }
+
     /// The request was for this path.
     pub(super) fn asking(mut self, path: &str) -> Self {
         path.clone_into(&mut self.request.path);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::earlier;
 use super::last_worked;
 use super::measured;
 use super::name_servers;
@@ -28,13 +29,16 @@ pub(in crate::diagnosis::rules) fn name_resolves_now(case: &Case) -> Option<Stri
     let server = name_servers(case).last().filter(well)?;
     let failed = case.failure().dns.as_ref().is_none_or(|dns| !dns.answers.is_empty());
     (failed && name_servers(case).all(|server| well(&server))).then(|| {
-        format!(
-            "{} leads to {} again, as {} says after {}: the lookup failed for a short while",
-            asked(case),
-            addresses(&server.addresses),
-            server.server,
-            duration(server.elapsed)
-        )
+        let (name, led, who) = (asked(case), addresses(&server.addresses), server.server);
+        let after = duration(server.elapsed);
+        match earlier(case) {
+            None => {
+                format!("{name} leads to {led} again, as {who} says after {after}: the lookup failed for a short while")
+            }
+            Some(ago) => {
+                format!("{name} led to {led} {ago} ago, as {who} said after {after}: the lookup fails by turns")
+            }
+        }
     })
 }
 
