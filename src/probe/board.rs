@@ -95,6 +95,13 @@ impl Board {
         self.lock_ended().drain(..).collect()
     }
 
+    /// Remembers what a later round compares with.
+    pub(super) fn remember(&self) {
+        if self.settings.probes {
+            local::remember();
+        }
+    }
+
     /// This process, as its probes have to know it.
     pub(super) const fn ourselves(&self) -> &Arc<Ourselves> {
         &self.ourselves

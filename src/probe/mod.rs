@@ -85,6 +85,11 @@ impl Prober {
         }
     }
 
+    /// Remembers what a later round compares with; to be called about once a second.
+    pub fn remember(&self) {
+        self.board.remember();
+    }
+
     /// The rounds that have ended since the last call, on whichever core.
     #[must_use]
     pub fn take_ended(&self) -> Vec<Ended> {

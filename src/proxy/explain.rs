@@ -48,6 +48,11 @@ impl Proxy {
         }
     }
 
+    /// Lets the checks remember what they compare with later; to be called about once a second.
+    pub fn remember(&self) {
+        self.prober.remember();
+    }
+
     /// The answer to a request that no server answered, with what is known now.
     pub(super) fn explain(
         &self,

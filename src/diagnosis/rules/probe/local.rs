@@ -209,7 +209,7 @@ fn killed(case: &Case) -> Option<String> {
         |seen: &Observation| if let Observation::KilledForMemory { count } = seen { Some(*count) } else { None };
     let count = measured(case, count).last().filter(|count| *count > 0)?;
     let times = counted(usize::try_from(count).unwrap_or(usize::MAX), "time");
-    Some(format!("this host's kernel ended a program for lack of memory, {times} since this proxy started"))
+    Some(format!("this host's kernel ended a program for lack of memory, {times} within the last ten minutes"))
 }
 
 fn own(case: &Case) -> Option<Own> {
