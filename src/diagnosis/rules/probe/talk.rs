@@ -213,12 +213,17 @@ pub(in crate::diagnosis::rules) fn hangs_under_load(case: &Case) -> Option<Strin
     // A program that hangs for good soon has as many requests as one that is too slow, but answers none of them.
     let lately = case.history.server.last_success.is_some_and(|ago| ago <= LATELY);
     (under_load(case) && lately).then(|| {
+        let past = &case.history.server;
+        let crowd = if past.in_flight < past.hung_at_once {
+            format!("{} requests were at it at once within the last minute", past.hung_at_once)
+        } else {
+            format!("{} at it", in_flight(case))
+        };
         format!(
-            "{} does not answer {} either within {}, and {} at it: all of its workers seem to be taken",
+            "{} does not answer {} either within {}, and {crowd}: all of its workers seem to be taken",
             place(failure),
             asked.path,
             duration(asked.elapsed),
-            in_flight(case)
         )
     })
 }
