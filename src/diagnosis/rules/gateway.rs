@@ -140,13 +140,14 @@ pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
     let gateway = response.gateway.filter(|gateway| !gateway.is_application_server())?;
     let unsaid = response.inner.is_none() && asked_to_wait(response).is_none();
     let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
+    let name = gateway.name();
     (unsaid && at_once).then(|| {
         format!(
-            "{} needed only {} to say {}: what is behind {} refused it, or hung up at once",
+            "{} needed only {} to say {}: what is behind {name} refused it, hung up at once, or answered what {name} does not \
+             take, such as a head too large for its buffers",
             answering(failure),
             duration(failure.waited()),
-            response.status,
-            gateway.name()
+            response.status
         )
     })
 }
