@@ -211,6 +211,7 @@ pub const RULES: &[Rule] = &[
     check("still_refused", OriginDown, 0.9, probe::port::still_refused),
     check("listens_elsewhere", FaultyProxy, 3.2, probe::port::listens_elsewhere),
     check("nothing_listens_here", OriginDown, 1.2, probe::port::nothing_listens_here),
+    check("refused_though_listening", Firewall, 4.2, probe::port::refused_though_listening),
     check("only_this_port_silent", Firewall, 2.4, probe::port::only_this_port_silent),
     check("port_among_silent_ones", Firewall, 1.6, probe::port::port_among_silent_ones),
     check("silent_under_load", Overload, 3.0, probe::port::silent_under_load),

@@ -101,7 +101,7 @@ pub(in crate::diagnosis::rules) fn listens_again(case: &Case) -> Option<String> 
 pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault == Some(Fault::ConnectionRefused))?;
-    let worked = last_worked(case).filter(|_| !never_worked(case) && !answered_since(case))?;
+    let worked = last_worked(case).filter(|_| !never_worked(case) && !answered_since(case) && !listens_there(case))?;
     Some(format!("{} answered {worked} ago and refuses still: its program has ended", again.address))
 }
 
@@ -204,6 +204,26 @@ pub(in crate::diagnosis::rules) fn nothing_listens_here(case: &Case) -> Option<S
     bound(case, address.port())?
         .is_empty()
         .then(|| format!("no program on this host listens on port {}, on any address", address.port()))
+}
+
+/// The kernel refuses what nobody listens for. Where somebody does, it was not the kernel.
+pub(in crate::diagnosis::rules) fn refused_though_listening(case: &Case) -> Option<String> {
+    case.failed_with(&[Fault::ConnectionRefused])?;
+    let refused = tried_again(case).all(|again| again.fault == Some(Fault::ConnectionRefused));
+    let again = tried_again(case).last().filter(|_| refused && listens_there(case))?;
+    Some(format!(
+        "a program on this host listens on port {} all the while, and {} refuses still: a firewall rule on this host rejects what \
+         comes to it, with a reset",
+        again.address.port(),
+        again.address
+    ))
+}
+
+/// Whether a check has seen a program of this host listen where the failure was met.
+pub(in crate::diagnosis::rules) fn listens_there(case: &Case) -> bool {
+    let Some(address) = case.failure().address() else { return false };
+    let takes = |own: &std::net::IpAddr| *own == address.ip() || own.is_unspecified();
+    case.here.owns(address.ip()) && bound(case, address.port()).is_some_and(|bound| bound.iter().any(takes))
 }
 
 /// The address of a silent port, and which others of its host show life.

@@ -110,6 +110,13 @@ fn here() -> Vec<Row> {
             0.8,
             &["nothing_listens_here"],
         ),
+        story()
+            .at("http://127.0.0.1:3000")
+            .past(worked(5))
+            .found(listening(&["0.0.0.0"]))
+            .found(connected("127.0.0.1:3000", Some(Fault::ConnectionRefused), 0))
+            .ends("a rule on this host that resets", Cause::Firewall, 0.7, &["refused_though_listening"])
+            .says(&["listens on port 3000 all the while"]),
         story().at("http://127.0.0.1:3000").found(listening(&["0.0.0.0"])).ends(
             "a program on every address that was restarting",
             Cause::OriginDown,
