@@ -38,6 +38,7 @@ pub use self::board::Board;
 pub use self::board::Ended;
 pub use self::ourselves::Ourselves;
 use self::subject::Subject;
+pub use self::subject::USER_AGENT;
 use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
 use crate::net::deadline::within;

@@ -108,5 +108,5 @@ impl Subject {
     }
 }
 
-/// By this name an origin's log tells probes from visitors.
-const USER_AGENT: &str = "why502-probe";
+/// By this name an origin's log tells probes from visitors, and another why502 on the way that nobody waits for the answer.
+pub const USER_AGENT: &str = "why502-probe";
