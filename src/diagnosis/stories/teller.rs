@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Expect;
 use super::Row;
+use super::history;
 use super::probe;
 use super::settings;
 use crate::config::Platform;
@@ -389,6 +390,7 @@ impl Story {
         story.settings.upstream = "secret-upstream".to_owned();
         story.settings.name_servers = vec!["203.0.113.77:5377".to_owned()];
         story.findings.observations = Arc::new(probe::secrets());
+        history::secrets(&mut story.history);
         story
     }
 
