@@ -71,7 +71,8 @@ pub fn diagnose(case: &Case, steps: impl FnOnce(Cause) -> Vec<Step>) -> Diagnosi
         confidence,
         causes,
         summary: summary::summary(failure.fault, likeliest),
-        detail: detail::with_finding(failure, rules::most_telling(&evidence, likeliest)),
+        // A server may have chosen part of it.
+        detail: command::printable(&detail::with_finding(failure, rules::most_telling(&evidence, likeliest))),
         evidence,
         steps: steps(likeliest),
     }
@@ -109,4 +110,29 @@ pub struct Step {
     /// Whether the text itself names what is the operators' (an address, a name, a port, a path), so that no visitor
     /// may see it.
     pub private: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Case;
+    use super::samples;
+    use crate::fault::Fault;
+    use crate::fault::failure::ResponseEvidence;
+
+    #[test]
+    fn what_servers_say_turns_no_writing_round_and_hides_nothing() {
+        let mut case: Case = samples::case(Fault::UpstreamBadGateway);
+        case.attempts[0].response = Some(ResponseEvidence {
+            status: 502,
+            server: Some("nginx\u{202e}\u{200b}\u{1b}[2J".to_owned()),
+            inner: Some(crate::fault::gateway::Inner::Refused),
+            said: Some("gro.elpmaxe\u{202e}\u{2066}\u{feff}".to_owned()),
+            ..ResponseEvidence::default()
+        });
+        let diagnosis = super::diagnose(&case, |_| Vec::new());
+        let said: Vec<&str> = diagnosis.evidence.iter().map(|found| found.says.as_str()).collect();
+        let all = format!("{} {}", diagnosis.detail, said.join(" "));
+        assert!(all.contains("gro.elpmaxe\u{fffd}"), "{all}");
+        assert!(!all.contains(['\u{202e}', '\u{2066}', '\u{feff}', '\u{200b}', '\u{1b}']), "{all:?}");
+    }
 }

@@ -92,7 +92,7 @@ pub enum Observation {
         /// What it is doing.
         state: ProcessState,
     },
-    /// Processes on this host were killed for lack of memory: how many since this process started, where that can be read.
+    /// Processes on this host were killed for lack of memory: how many within the last ten minutes, where that can be read.
     KilledForMemory {
         /// How many.
         count: u64,

@@ -98,7 +98,7 @@ impl Display for Observation {
             Self::AcceptQueue { waiting, room } => write!(f, "{waiting} of {room} connections wait to be accepted"),
             Self::SocketFile(file) => f.write_str(&socket_file(file)),
             Self::Process { id, name, state } => write!(f, "process {id} ({}) {}", cut(name), process(*state)),
-            Self::KilledForMemory { count } => write!(f, "killed for lack of memory on this host: {count}"),
+            Self::KilledForMemory { count } => write!(f, "killed for lack of memory on this host lately: {count}"),
             Self::Own(own) => f.write_str(&own_means(own)),
         }
     }

@@ -166,3 +166,32 @@ fn incidents_without_end_take_no_more_room() {
     }
     assert_eq!(watch.incidents.all().count(), MOST_KEPT);
 }
+
+#[test]
+fn hours_of_flapping_lose_no_failure_and_open_few() {
+    let mut watch = Watch::default();
+    let causes = [Cause::OriginDown, Cause::Overload, Cause::Application];
+    let (mut failures, mut opened, mut closed, mut answers) = (0_u64, 0_u64, 0_u64, 0_u64);
+    let mut dice = 1_u64;
+    for second in 0..6 * 3600 {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let roll = dice >> 40;
+        // Twenty seconds down in every minute of the first four hours, by two upstreams in turn, the cause as it comes.
+        if second % 60 < 20 && second < 4 * 3600 {
+            let upstream = ["app", "blog"][usize::from(roll.is_multiple_of(2))];
+            let cause = causes[usize::try_from(roll / 2 % 3).unwrap()];
+            let confidence = f64::from(u32::try_from(roll % 90).unwrap()) / 100.0;
+            let told = watch.failed_at(upstream, second, Fault::ConnectionRefused, cause, confidence);
+            failures += 1;
+            opened += u64::from(told.unwrap().1 == Effect::Opened);
+        } else {
+            answers += 5;
+        }
+        closed += watch.incidents.review(Duration::from_secs(second), |_| answers).len() as u64;
+        assert!(watch.incidents.all().count() <= 6, "one of each upstream and cause at most");
+    }
+    assert!(watch.incidents.is_calm());
+    let told: u64 = watch.incidents.all().map(|incident| incident.count).sum();
+    assert_eq!((told, closed), (failures, opened));
+    assert!(opened < 40, "{opened} in four hours");
+}

@@ -39,7 +39,7 @@ pub struct Board {
 pub struct Ended {
     /// Its number in this process, from 1.
     pub number: u64,
-    /// The upstream.
+    /// The upstream that it was begun for.
     pub upstream: Arc<str>,
     /// The server's URL, as configured.
     pub server: Arc<str>,
@@ -95,6 +95,13 @@ impl Board {
         self.lock_ended().drain(..).collect()
     }
 
+    /// Remembers what a later round compares with.
+    pub(super) fn remember(&self) {
+        if self.settings.probes {
+            local::remember();
+        }
+    }
+
     /// This process, as its probes have to know it.
     pub(super) const fn ourselves(&self) -> &Arc<Ourselves> {
         &self.ourselves
@@ -117,10 +124,10 @@ impl Board {
             (last.begun, last.number, observations)
         });
         rounds.insert(subject.key().clone(), Round { number, begun: now, found, before });
-        let Key(upstream, server) = subject.key().clone();
+        let Key(server) = subject.key().clone();
         let story = Ended {
             number,
-            upstream,
+            upstream: Arc::clone(&subject.upstream.settings.name),
             server,
             fault: failure.fault,
             elapsed: Duration::ZERO,

@@ -26,7 +26,7 @@ use crate::fault::Failure;
 use crate::fault::failure::Peer;
 use crate::net::here;
 
-/// Remembers what has to be compared later; to be called when the program starts.
+/// Remembers what has to be compared later; to be called when the program starts and about once a second.
 pub(super) fn remember() {
     memory::remember();
 }

@@ -38,6 +38,7 @@ pub use self::board::Board;
 pub use self::board::Ended;
 pub use self::ourselves::Ourselves;
 use self::subject::Subject;
+pub use self::subject::USER_AGENT;
 use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
 use crate::net::deadline::within;
@@ -83,6 +84,11 @@ impl Prober {
         if limit > Duration::ZERO {
             within(limit, self.board.ended(&subject, Instant::now())).await.ok();
         }
+    }
+
+    /// Remembers what a later round compares with; to be called about once a second.
+    pub fn remember(&self) {
+        self.board.remember();
     }
 
     /// The rounds that have ended since the last call, on whichever core.

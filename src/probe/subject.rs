@@ -24,9 +24,10 @@ pub(super) struct Subject {
     pub(super) ourselves: Arc<Ourselves>,
 }
 
-/// A server among all of this process: its upstream's name and its URL.
+/// A server among all of this process: its URL. Where several upstreams have it, it is one server all the same, which is not to
+/// be asked once for each of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub(super) Arc<str>, pub(super) Arc<str>);
+pub(super) struct Key(pub(super) Arc<str>);
 
 impl Subject {
     /// The server that failed; none where the failure was met before one was chosen.
@@ -34,7 +35,7 @@ impl Subject {
         let target = failure.target.as_ref()?;
         let server = upstream.servers.iter().find(|server| server.target.url == target.url)?;
         Some(Self {
-            key: Key(Arc::clone(&upstream.settings.name), Arc::clone(&target.url)),
+            key: Key(Arc::clone(&target.url)),
             upstream: Arc::clone(upstream),
             server: Arc::clone(server),
             path: upstream.settings.health.as_ref().map_or_else(|| Arc::from("/"), |check| Arc::clone(&check.path)),
@@ -107,5 +108,5 @@ impl Subject {
     }
 }
 
-/// By this name an origin's log tells probes from visitors.
-const USER_AGENT: &str = "why502-probe";
+/// By this name an origin's log tells probes from visitors, and another why502 on the way that nobody waits for the answer.
+pub const USER_AGENT: &str = "why502-probe";

@@ -301,6 +301,21 @@ async fn a_second_failure_shares_the_round_of_the_first_and_the_next_one_begins_
 }
 
 #[tokio::test]
+async fn a_server_that_two_upstreams_have_is_looked_at_once() {
+    here(async || {
+        let closed = Closed::port();
+        let board = Board::new(&settings(), ourselves());
+        let rounds = ["shop", "blog"].map(|name| {
+            let upstream = named(name, &closed.url(), Vec::new());
+            let failure = failure(&upstream, Fault::ConnectionRefused, closed.address);
+            Prober::new(&board).look(&upstream, &failure, Vec::new).round
+        });
+        assert_eq!(rounds, [1, 1]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn switched_off_means_no_packet_at_all() {
     here(async || {
         let origin = Origin::playing(SILENT).await;
@@ -359,9 +374,14 @@ fn ourselves() -> Ourselves {
 }
 
 fn upstream(url: &str, name_servers: Vec<SocketAddr>) -> Arc<upstream::Shared> {
+    named("app", url, name_servers)
+}
+
+fn named(name: &str, url: &str, name_servers: Vec<SocketAddr>) -> Arc<upstream::Shared> {
     let mut config = Config::for_origin(url, "127.0.0.1:1").unwrap();
     config.dns.servers = name_servers;
     let mut settings = (*config.upstreams[0]).clone();
+    settings.name = name.into();
     // Nobody's roots are needed to look at a certificate.
     settings.tls.verify = false;
     let resolver = Arc::new(Resolver::new(&config.dns));

@@ -24,8 +24,13 @@ use crate::upstream::Unanswered;
 
 impl Proxy {
     /// Gives the checks of a server that has just failed a moment to end, so that the answer can tell of them.
-    pub(super) async fn check(&self, destination: &Destination, outcome: &Result<Answered, Unanswered>) {
+    ///
+    /// A check that fails calls for no other: two proxies with each other as their origins would check each other for ever.
+    pub(super) async fn check(&self, destination: &Destination, outcome: &Result<Answered, Unanswered>, story: &Story) {
         let Err(Unanswered::Exhausted(exhausted)) = outcome else { return };
+        if story.is_check {
+            return;
+        }
         let Some(failure) = exhausted.attempts.get(exhausted.telling) else { return };
         let upstream = destination.upstream.shared();
         if self.prober.look(upstream, failure, || upstream.former_addresses(failure)).under_way {
@@ -46,6 +51,11 @@ impl Proxy {
                 found: &found,
             }));
         }
+    }
+
+    /// Lets the checks remember what they compare with later; to be called about once a second.
+    pub fn remember(&self) {
+        self.prober.remember();
     }
 
     /// The answer to a request that no server answered, with what is known now.
@@ -86,7 +96,7 @@ impl Proxy {
     }
 
     fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
-        let failure = exhausted.attempts.get(exhausted.telling);
+        let failure = exhausted.attempts.get(exhausted.telling).filter(|_| !story.is_check);
         let upstream = destination.upstream.shared();
         let findings =
             failure.map(|failure| self.prober.look(upstream, failure, || upstream.former_addresses(failure)));

@@ -119,7 +119,7 @@ impl Proxy {
         };
         let unanswered = Unfinished { proxy: self, story: &passage.story };
         let outcome = passage.destination.upstream.call(request).await;
-        self.check(&passage.destination, &outcome).await;
+        self.check(&passage.destination, &outcome, &passage.story).await;
         unanswered.finish();
         self.reply(passage, outcome)
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use crate::answer::Format;
 use crate::config;
 use crate::diagnosis::case::RequestFacts;
+use crate::probe;
 use crate::proxy::admission::Admitted;
 use crate::proxy::admission::Content;
 use crate::proxy::arrival::Arrival;
@@ -37,6 +38,8 @@ pub(super) struct Story {
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) personal: bool,
     pub(super) has_body: bool,
+    /// Whether it is a check of another why502's, or of this one's that has come back.
+    pub(super) is_check: bool,
     pub(super) route: Option<Arc<str>>,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) server: Option<Arc<str>>,
@@ -58,6 +61,7 @@ impl Story {
             upgrade: None,
             personal: parts.headers.contains_key(header::COOKIE) || parts.headers.contains_key(header::AUTHORIZATION),
             has_body: false,
+            is_check: parts.headers.get(header::USER_AGENT).is_some_and(|name| name == probe::USER_AGENT),
             route: None,
             upstream: None,
             server: None,

@@ -118,6 +118,7 @@ async fn keep_house(proxy: Rc<Proxy>) {
         if count % TICKS_A_SWEEP == 0 {
             proxy.state().sweep();
             proxy.review_incidents();
+            proxy.remember();
         }
     }
 }

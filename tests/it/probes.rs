@@ -58,6 +58,20 @@ fn another_round_follows_when_the_interval_is_over() {
 }
 
 #[test]
+fn a_check_of_another_proxys_that_fails_calls_for_none() {
+    for (agent, rounds) in [("why502-probe", 0), ("why502-prober", 1)] {
+        let closed = Reserved::port();
+        let proxy = proxy(&closed.url(), "workers = 1", "probe_interval = \"1h\"\nwait = \"5s\"");
+        for _ in 0..3 {
+            assert_eq!(get(proxy.address(), "/", &format!("User-Agent: {agent}\r\n")).head.status, 502);
+        }
+        let (_, log) = proxy.stop();
+        assert_eq!(log.iter().filter(|line| line["event"] == "upstream_failure").count(), 3, "{log:#?}");
+        assert_eq!(log.iter().filter(|line| line["event"] == "probe").count(), rounds, "{agent}: {log:#?}");
+    }
+}
+
+#[test]
 fn switched_off_an_origin_sees_visitors_only() {
     let (origin, arrivals) = hangs_up_on_visitors();
     let proxy = proxy(&origin, "workers = 2", "probes = false");

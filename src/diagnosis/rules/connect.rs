@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::probe::local::is_in_use;
 use super::probe::neighbour;
+use super::probe::port::listens_there;
 use super::targets;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::NeighbourState;
@@ -39,7 +40,7 @@ pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
 /// In a container, loopback is the container's own.
 pub(super) fn localhost_in_container(case: &Case) -> Option<String> {
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
-    (case.here.in_container && is_here(address.ip())).then(|| {
+    (case.here.in_container && is_here(address.ip()) && !listens_there(case)).then(|| {
         format!("{address} is this container itself, not the host or another container, and nothing listens there")
     })
 }

@@ -143,13 +143,14 @@ pub(super) fn gateway_gave_up_at_once(case: &Case) -> Option<String> {
     let at_once = failure.fault != Fault::UpstreamGatewayTimeout && failure.waited() < PROMPT;
     // What is behind it is there where it answers something else.
     let gone = unsaid && at_once && !probe::talk::other_path_works_too(case);
+    let name = gateway.name();
     gone.then(|| {
         format!(
-            "{} needed only {} to say {}: what is behind {} refused it, or hung up at once",
+            "{} needed only {} to say {}: what is behind {name} refused it, hung up at once, or answered what {name} does not \
+             take, such as a head too large for its buffers",
             answering(failure),
             duration(failure.waited()),
-            response.status,
-            gateway.name()
+            response.status
         )
     })
 }

@@ -29,6 +29,7 @@ use super::Cause::OriginDown;
 use super::Cause::Overload;
 use super::Cause::Tls;
 use super::Evidence;
+use super::command::printable;
 use super::wording::counted;
 use crate::fault::Failure;
 use crate::fault::failure::TransportEvidence;
@@ -65,7 +66,8 @@ pub fn most_telling(evidence: &[Evidence], cause: Cause) -> Option<&Evidence> {
 
 impl Rule {
     fn evidence(&self, case: &Case) -> Option<Evidence> {
-        let says = (self.look)(case)?;
+        // Servers, certificates and names speak in these sentences, and are not to write over what stands around them.
+        let says = printable(&(self.look)(case)?);
         Some(Evidence { id: self.id, says, points_to: self.points_to, weight: self.weight })
     }
 }
@@ -209,6 +211,7 @@ pub const RULES: &[Rule] = &[
     check("still_refused", OriginDown, 0.9, probe::port::still_refused),
     check("listens_elsewhere", FaultyProxy, 3.2, probe::port::listens_elsewhere),
     check("nothing_listens_here", OriginDown, 1.2, probe::port::nothing_listens_here),
+    check("refused_though_listening", Firewall, 4.2, probe::port::refused_though_listening),
     check("only_this_port_silent", Firewall, 2.4, probe::port::only_this_port_silent),
     check("port_among_silent_ones", Firewall, 1.6, probe::port::port_among_silent_ones),
     check("silent_under_load", Overload, 3.0, probe::port::silent_under_load),

@@ -254,3 +254,14 @@ fn at_address(address: &str, seconds: u64) -> Past {
 fn all(count: u64) -> Windows {
     Windows { seconds: count, minute: count, hour: count, ever: count }
 }
+
+/// A past of which every text and address is one of the words that no visitor may see.
+pub(super) fn secrets(past: &mut History) {
+    let server = &mut past.server;
+    server.addresses = vec![("203.0.113.96".parse().unwrap(), Duration::from_secs(3))];
+    (server.successes.ever, server.failures_since_success) = (4711, 4711);
+    server.last_success = Some(Duration::from_secs(3));
+    server.health =
+        Some(Health { fault: Some(Fault::ConnectionRefused), path: "/secret-health".to_owned(), ..Health::default() });
+    past.others = vec![("http://secret-other:3000".to_owned(), Past::default())];
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Expect;
 use super::Row;
+use super::history;
 use super::probe;
 use super::settings;
 use crate::config::Platform;
@@ -83,6 +84,12 @@ impl Story {
     pub(super) fn found(mut self, observation: Observation) -> Self {
         Arc::make_mut(&mut self.findings.observations).push(observation);
         self.findings.round = 1;
+        self
+    }
+
+    /// The checks were made so long before, for an earlier failure.
+    pub(super) fn found_earlier(mut self, seconds: u64) -> Self {
+        self.findings.age = Duration::from_secs(seconds);
         self
     }
 
@@ -383,6 +390,7 @@ impl Story {
         story.settings.upstream = "secret-upstream".to_owned();
         story.settings.name_servers = vec!["203.0.113.77:5377".to_owned()];
         story.findings.observations = Arc::new(probe::secrets());
+        history::secrets(&mut story.history);
         story
     }
 

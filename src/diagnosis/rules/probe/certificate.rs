@@ -1,5 +1,6 @@
 //! Owns the rules over certificates that a server presented to a check, which verifies nothing and so sees them all.
 
+use super::earlier;
 use super::measured;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Certificate;
@@ -31,7 +32,8 @@ pub(in crate::diagnosis::rules) fn certificate_differs_now(case: &Case) -> Optio
     let failed = tls.certificate.as_ref()?;
     let asked = |shown: &&Certificate| shown.server_name.as_deref().is_none_or(|name| name == tls.server_name);
     let now = certificates(case).find(asked).filter(|now| !is_same(&now.evidence, failed))?;
-    Some(format!("another certificate is presented now, {}: it was renewed, or servers behind it differ", told(now)))
+    let is = earlier(case).map_or_else(|| "is presented now".to_owned(), |ago| format!("was presented {ago} ago"));
+    Some(format!("another certificate {is}, {}: it was renewed, or servers behind it differ", told(now)))
 }
 
 /// A server with several sites chooses its certificate by the name it is asked for (RFC 6066, section 3).

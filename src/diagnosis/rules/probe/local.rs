@@ -1,5 +1,7 @@
 //! Owns the rules over what can be seen on this host: sockets' files, queues, processes, and what this proxy has left.
 
+use super::answered_since;
+use super::earlier;
 use super::measured;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Observation;
@@ -53,7 +55,7 @@ pub(in crate::diagnosis::rules) fn socket_hidden(case: &Case) -> Option<String> 
 pub(in crate::diagnosis::rules) fn socket_nobody_listens(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused])?;
     let (path, found) = socket_file(case)?;
-    matches!(found, SocketFound::Socket { listened_on: Some(false), .. })
+    (matches!(found, SocketFound::Socket { listened_on: Some(false), .. }) && !answered_since(case))
         .then(|| format!("{path} is left behind: no program on this host listens on it"))
 }
 
@@ -69,8 +71,10 @@ pub(in crate::diagnosis::rules) fn is_in_use(case: &Case) -> bool {
 pub(in crate::diagnosis::rules) fn socket_back(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused, Fault::SocketMissing])?;
     let (path, found) = socket_file(case)?;
-    matches!(found, SocketFound::Socket { listened_on: Some(true), .. })
-        .then(|| format!("a program listens on {path} again: it was restarting"))
+    matches!(found, SocketFound::Socket { listened_on: Some(true), .. }).then(|| match earlier(case) {
+        None => format!("a program listens on {path} again: it was restarting"),
+        Some(ago) => format!("a program listened on {path} {ago} ago: it has ended since, or ends again and again"),
+    })
 }
 
 pub(in crate::diagnosis::rules) fn accept_queue_full(case: &Case) -> Option<String> {
@@ -197,6 +201,7 @@ fn processes(case: &Case) -> impl Iterator<Item = (u32, &str, ProcessState)> {
     measured(case, |seen| {
         if let Observation::Process { id, name, state } = seen { Some((*id, name.as_str(), *state)) } else { None }
     })
+    .filter(|_| !answered_since(case))
 }
 
 fn killed(case: &Case) -> Option<String> {
@@ -204,7 +209,7 @@ fn killed(case: &Case) -> Option<String> {
         |seen: &Observation| if let Observation::KilledForMemory { count } = seen { Some(*count) } else { None };
     let count = measured(case, count).last().filter(|count| *count > 0)?;
     let times = counted(usize::try_from(count).unwrap_or(usize::MAX), "time");
-    Some(format!("this host's kernel ended a program for lack of memory, {times} since this proxy started"))
+    Some(format!("this host's kernel ended a program for lack of memory, {times} within the last ten minutes"))
 }
 
 fn own(case: &Case) -> Option<Own> {

@@ -114,6 +114,19 @@ pub(super) fn fails_for_us_too(case: &Case) -> bool {
     asked(case).any(|asked| asked.fault.is_some()) && answered(case).is_none()
 }
 
+/// How long before the failure the measurements were made, in words, where they are from a round that began for an earlier one:
+/// what was found then was so then, and nothing that has come since.
+fn earlier(case: &Case) -> Option<String> {
+    let age = case.findings.age;
+    (age > FRESH.max(case.failure().elapsed)).then(|| duration(age))
+}
+
+/// Whether the server has answered since the checks began, which were made for an earlier failure then: that it was gone holds no
+/// longer.
+fn answered_since(case: &Case) -> bool {
+    case.history.server.last_success.is_some_and(|ago| ago < case.findings.age)
+}
+
 /// Whether the server has never answered since this process began to watch it.
 fn never_worked(case: &Case) -> bool {
     case.history.server.successes.ever == 0
@@ -135,6 +148,9 @@ fn answers_in_between(case: &Case) -> bool {
     past.failures_since_success > 0 && past.failures.minute > past.failures_since_success
 }
 
+/// What was begun so short a while ago was begun for this failure, or for one beside it.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// So many requests at once are more than a person with a browser makes.
 const MANY: u32 = 4;
 
@@ -143,3 +159,53 @@ const REPEATED: Duration = Duration::from_millis(900);
 
 /// What is answered within this time is answered quickly.
 const QUICK: Duration = Duration::from_millis(300);
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::local::process_stopped;
+    use super::port::nothing_listens_here;
+    use super::port::still_refused;
+    use super::talk::refused_since;
+    use crate::diagnosis::Case;
+    use crate::diagnosis::observation::Connected;
+    use crate::diagnosis::observation::Observation;
+    use crate::diagnosis::observation::ProcessState;
+    use crate::diagnosis::samples;
+    use crate::fault::Fault;
+    use crate::fault::failure::Peer;
+
+    /// Looked at so many seconds ago, when nobody was there; it last answered so many seconds ago.
+    fn gone(fault: Fault, looked: u64, answered: u64) -> Case {
+        let mut case = samples::case(fault);
+        let address: SocketAddr = "127.0.0.1:3000".parse().unwrap();
+        case.attempts[0].peer = Some(Peer::Tcp(address));
+        let refused = Some(Fault::ConnectionRefused);
+        case.findings.age = Duration::from_secs(looked);
+        case.findings.observations = Arc::new(vec![
+            Observation::Connected(Connected { address, fault: refused, os_error: None, elapsed: Duration::ZERO }),
+            Observation::Listening { port: 3000, on_port: Vec::new() },
+            Observation::Process { id: 7, name: "app".to_owned(), state: ProcessState::Stopped },
+        ]);
+        case.history.server.successes.ever = 40;
+        case.history.server.last_success = Some(Duration::from_secs(answered));
+        case
+    }
+
+    #[test]
+    fn what_was_gone_and_has_answered_since_is_not_gone_still() {
+        for rule in [still_refused, nothing_listens_here, process_stopped] {
+            let speaks = |looked, answered| rule(&gone(Fault::ConnectionRefused, looked, answered)).is_some();
+            assert_eq!([speaks(0, 9), speaks(5, 9), speaks(5, 2)], [true, true, false]);
+        }
+    }
+
+    #[test]
+    fn a_program_that_was_gone_before_it_took_the_request_did_not_end_with_it() {
+        let speaks = |looked| refused_since(&gone(Fault::ClosedBeforeResponse, looked, 9)).is_some();
+        assert_eq!([speaks(0), speaks(5)], [true, false]);
+    }
+}

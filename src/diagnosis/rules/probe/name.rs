@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use super::earlier;
 use super::last_worked;
 use super::measured;
 use super::name_servers;
@@ -28,13 +29,16 @@ pub(in crate::diagnosis::rules) fn name_resolves_now(case: &Case) -> Option<Stri
     let server = name_servers(case).last().filter(well)?;
     let failed = case.failure().dns.as_ref().is_none_or(|dns| !dns.answers.is_empty());
     (failed && name_servers(case).all(|server| well(&server))).then(|| {
-        format!(
-            "{} leads to {} again, as {} says after {}: the lookup failed for a short while",
-            asked(case),
-            addresses(&server.addresses),
-            server.server,
-            duration(server.elapsed)
-        )
+        let (name, led, who) = (asked(case), addresses(&server.addresses), server.server);
+        let after = duration(server.elapsed);
+        match earlier(case) {
+            None => {
+                format!("{name} leads to {led} again, as {who} says after {after}: the lookup failed for a short while")
+            }
+            Some(ago) => {
+                format!("{name} led to {led} {ago} ago, as {who} said after {after}: the lookup fails by turns")
+            }
+        }
     })
 }
 
@@ -53,9 +57,12 @@ pub(in crate::diagnosis::rules) fn name_servers_give_other_addresses(case: &Case
         .map(|server| server.addresses.iter().copied().collect())
         .collect();
     let said: Vec<String> = name_servers(case).map(said).collect();
-    // Pools that answer with a part of their addresses share some of them.
-    let mut pairs = sets.iter().zip(sets.iter().skip(1));
-    (case.failure().fault.stage() == Stage::Connect && pairs.any(|(one, other)| one.is_disjoint(other)))
+    // Pools that answer with a part of their addresses share some of them, or each part has worked before.
+    let mut pairs =
+        sets.iter().enumerate().flat_map(|(at, one)| sets.iter().skip(at + 1).map(move |other| (one, other)));
+    let is_pool = sets.iter().flatten().all(|address| has_worked(case, *address));
+    let differ = !is_pool && pairs.any(|(one, other)| one.is_disjoint(other));
+    (case.failure().fault.stage() == Stage::Connect && differ)
         .then(|| format!("the name servers give different addresses for {}: {}", asked(case), list(&said)))
 }
 
@@ -115,6 +122,9 @@ pub(in crate::diagnosis::rules) fn address_out_of_date(case: &Case) -> Option<St
     let (failed, served) = (failure.address()?, served(case));
     let tried = failure.addresses.iter().map(|tried| tried.address.ip()).chain([failed.ip()]);
     let none_left = tried.into_iter().all(|tried| !served.contains(&tried));
+    // A name that leads to its servers by turns has led to this one and to those, and one of them is down.
+    let by_turns = has_worked(case, failed.ip()) && served.iter().any(|address| has_worked(case, *address));
+    let none_left = none_left && !by_turns;
     (!served.is_empty() && hosts_file(case).is_none() && none_left).then(|| {
         let served: Vec<IpAddr> = served.into_iter().collect();
         format!(
@@ -136,9 +146,9 @@ pub(in crate::diagnosis::rules) fn current_address_answers(case: &Case) -> Optio
     Some(format!("{}, where the name leads now, accepts connections", answers.address))
 }
 
-/// The name was moved away from a server that is well.
+/// The name was moved away from a server that is well. What has worked itself is no wrong address: it has gone down.
 pub(in crate::diagnosis::rules) fn former_address_answers(case: &Case) -> Option<String> {
-    connects(case)?;
+    connects(case)?.address().filter(|failed| !has_worked(case, failed.ip()))?;
     let former = former(case).filter(|former| former.fault.is_none())?;
     let when = last_worked(case).map(|ago| format!(", {ago} ago,")).unwrap_or_default();
     Some(format!(
@@ -175,6 +185,11 @@ pub(in crate::diagnosis::rules) fn address_never_worked(case: &Case) -> Option<S
             duration(*ago)
         )
     })
+}
+
+/// Whether the server was connected to at that address before.
+fn has_worked(case: &Case, address: IpAddr) -> bool {
+    case.history.server.addresses.iter().any(|(known, _)| *known == address)
 }
 
 fn unresolved(case: &Case) -> Option<()> {

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::REPEATED;
 use super::answers_in_between;
+use super::earlier;
 use super::echo_lost;
 use super::echoes;
 use super::lively_ports;
@@ -110,11 +111,15 @@ pub(in crate::diagnosis::rules) fn port_accepts_in_part(case: &Case) -> Option<S
 pub(in crate::diagnosis::rules) fn reachable_again(case: &Case) -> Option<String> {
     case.failed_with(UNREACHED_OR_NO_ROUTE)?;
     let again = tried_again(case).last().filter(|again| again.fault.is_none())?;
-    Some(format!(
-        "{} can be reached again (connected after {}): packets were lost, or a route was missing for a while",
-        again.address,
-        duration(again.elapsed)
-    ))
+    let (address, after) = (again.address, duration(again.elapsed));
+    Some(match earlier(case) {
+        None => format!(
+            "{address} can be reached again (connected after {after}): packets were lost, or a route was missing for a while"
+        ),
+        Some(ago) => {
+            format!("{address} could be reached {ago} ago (connected after {after}): the way to it comes and goes")
+        }
+    })
 }
 
 /// A rule of a firewall lets nothing new through. What was answered in between may have gone over connections from before it.

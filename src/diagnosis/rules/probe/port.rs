@@ -1,6 +1,8 @@
 //! Owns the rules over ports that were tried again: the one that failed, and others of the same host.
 
 use super::answered;
+use super::answered_since;
+use super::earlier;
 use super::echo_lost;
 use super::echoes;
 use super::every_other_port;
@@ -86,13 +88,20 @@ pub(in crate::diagnosis::rules) fn listens_again(case: &Case) -> Option<String> 
     case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault.is_none())?;
     let (address, after) = (again.address, duration(again.elapsed));
-    Some(format!("{address} accepts connections again (connected after {after}): the program was restarting"))
+    Some(match earlier(case) {
+        None => format!("{address} accepts connections again (connected after {after}): the program was restarting"),
+        Some(ago) => {
+            format!(
+                "{address} accepted connections {ago} ago and refuses them now: the program has ended since, or ends again and again"
+            )
+        }
+    })
 }
 
 pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault == Some(Fault::ConnectionRefused))?;
-    let worked = last_worked(case).filter(|_| !never_worked(case))?;
+    let worked = last_worked(case).filter(|_| !never_worked(case) && !answered_since(case) && !listens_there(case))?;
     Some(format!("{} answered {worked} ago and refuses still: its program has ended", again.address))
 }
 
@@ -159,11 +168,9 @@ pub(in crate::diagnosis::rules) fn echo_but_no_port(case: &Case) -> Option<Strin
 pub(in crate::diagnosis::rules) fn accepted_now(case: &Case) -> Option<String> {
     case.failed_with(SILENT)?;
     let again = tried_again(case).find(|again| again.fault.is_none())?;
-    Some(format!(
-        "a connection to {} was accepted since, after {}: no firewall drops that port for good",
-        again.address,
-        duration(again.elapsed)
-    ))
+    let (address, after) = (again.address, duration(again.elapsed));
+    let when = earlier(case).map_or_else(|| "since".to_owned(), |ago| format!("{ago} ago"));
+    Some(format!("a connection to {address} was accepted {when}, after {after}: no firewall drops that port for good"))
 }
 
 /// A name server whose host is alive and whose port 53 is silent stands behind a filter, or hangs.
@@ -197,6 +204,26 @@ pub(in crate::diagnosis::rules) fn nothing_listens_here(case: &Case) -> Option<S
     bound(case, address.port())?
         .is_empty()
         .then(|| format!("no program on this host listens on port {}, on any address", address.port()))
+}
+
+/// The kernel refuses what nobody listens for. Where somebody does, it was not the kernel.
+pub(in crate::diagnosis::rules) fn refused_though_listening(case: &Case) -> Option<String> {
+    case.failed_with(&[Fault::ConnectionRefused])?;
+    let refused = tried_again(case).all(|again| again.fault == Some(Fault::ConnectionRefused));
+    let again = tried_again(case).last().filter(|_| refused && listens_there(case))?;
+    Some(format!(
+        "a program on this host listens on port {} all the while, and {} refuses still: a firewall rule on this host rejects what \
+         comes to it, with a reset",
+        again.address.port(),
+        again.address
+    ))
+}
+
+/// Whether a check has seen a program of this host listen where the failure was met.
+pub(in crate::diagnosis::rules) fn listens_there(case: &Case) -> bool {
+    let Some(address) = case.failure().address() else { return false };
+    let takes = |own: &std::net::IpAddr| *own == address.ip() || own.is_unspecified();
+    case.here.owns(address.ip()) && bound(case, address.port()).is_some_and(|bound| bound.iter().any(takes))
 }
 
 /// The address of a silent port, and which others of its host show life.
@@ -245,7 +272,7 @@ fn bound(case: &Case, wanted: u16) -> Option<&[std::net::IpAddr]> {
         case,
         |seen| if let Observation::Listening { port, on_port } = seen { Some((*port, on_port)) } else { None },
     )
-    .find(|(port, _)| *port == wanted)
+    .find(|(port, _)| *port == wanted && !answered_since(case))
     .map(|(_, on_port)| on_port.as_slice())
 }
 

@@ -6,6 +6,7 @@ use super::MANY;
 use super::QUICK;
 use super::answered;
 use super::asked;
+use super::earlier;
 use super::measured;
 use super::never_worked;
 use super::spoken_to;
@@ -190,7 +191,9 @@ pub(in crate::diagnosis::rules) fn no_request_survives(case: &Case) -> Option<St
 /// The port closed with the program.
 pub(in crate::diagnosis::rules) fn refused_since(case: &Case) -> Option<String> {
     case.failed_with(DIED).filter(|failure| !failure.connection.reused)?;
-    let again = tried_again(case).find(|again| again.fault == Some(Fault::ConnectionRefused))?;
+    // What refused before it took this request has come back meanwhile.
+    let mut again = tried_again(case).filter(|_| earlier(case).is_none());
+    let again = again.find(|again| again.fault == Some(Fault::ConnectionRefused))?;
     Some(format!(
         "{} took this request, hung up, and refuses connections since: the program ended with it",
         again.address
@@ -215,12 +218,17 @@ pub(in crate::diagnosis::rules) fn hangs_under_load(case: &Case) -> Option<Strin
     // A program that hangs for good soon has as many requests as one that is too slow, but answers none of them.
     let lately = case.history.server.last_success.is_some_and(|ago| ago <= LATELY);
     (under_load(case) && lately).then(|| {
+        let past = &case.history.server;
+        let crowd = if past.in_flight < past.hung_at_once {
+            format!("{} requests were at it at once within the last minute", past.hung_at_once)
+        } else {
+            format!("{} at it", in_flight(case))
+        };
         format!(
-            "{} does not answer {} either within {}, and {} at it: all of its workers seem to be taken",
+            "{} does not answer {} either within {}, and {crowd}: all of its workers seem to be taken",
             place(failure),
             asked.path,
             duration(asked.elapsed),
-            in_flight(case)
         )
     })
 }
@@ -255,12 +263,11 @@ pub(in crate::diagnosis::rules) fn same_path_works_again(case: &Case) -> Option<
     let failure = case.failed_with(TOO_SLOW)?;
     let (asked, status) = answered(case).filter(|(asked, _)| asked.elapsed < QUICK)?;
     (asked.path == case.request.path).then(|| {
-        format!(
-            "{} answers {} with {status} after {} now: it was slow for a while only",
-            place(failure),
-            asked.path,
-            duration(asked.elapsed)
-        )
+        let (there, path, after) = (place(failure), &asked.path, duration(asked.elapsed));
+        match earlier(case) {
+            None => format!("{there} answers {path} with {status} after {after} now: it was slow for a while only"),
+            Some(ago) => format!("{there} answered {path} with {status} after {after}, {ago} ago: it is slow by turns"),
+        }
     })
 }
 

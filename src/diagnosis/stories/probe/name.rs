@@ -12,6 +12,7 @@ use super::says;
 use super::worked;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Cause::Dns;
+use crate::diagnosis::history::History;
 use crate::diagnosis::observation::NameServer;
 use crate::diagnosis::observation::NeighbourState;
 use crate::diagnosis::observation::Observation;
@@ -25,6 +26,12 @@ use crate::fault::Spoken;
 
 pub(super) fn rows() -> Vec<Row> {
     [unresolved(), silent(), moved()].into_iter().flatten().collect()
+}
+
+/// The server was connected to at each of these, at the first last.
+fn led_to(addresses: &[&str]) -> impl FnOnce(&mut History) {
+    let known = all(addresses).into_iter().zip((2..).map(Duration::from_secs)).collect();
+    move |past| past.server.addresses = known
 }
 
 fn server(said: NameServer) -> Observation {
@@ -134,6 +141,14 @@ fn moved() -> Vec<Row> {
                 &["address_out_of_date", "current_address_answers"],
             )
             .says(&["app.internal leads to 10.0.0.6 now, no longer to 10.0.0.99"]),
+        story(Fault::ConnectionRefused)
+            .past(worked(2))
+            .past(led_to(&["10.0.0.5", "10.0.0.6", "10.0.0.99"]))
+            .found(server(says(53, "NOERROR", &["10.0.0.6"])))
+            .found(server(says(54, "NOERROR", &["10.0.0.5"])))
+            .found(connected("10.0.0.6:3000", None, 1))
+            .found(FormerAddress(connection("10.0.0.5:3000", None, 1)))
+            .ends("a name that leads to each server by turns, one of which is down", Cause::OriginDown, 0.6, &[]),
         story(Fault::ConnectionTimedOut)
             .limit(3_000)
             .found(HostsFile(all(&["10.0.0.99"])))

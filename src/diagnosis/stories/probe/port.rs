@@ -76,6 +76,13 @@ fn refused() -> Vec<Row> {
             .says(&["accepts connections again"]),
         Story::of(Fault::ConnectionRefused)
             .took(0.3)
+            .past(worked(3))
+            .found(connected("10.0.0.5:3000", None, 1))
+            .found_earlier(5)
+            .ends("a program that was there when it was looked at", Cause::OriginDown, 0.85, &["listens_again"])
+            .says(&["accepted connections 5 s ago and refuses them now"]),
+        Story::of(Fault::ConnectionRefused)
+            .took(0.3)
             .found(connected("10.0.0.5:3000", None, 1))
             .found(open("10.0.0.5:8080", Some(Spoken::Http1), Some(200)))
             .ends("a restart beside another program", Cause::OriginDown, 0.8, &["listens_again"]),
@@ -103,6 +110,13 @@ fn here() -> Vec<Row> {
             0.8,
             &["nothing_listens_here"],
         ),
+        story()
+            .at("http://127.0.0.1:3000")
+            .past(worked(5))
+            .found(listening(&["0.0.0.0"]))
+            .found(connected("127.0.0.1:3000", Some(Fault::ConnectionRefused), 0))
+            .ends("a rule on this host that resets", Cause::Firewall, 0.7, &["refused_though_listening"])
+            .says(&["listens on port 3000 all the while"]),
         story().at("http://127.0.0.1:3000").found(listening(&["0.0.0.0"])).ends(
             "a program on every address that was restarting",
             Cause::OriginDown,
