@@ -1,6 +1,7 @@
 //! Owns the rules over the way to the host: its neighbour entry, echoes, packets lost in part, silence of everything.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::REPEATED;
 use super::answers_in_between;
@@ -124,20 +125,27 @@ pub(in crate::diagnosis::rules) fn reachable_again(case: &Case) -> Option<String
 
 /// A rule of a firewall lets nothing new through. What was answered in between may have gone over connections from before it.
 pub(in crate::diagnosis::rules) fn answered_in_between(case: &Case) -> Option<String> {
-    let ago = in_between(case)?;
+    let ago = in_between(case).filter(|_| !opened_in_between(case))?;
     Some(format!("{} answered {ago} ago, between two failures: no rule drops everything", place(case.failure())))
 }
 
+/// The same over a new connection, which no rule against this port has let through.
+pub(in crate::diagnosis::rules) fn connected_in_between(case: &Case) -> Option<String> {
+    let ago = in_between(case).filter(|_| opened_in_between(case))?;
+    Some(format!(
+        "{} took a new connection and answered on it {ago} ago, between two failures: no rule drops what is new",
+        place(case.failure())
+    ))
+}
+
 pub(in crate::diagnosis::rules) fn comes_and_goes(case: &Case) -> Option<String> {
-    let past = &case.history.server;
-    in_between(case).filter(|_| !hangs_under_load(case)).map(|_| {
-        format!(
-            "of the last minute's requests to {} {} were answered and {} failed, by turns",
-            place(case.failure()),
-            past.successes.minute,
-            past.failures.minute
-        )
-    })
+    by_turns(case).filter(|_| !opened_in_between(case))
+}
+
+/// The same for new connections: their first packets are lost, and only some of them.
+pub(in crate::diagnosis::rules) fn connections_come_and_go(case: &Case) -> Option<String> {
+    let says = by_turns(case).filter(|_| opened_in_between(case))?;
+    Some(format!("{says}, new connections among them"))
 }
 
 pub(in crate::diagnosis::rules) fn no_route_still(case: &Case) -> Option<String> {
@@ -211,6 +219,26 @@ fn in_between(case: &Case) -> Option<String> {
     case.history.server.last_success.filter(|_| answers_in_between(case)).map(duration)
 }
 
+fn by_turns(case: &Case) -> Option<String> {
+    let past = &case.history.server;
+    in_between(case).filter(|_| !hangs_under_load(case)).map(|_| {
+        format!(
+            "of the last minute's requests to {} {} were answered and {} failed, by turns",
+            place(case.failure()),
+            past.successes.minute,
+            past.failures.minute
+        )
+    })
+}
+
+/// Whether what was answered in between came on a connection that was opened for it.
+fn opened_in_between(case: &Case) -> bool {
+    let past = &case.history.server;
+    let Some(address) = case.failure().address() else { return false };
+    let opened = past.addresses.iter().find(|(known, _)| *known == address.ip()).map(|(_, ago)| *ago);
+    opened.zip(past.last_success).is_some_and(|(opened, answered)| opened.saturating_sub(answered) <= AT_ITS_TIME)
+}
+
 /// How many further connections to the port were accepted, and how many stayed unanswered.
 fn again(case: &Case) -> (usize, usize) {
     let accepted = tried_again(case).filter(|again| again.fault.is_none()).count();
@@ -222,6 +250,9 @@ fn again(case: &Case) -> (usize, usize) {
 fn is_repeated(connected: &Connected) -> bool {
     connected.fault.is_none() && connected.elapsed >= REPEATED
 }
+
+/// A connection that was opened no earlier than this before an answer was opened for it: moments are noted once a second.
+const AT_ITS_TIME: Duration = Duration::from_millis(1_500);
 
 const UNREACHED: &[Fault] = &[Fault::ConnectionTimedOut, Fault::HostUnreachable];
 

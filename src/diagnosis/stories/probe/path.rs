@@ -121,6 +121,24 @@ fn lost() -> Vec<Row> {
                 &["packets_lost_in_part", "accepted_now", "answered_in_between", "comes_and_goes"],
             )
             .says(&["20 were answered and 4 failed"]),
+        // No check came through; what was seen before has to do.
+        story()
+            .past(|past| {
+                (past.server.failures_since_success, past.server.failures.minute) = (1, 4);
+                let opened = past.server.last_success.unwrap_or_default();
+                past.server.addresses = vec![("10.0.0.5".parse().unwrap(), opened)];
+            })
+            .found(silent())
+            .found(neighbour("10.0.0.5", NeighbourState::Known))
+            .found(shut("10.0.0.5:22", Fault::ConnectionRefused))
+            .found(shut("10.0.0.5:80", Fault::ConnectionTimedOut))
+            .ends(
+                "new connections that are lost now and then",
+                Cause::Network,
+                0.4,
+                &["connected_in_between", "connections_come_and_go", "port_among_silent_ones"],
+            )
+            .says(&["took a new connection", "new connections among them"]),
         story()
             .found(silent())
             .found(connected("10.0.0.5:3000", None, 1))
