@@ -250,16 +250,20 @@ fn a_record_that_was_changed_to_a_dead_address_is_named_with_the_old_one() {
 #[test]
 fn many_at_once_for_a_program_that_takes_one_at_a_time_is_overload() {
     let Some(world) = World::new("an overload") else { return };
-    let (origin, busy) = (world.host("o", "10.9.0.5"), Arc::new(AtomicBool::new(false)));
-    let one_at_a_time = Arc::new(std::sync::Mutex::new(()));
-    let slow = Arc::clone(&busy);
-    origin.serve(AT, move |conversation| {
-        while conversation.next().is_some() {
-            let _turn = one_at_a_time.lock().unwrap();
-            if slow.load(Ordering::Relaxed) {
-                work(Duration::from_millis(100));
+    let (host, busy) = (world.host("o", "10.9.0.5"), Arc::new(AtomicBool::new(false)));
+    let (origin, slow) = (host.listen(AT), Arc::clone(&busy));
+    // One connection after the other, in the order in which they came, as a program with a single thread does.
+    std::thread::spawn(move || {
+        while let Some(mut conversation) = origin.wait() {
+            if conversation.next().is_none() {
+                continue;
             }
-            conversation.answer("hello");
+            if slow.load(Ordering::Relaxed) {
+                work(Duration::from_millis(250));
+            }
+            let answer = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello";
+            // Who has given up wants no answer.
+            conversation.wire.try_send(answer).ok();
         }
     });
     let mut told = begin(&world, &[ORIGIN], "", "");

@@ -60,6 +60,24 @@ pub(super) fn every_path_queues(case: &Case) -> Option<String> {
     })
 }
 
+/// What hangs answers nobody. What is only too slow for all who ask answers some, and the others wait for longer than they may.
+pub(super) fn answers_by_turns(case: &Case) -> Option<String> {
+    let failure = case.failed_with(HANGS)?;
+    let (past, path) = (&case.history.server, &case.history.path);
+    let ago = last_success(past).filter(|ago| *ago <= BETWEEN)?;
+    let many = past.at_work() >= MANY && past.failures.minute >= 3;
+    (many && path.others_failing > 0).then(|| {
+        format!(
+            "{} answered a request {} ago, while others on {} and {} wait for longer than they may, and {} at once are at it",
+            place(failure),
+            duration(ago),
+            case.request.path,
+            count(path.others_failing, "other path"),
+            past.at_work()
+        )
+    })
+}
+
 pub(super) fn other_servers_answer(case: &Case) -> Option<String> {
     case.failed_with(UNREACHED)?;
     others_fine(case)
@@ -216,6 +234,10 @@ const HANGS: &[Fault] = &[Fault::ResponseTimedOut, Fault::ResponseBodyTimedOut, 
 
 const RESETS: &[Fault] = &[Fault::ResetBeforeResponse, Fault::ResetWhileSending];
 
+/// So many requests at once are more than a person with a browser makes.
+const MANY: u32 = 4;
+/// How long ago an answer may be that came between others that did not.
+const BETWEEN: Duration = Duration::from_secs(5);
 /// How long ago an answer may be that says something of now.
 const MOMENT: Duration = Duration::from_secs(30);
 /// How old a health check may be that says something of now.

@@ -313,6 +313,7 @@ pub const RULES: &[Rule] = &[
     rule("only_this_path_hangs", Application, 1.8, beside::only_this_path_hangs),
     rule("only_this_path_is_reset", Firewall, 2.4, beside::only_this_path_is_reset),
     rule("every_path_hangs", Application, 0.7, beside::every_path_hangs),
+    rule("answers_by_turns", Overload, 1.7, beside::answers_by_turns),
     rule("every_path_queues", Overload, 0.9, beside::every_path_queues),
     rule("more_in_flight_than_usual", Overload, 1.1, history::more_in_flight_than_usual),
     rule("answers_grew_slow", Overload, 1.3, history::answers_grew_slow),

@@ -130,6 +130,16 @@ fn load() -> Vec<Row> {
                 &["every_path_queues", "more_in_flight_than_usual", "answers_grew_slow"],
             )
             .says(&["400 requests", "200 times of the usual 45 ms"]),
+        slow()
+            .past(|history| {
+                every_path(history);
+                history.server.in_flight = 30;
+                history.server.in_flight_usual = Some(30);
+                history.server.last_success = Some(Duration::from_millis(400));
+                history.server.failures.minute = 12;
+            })
+            .ends("a program that takes one at a time", Cause::Overload, 0.5, &["answers_by_turns"])
+            .says(&["400 ms ago", "30 at once"]),
         Story::of(Fault::ConnectionTimedOut)
             .limit(3_000)
             .past(|history| {
