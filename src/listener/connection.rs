@@ -32,8 +32,8 @@ use crate::config::Limits;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
+use crate::listener::entrance::Entered;
 use crate::listener::farewell;
-use crate::listener::gatekeeper::Place;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
@@ -48,13 +48,8 @@ use crate::proxy::upgrade::Tunnel;
 use crate::upstream::Cut;
 
 /// Serves one client until it leaves, is refused, or the program drains.
-pub(super) async fn serve(
-    stream: Stream,
-    arrival: Arrival,
-    proxy: Rc<Proxy>,
-    orders: watch::Receiver<Orders>,
-    place: Place,
-) {
+pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>) {
+    let Entered { stream, arrival, agreed: _ } = entered;
     let desk = Rc::new(Desk::new(arrival, proxy, stream.descriptor()));
     let ended = converse(&desk, stream, orders).await;
     match ended {
@@ -63,7 +58,6 @@ pub(super) async fn serve(
         Ended::Done(stream) => desk.close(stream).await,
         Ended::Cut(stream) => stream.reset_on_close(),
     }
-    drop(place);
 }
 
 /// How a conversation in HTTP ended.

@@ -2,6 +2,7 @@
 
 mod connection;
 mod door;
+mod entrance;
 mod farewell;
 pub mod gatekeeper;
 pub mod orders;
@@ -26,8 +27,6 @@ use crate::net::deadline::Deadline;
 use crate::net::socket::close_to_newcomers;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
-use crate::proxy::arrival::Arrival;
-use crate::proxy::arrival::Scheme;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 
@@ -67,9 +66,7 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
         while connections.try_join_next().is_some() {}
         match admitted {
             Ok((stream, peer, place)) => {
-                let arrival = Arrival::new(peer, Scheme::Http);
-                let connection = connection::serve(stream, arrival, Rc::clone(&proxy), drain.clone(), place);
-                connections.spawn_local(connection);
+                connections.spawn_local(welcome(stream, peer, Rc::clone(&proxy), drain.clone(), place));
             }
             Err(error) => pause(&error, &proxy).await,
         }
@@ -77,6 +74,14 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
     drain_queue(&socket, &proxy, &gatekeeper, &drain, &mut connections).await;
     drop(socket);
     while connections.join_next().await.is_some() {}
+}
+
+/// A client's whole stay: in through the entrance, and served until it leaves.
+async fn welcome(stream: Stream, peer: Peer, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>, place: Place) {
+    if let Some(entered) = entrance::enter(stream, peer).await {
+        connection::serve(entered, proxy, orders).await;
+    }
+    drop(place);
 }
 
 /// The next client that may come in. While there is no place, clients wait in the kernel's queue.
@@ -108,8 +113,7 @@ async fn drain_queue(
     let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
     while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
         if let Some(place) = gatekeeper.admit(&peer).await {
-            let arrival = Arrival::new(peer, Scheme::Http);
-            connections.spawn_local(connection::serve(stream, arrival, Rc::clone(proxy), drain.clone(), place));
+            connections.spawn_local(welcome(stream, peer, Rc::clone(proxy), drain.clone(), place));
         }
         if Instant::now() >= end {
             break;
