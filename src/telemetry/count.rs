@@ -129,6 +129,8 @@ impl Counters {
             Event::IncidentOpened(_) => self.incidents_opened.add(1),
             Event::IncidentClosed(_) => self.incidents_closed.add(1),
             Event::Started(_)
+            | Event::Reloaded(_)
+            | Event::ReloadRefused(_)
             | Event::Stopped(_)
             | Event::ServerEjected(_)
             | Event::ServerReturned(_)

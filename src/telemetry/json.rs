@@ -18,6 +18,8 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
     match event {
         Event::Request(request) => members_of_request(out, request),
         Event::Started(started) => members(out, started),
+        Event::Reloaded(reloaded) => members(out, reloaded),
+        Event::ReloadRefused(refused) => members(out, refused),
         Event::Stopped(stopped) => members(out, stopped),
         Event::UpstreamFailure(failure) => {
             members(out, failure);
@@ -254,6 +256,14 @@ mod tests {
             (
                 samples::closed(),
                 r#""level":"info","event":"incident_closed","incident":"01J8Z3K4M5N6P7Q8R9S0T1V2W4","upstream":"app","opened":"2024-02-29T12:28:01.007Z","closed":"2024-02-29T12:30:01.050Z","count":14,"faults":{"connection_refused":12,"connection_timed_out":2},"cause":"origin_down","confidence":0.86,"returns":1"#,
+            ),
+            (
+                samples::reloaded(),
+                r#""level":"info","event":"reloaded","configuration":"why502.toml","changed":["upstream \"app\": changed","[limits]"]"#,
+            ),
+            (
+                samples::reload_refused(),
+                r#""level":"warn","event":"reload_refused","configuration":"why502.toml","problems":["why502.toml:3:1: unknown key `adress`"]"#,
             ),
             (samples::notice(), r#""level":"warn","event":"notice","message":"log lines were dropped","dropped":12"#),
         ];

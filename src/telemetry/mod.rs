@@ -30,6 +30,8 @@ pub use self::event::IncidentOpened;
 pub use self::event::Level;
 pub use self::event::Notice;
 pub use self::event::Probe;
+pub use self::event::ReloadRefused;
+pub use self::event::Reloaded;
 pub use self::event::Request;
 pub use self::event::ServerEjected;
 pub use self::event::ServerReturned;
@@ -40,6 +42,7 @@ pub use self::event::UpstreamFailure;
 use self::count::Counters;
 use self::log::Lines;
 use self::log::Log;
+use self::log::Output;
 use self::pretty::Colours;
 use self::stamp::Stamp;
 use crate::config;
@@ -47,21 +50,34 @@ use crate::config;
 /// What the whole process tells.
 #[derive(Debug)]
 pub struct Telemetry {
-    form: Form,
-    access: bool,
+    style: Mutex<Style>,
     log: Log,
     cores: Mutex<Vec<Arc<Counters>>>,
 }
 
 /// One core's own half. It may move to its thread, but is never shared.
 pub struct Core {
-    form: Form,
-    access: bool,
+    style: Cell<Style>,
     log: log::Queue,
     counters: Arc<Counters>,
     stamp: Cell<Stamp>,
     buffer: Cell<Lines>,
     last_failure: Cell<SystemTime>,
+}
+
+/// Which lines there are, and how they look.
+#[derive(Debug, Clone, Copy)]
+pub struct Style {
+    form: Form,
+    access: bool,
+}
+
+/// Another style and another output, opened already, so that nothing can fail any more.
+#[derive(Debug)]
+pub struct Prepared {
+    style: Style,
+    /// None where the output is the one that there is.
+    output: Option<Output>,
 }
 
 /// How lines look.
@@ -78,12 +94,33 @@ impl Telemetry {
     ///
     /// The output cannot be opened, or the thread cannot be started.
     pub fn start(settings: &config::Log) -> io::Result<Self> {
-        let form = match settings.format {
-            config::LogFormat::Json => Form::Json,
-            config::LogFormat::Pretty => Form::Pretty(Colours::wanted(&settings.output)),
-        };
-        let log = Log::start(&settings.output, form)?;
-        Ok(Self { form, access: settings.access, log, cores: Mutex::default() })
+        let style = Style::of(settings);
+        let log = Log::start(Output::open(&settings.output)?, style.form)?;
+        Ok(Self { style: Mutex::new(style), log, cores: Mutex::default() })
+    }
+
+    /// What it takes to go on with other settings.
+    ///
+    /// # Errors
+    ///
+    /// The output cannot be opened.
+    pub fn prepare(&self, settings: &config::Log, before: &config::Log) -> io::Result<Prepared> {
+        let same = settings.output == before.output;
+        let output = if same { None } else { Some(Output::open(&settings.output)?) };
+        Ok(Prepared { style: Style::of(settings), output })
+    }
+
+    /// Which lines there are now, and how they look.
+    #[must_use]
+    pub fn style(&self) -> Style {
+        *self.style.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with other settings. Cores have the style before, and adopt it with `Core::adopt`.
+    pub fn switch(&self, prepared: Prepared) {
+        let Prepared { style, output } = prepared;
+        *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
+        self.log.switch(output, style.form);
     }
 
     /// A core's own half, which one thread may use. What it counted stays in the totals when it is dropped.
@@ -92,8 +129,7 @@ impl Telemetry {
         let counters = Arc::<Counters>::default();
         self.cores.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
         Core {
-            form: self.form,
-            access: self.access,
+            style: Cell::new(self.style()),
             log: self.log.queue().clone(),
             counters,
             stamp: Cell::default(),
@@ -124,7 +160,31 @@ impl Telemetry {
     }
 }
 
+impl Prepared {
+    /// How lines are to look.
+    #[must_use]
+    pub const fn style(&self) -> Style {
+        self.style
+    }
+}
+
+impl Style {
+    fn of(settings: &config::Log) -> Self {
+        let form = match settings.format {
+            config::LogFormat::Json => Form::Json,
+            config::LogFormat::Pretty => Form::Pretty(Colours::wanted(&settings.output)),
+        };
+        Self { form, access: settings.access }
+    }
+}
+
 impl Core {
+    /// Goes on in another style. Lines that were made before are handed over.
+    pub fn adopt(&self, style: Style) {
+        self.flush();
+        self.style.set(style);
+    }
+
     /// Counts the event and makes its log line. The end of a request takes no lock, and a system call only once in
     /// `BUFFER_BYTES` of lines; a failure takes a lock that only `Telemetry::totals` shares.
     pub fn record(&self, event: Event<'_>) {
@@ -133,12 +193,13 @@ impl Core {
 
     fn record_at(&self, event: Event<'_>, now: SystemTime) {
         self.counters.count(&event);
-        if matches!(event, Event::Request(_)) && !self.access {
+        let Style { form, access } = self.style.get();
+        if matches!(event, Event::Request(_)) && !access {
             return;
         }
         let (mut stamp, mut lines) = (self.stamp.take(), self.buffer.take());
         stamp.set(now);
-        self.form.write(&mut lines.text, &stamp, &event);
+        form.write(&mut lines.text, &stamp, &event);
         lines.count += 1;
         let full = lines.text.len() >= BUFFER_BYTES;
         self.stamp.set(stamp);
@@ -159,6 +220,8 @@ impl Core {
                 now.duration_since(before).is_ok_and(|quiet| quiet >= STORM)
             }
             Event::Started(_)
+            | Event::Reloaded(_)
+            | Event::ReloadRefused(_)
             | Event::Stopped(_)
             | Event::ServerEjected(_)
             | Event::ServerReturned(_)

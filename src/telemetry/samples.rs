@@ -12,6 +12,8 @@ use super::IncidentOpened;
 use super::Notice;
 use super::Probe;
 use super::Refusals;
+use super::ReloadRefused;
+use super::Reloaded;
 use super::Request;
 use super::Responses;
 use super::ServerEjected;
@@ -36,6 +38,17 @@ pub(super) fn started() -> Event<'static> {
     static LISTENERS: LazyLock<Vec<String>> =
         LazyLock::new(|| vec!["127.0.0.1:8080".to_owned(), "unix:/run/why502.sock".to_owned()]);
     Event::Started(Started { version: "0.1.0", configuration: Some("why502.toml"), listeners: &LISTENERS, workers: 2 })
+}
+
+pub(super) fn reloaded() -> Event<'static> {
+    static CHANGED: LazyLock<Vec<String>> =
+        LazyLock::new(|| vec!["upstream \"app\": changed".to_owned(), "[limits]".to_owned()]);
+    Event::Reloaded(Reloaded { configuration: Some("why502.toml"), changed: &CHANGED })
+}
+
+pub(super) fn reload_refused() -> Event<'static> {
+    static PROBLEMS: LazyLock<Vec<String>> = LazyLock::new(|| vec!["why502.toml:3:1: unknown key `adress`".to_owned()]);
+    Event::ReloadRefused(ReloadRefused { configuration: Some("why502.toml"), problems: &PROBLEMS })
 }
 
 pub(super) fn stopped(totals: &Totals) -> Event<'_> {

@@ -21,6 +21,10 @@ use crate::fault::Fault;
 pub enum Event<'a> {
     /// The proxy accepts connections.
     Started(Started<'a>),
+    /// The proxy goes on with what its configuration says now.
+    Reloaded(Reloaded<'a>),
+    /// It was asked to, and goes on as before.
+    ReloadRefused(ReloadRefused<'a>),
     /// The proxy has ended.
     Stopped(Stopped<'a>),
     /// A request has ended, well or not.
@@ -63,6 +67,24 @@ pub struct Started<'a> {
     pub listeners: &'a [String],
     /// How many threads serve.
     pub workers: usize,
+}
+
+/// The proxy goes on with what its configuration says now.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Reloaded<'a> {
+    /// The configuration's file.
+    pub configuration: Option<&'a str>,
+    /// What is another than before, each in a few words; empty where nothing is.
+    pub changed: &'a [String],
+}
+
+/// The configuration was to be read again, is wrong or cannot be followed, and nothing has changed.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct ReloadRefused<'a> {
+    /// The configuration's file.
+    pub configuration: Option<&'a str>,
+    /// Everything that is wrong, as `why502 check` says it.
+    pub problems: &'a [String],
 }
 
 /// The proxy has ended.
@@ -229,6 +251,8 @@ impl Event<'_> {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Started(_) => "started",
+            Self::Reloaded(_) => "reloaded",
+            Self::ReloadRefused(_) => "reload_refused",
             Self::Stopped(_) => "stopped",
             Self::Request(_) => "request",
             Self::UpstreamFailure(_) => "upstream_failure",
@@ -246,12 +270,13 @@ impl Event<'_> {
     pub fn level(&self) -> Level {
         match self {
             Self::Started(_)
+            | Self::Reloaded(_)
             | Self::Stopped(_)
             | Self::Request(_)
             | Self::ServerReturned(_)
             | Self::Probe(_)
             | Self::IncidentClosed(_) => Level::Info,
-            Self::ServerEjected(_) | Self::Notice(_) => Level::Warn,
+            Self::ReloadRefused(_) | Self::ServerEjected(_) | Self::Notice(_) => Level::Warn,
             Self::UpstreamFailure(failure) if failure.retried => Level::Warn,
             Self::UpstreamFailure(_) | Self::IncidentOpened(_) => Level::Error,
         }

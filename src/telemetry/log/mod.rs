@@ -19,10 +19,9 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
-use self::output::Output;
+pub(super) use self::output::Output;
 use self::spool::Spool;
 use super::Form;
-use crate::config::LogOutput;
 
 /// Finished lines, each with its end of line.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +49,8 @@ pub(super) struct Queue {
 enum Message {
     Lines(Lines),
     Reopen,
+    /// Write to this from now on, where it is another, and what this thread itself has to say in this form.
+    Switch(Option<Output>, Form),
     Stop,
 }
 
@@ -65,9 +66,8 @@ struct Fill {
 }
 
 impl Log {
-    /// Opens the output and starts the thread.
-    pub(super) fn start(output: &LogOutput, form: Form) -> io::Result<Self> {
-        let output = Output::open(output)?;
+    /// Starts the thread.
+    pub(super) fn start(output: Output, form: Form) -> io::Result<Self> {
         let fill = Arc::<Fill>::default();
         let (sender, messages) = mpsc::channel();
         let (end, ended) = mpsc::channel();
@@ -85,6 +85,12 @@ impl Log {
 
     pub(super) fn reopen(&self) {
         self.queue.send(Message::Reopen);
+    }
+
+    /// Goes on with another output, where it is another, and another form. The lines that were handed over before go to the old one,
+    /// if it takes them.
+    pub(super) fn switch(&self, output: Option<Output>, form: Form) {
+        self.queue.send(Message::Switch(output, form));
     }
 
     pub(super) fn stop(&self, limit: Duration) {
@@ -131,6 +137,7 @@ fn deliver(messages: &mpsc::Receiver<Message>, mut spool: Spool<Output>) {
         match message {
             Ok(Message::Lines(lines)) => spool.push(lines),
             Ok(Message::Reopen) => spool.reopen(),
+            Ok(Message::Switch(output, form)) => spool.switch(output, form),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
             Ok(Message::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return spool.finish(),
         }

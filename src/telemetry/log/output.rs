@@ -13,7 +13,7 @@ use crate::config::LogOutput;
 
 /// An open output.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(in crate::telemetry) struct Output {
     file: File,
     /// Its name, where it has one under which it can be opened anew.
     path: Option<PathBuf>,
@@ -30,7 +30,7 @@ impl Output {
     ///
     /// Standard output is used through a copy of its descriptor: the one of `std` has a buffer, after which nobody could
     /// say which bytes of a failed write got out.
-    pub(super) fn open(output: &LogOutput) -> io::Result<Self> {
+    pub(in crate::telemetry) fn open(output: &LogOutput) -> io::Result<Self> {
         match output {
             LogOutput::Stdout => Ok(Self { file: io::stdout().as_fd().try_clone_to_owned()?.into(), path: None }),
             LogOutput::File(path) => Ok(Self { file: append_to(path)?, path: Some(path.clone()) }),

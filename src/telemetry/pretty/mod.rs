@@ -15,6 +15,8 @@ use super::event::Event;
 use super::event::IncidentClosed;
 use super::event::IncidentOpened;
 use super::event::Probe;
+use super::event::ReloadRefused;
+use super::event::Reloaded;
 use super::event::Request;
 use super::event::ServerEjected;
 use super::event::ServerReturned;
@@ -30,6 +32,8 @@ use crate::diagnosis::wording::duration;
 pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &Event<'_>) {
     let (word, colour, says) = match event {
         Event::Started(started) => ("start".to_owned(), Colour::Green, says_started(started, stamp.day())),
+        Event::Reloaded(reloaded) => ("reload".to_owned(), Colour::Green, says_reloaded(reloaded)),
+        Event::ReloadRefused(refused) => ("REFUSE".to_owned(), Colour::Red, says_refused(refused)),
         Event::Stopped(stopped) => ("stop".to_owned(), Colour::Green, says_stopped(stopped)),
         Event::Request(request) => {
             (request.status.to_string(), Colour::of_status(request.status), says_request(request))
@@ -61,6 +65,22 @@ fn says_started(started: &Started<'_>, day: &str) -> String {
     let listeners = started.listeners.join(", ");
     let threads = counted(started.workers as u64, "worker");
     wrapped(&format!("why502 {} listens on {listeners}{from}, {threads}; it is {day}, UTC", started.version))
+}
+
+fn says_reloaded(reloaded: &Reloaded<'_>) -> String {
+    let from = reloaded.configuration.map_or_else(String::new, |file| format!(" {}", visible(file.as_bytes())));
+    let mut says = vec![match reloaded.changed {
+        [] => format!("read{from} again, and nothing has changed"),
+        _ => format!("serves by what{from} says now; changed:"),
+    }];
+    says.extend(reloaded.changed.iter().map(|changed| visible(changed.as_bytes())));
+    wrapped(&says.join("\n"))
+}
+
+fn says_refused(refused: &ReloadRefused<'_>) -> String {
+    let mut says = vec!["goes on as before, for what it was to read again cannot be followed:".to_owned()];
+    says.extend(refused.problems.iter().map(|problem| visible(problem.as_bytes())));
+    wrapped(&says.join("\n"))
 }
 
 fn says_stopped(stopped: &Stopped<'_>) -> String {

@@ -25,6 +25,8 @@ fn the_lines_of_every_event_are_these() {
         samples::probe(),
         samples::opened(),
         samples::closed(),
+        samples::reloaded(),
+        samples::reload_refused(),
         samples::notice(),
         samples::stopped(&totals),
     ];
@@ -60,6 +62,12 @@ fn the_lines_of_every_event_are_these() {
 12:28:01.007  closed  app: the incident is over after 2 min, origin_down, 14
                       failures that clients saw: connection_refused (12),
                       connection_timed_out (2), 01J8Z3K4M5N6P7Q8R9S0T1V2W4
+12:28:01.007  reload  serves by what why502.toml says now; changed:
+                      upstream \"app\": changed
+                      [limits]
+12:28:01.007  REFUSE  goes on as before, for what it was to read again cannot be
+                      followed:
+                      why502.toml:3:1: unknown key `adress`
 12:28:01.007  notice  log lines were dropped: 12
 12:28:01.007  stop    SIGTERM after 1 h: 12 requests, 2 answered 5xx, 0 log
                       lines dropped

@@ -73,6 +73,16 @@ impl<O: Write + Reopen> Spool<O> {
         }
     }
 
+    /// Goes on with another output, or reopens the one that there is where there is no other.
+    pub(super) fn switch(&mut self, output: Option<O>, form: Form) {
+        self.form = form;
+        let Some(output) = output else { return self.reopen() };
+        self.output = output;
+        // Where the old one has a part of a line, the new one gets it whole.
+        self.torn = false;
+        self.retry_at = self.retry_at.map(|_| Instant::now());
+    }
+
     /// Writes what waits, as far as the output takes it.
     pub(super) fn deliver(&mut self, now: Instant) {
         if self.retry_at.is_some_and(|at| now < at) {
