@@ -73,8 +73,20 @@ pub(super) enum Memory {
 
 impl Cache {
     pub(super) fn new(settings: &config::Dns) -> Self {
-        let (max_ttl, serve_stale) = (settings.max_ttl.min(FOR_EVER), settings.serve_stale.min(FOR_EVER));
-        Self { names: HashMap::new(), max_ttl, serve_stale }
+        let mut cache = Self { names: HashMap::new(), max_ttl: FOR_EVER, serve_stale: FOR_EVER };
+        cache.configure(settings);
+        cache
+    }
+
+    /// Goes on with other settings, which hold for what is learnt from now on.
+    pub(super) fn configure(&mut self, settings: &config::Dns) {
+        self.max_ttl = settings.max_ttl.min(FOR_EVER);
+        self.serve_stale = settings.serve_stale.min(FOR_EVER);
+    }
+
+    /// Every address is worth another question, for others are asked from now on.
+    pub(super) fn distrust_all(&mut self) {
+        self.names.values_mut().filter_map(|entry| entry.good.as_mut()).for_each(|good| good.distrusted = true);
     }
 
     /// What is remembered of the name.

@@ -74,6 +74,17 @@ impl Resolver {
         }
     }
 
+    /// Goes on with other settings: what is remembered stays, but where others are to be asked it is worth another question.
+    pub fn reconfigure(&self, settings: &config::Dns) {
+        let change = self.system.configure(&settings.servers);
+        let mut cache = self.cache_mut();
+        cache.configure(settings);
+        if change == Change::OtherServers {
+            cache.forget_failures();
+            cache.distrust_all();
+        }
+    }
+
     /// The addresses that are known without asking anybody.
     #[must_use]
     pub fn known(&self, name: &str) -> Option<Arc<Addresses>> {
@@ -151,6 +162,12 @@ impl Resolver {
         let answer = self.conclude(key, finding, asker);
         drop(turn);
         answer.map_err(Arc::unwrap_or_clone)
+    }
+
+    /// The servers that the system's settings name, in order.
+    #[must_use]
+    pub fn system_servers(&self) -> Vec<SocketAddr> {
+        self.system.servers_of_the_system()
     }
 
     /// The servers that are asked, in order.

@@ -21,13 +21,12 @@ use crate::dns::system::System;
 /// The host's settings, kept up to date.
 #[derive(Debug)]
 pub(super) struct Watched {
-    configured: Vec<SocketAddr>,
     files: Files,
     current: ArcSwap<System>,
     began: Instant,
     /// When the files are looked at next, in milliseconds after the beginning.
     due: AtomicU64,
-    /// What the files looked like when they were read; held while they are read again, never across an await.
+    /// What was read last; held while it is read again, never across an await.
     seen: Mutex<Seen>,
 }
 
@@ -55,15 +54,20 @@ pub(super) enum Change {
 
 impl Watched {
     pub(super) fn new(configured: &[SocketAddr], files: Files, now: Instant) -> Self {
-        let seen = Mutex::new(Seen::of(&files));
+        let seen = Mutex::new(Seen { configured: configured.to_vec(), files: Traces::of(&files) });
         let current = ArcSwap::from_pointee(read(configured, &files));
         let due = AtomicU64::new(milliseconds(LOOK_EVERY));
-        Self { configured: configured.to_vec(), files, current, began: now, due, seen }
+        Self { files, current, began: now, due, seen }
     }
 
     /// The settings as last read.
     pub(super) fn current(&self) -> Arc<System> {
         self.current.load_full()
+    }
+
+    /// The servers that the files name.
+    pub(super) fn servers_of_the_system(&self) -> Vec<SocketAddr> {
+        read(&[], &self.files).servers
     }
 
     /// The addresses that need no name server.
@@ -82,21 +86,36 @@ impl Watched {
 
     fn read_what_changed(&self) -> Change {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = Seen::of(&self.files);
-        if *seen == found {
-            return Change::None;
-        }
-        let system = read(&self.configured, &self.files);
+        let files = Traces::of(&self.files);
+        if seen.files == files { Change::None } else { self.read_again(&mut seen, files) }
+    }
+
+    /// Asks these servers from now on, or the system's where there are none.
+    pub(super) fn configure(&self, configured: &[SocketAddr]) -> Change {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.configured = configured.to_vec();
+        self.read_again(&mut seen, Traces::of(&self.files))
+    }
+
+    fn read_again(&self, seen: &mut Seen, files: Traces) -> Change {
+        let system = read(&seen.configured, &self.files);
         let change = if system.asks_like(&self.current.load()) { Change::None } else { Change::OtherServers };
         self.current.store(Arc::new(system));
-        *seen = found;
+        seen.files = files;
         change
     }
 }
 
+/// What was read last.
+#[derive(Debug)]
+struct Seen {
+    configured: Vec<SocketAddr>,
+    files: Traces,
+}
+
 /// What the files look like from outside. An editor that replaces a file changes its inode, even within one tick of the clock.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Traces {
     resolv_conf: Option<Trace>,
     hosts: Option<Trace>,
 }
@@ -108,7 +127,7 @@ struct Trace {
     inode: u64,
 }
 
-impl Seen {
+impl Traces {
     fn of(files: &Files) -> Self {
         Self { resolv_conf: Trace::of(&files.resolv_conf), hosts: Trace::of(&files.hosts) }
     }
@@ -163,6 +182,10 @@ mod tests {
         directory.write("nameserver 10.0.0.22", "");
         assert_eq!(look(LOOK_EVERY * 2).0, Change::OtherServers);
         assert_eq!(watched.current().servers, vec![SocketAddr::from(([10, 0, 0, 22], 53))]);
+        assert_eq!(watched.configure(&[SocketAddr::from(([10, 0, 0, 5], 53))]), Change::OtherServers);
+        assert_eq!(watched.configure(&[SocketAddr::from(([10, 0, 0, 5], 53))]), Change::None);
+        assert_eq!(watched.current().servers, vec![SocketAddr::from(([10, 0, 0, 5], 53))]);
+        assert_eq!(watched.configure(&[]), Change::OtherServers);
         fs::remove_file(directory.files().resolv_conf).unwrap();
         assert_eq!(look(LOOK_EVERY * 3).0, Change::OtherServers);
         assert_eq!(look(LOOK_EVERY * 4).0, Change::None);
