@@ -136,14 +136,17 @@ impl Incidents {
     }
 
     /// Closes what is over. `answered` tells how many requests an upstream has answered in all. To be called about once a second.
-    pub fn review(&mut self, now: Duration, mut answered: impl FnMut(&str) -> u64) -> Vec<Incident> {
+    pub fn review(&mut self, now: Duration, mut answered: impl FnMut(&str) -> Option<u64>) -> Vec<Incident> {
         let mut closed = Vec::new();
         let silence = self.patience.silence;
         for incident in &mut self.open {
-            let sum = answered(&incident.upstream);
-            let before = *incident.answered.get_or_insert(sum);
             let quiet = now.saturating_sub(incident.last);
-            let well = quiet >= incident.calm && sum.saturating_sub(before) >= ANSWERS;
+            let well = answered(&incident.upstream).is_none_or(|sum| {
+                // A sum that has gone back is that of another upstream of the same name, which begins anew.
+                let before = incident.answered.get_or_insert(sum);
+                *before = if sum < *before { 0 } else { *before };
+                quiet >= incident.calm && sum - *before >= ANSWERS
+            });
             if well || quiet >= silence.max(incident.calm) {
                 incident.closed = Some(now);
                 closed.push(incident.clone());

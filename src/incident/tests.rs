@@ -56,7 +56,7 @@ impl Watch {
     fn review(&mut self, seconds: std::ops::Range<u64>, answers: u64) -> Vec<(String, u64)> {
         let mut closed = Vec::new();
         for second in seconds {
-            let over = self.incidents.review(Duration::from_secs(second), |_| second * answers);
+            let over = self.incidents.review(Duration::from_secs(second), |_| Some(second * answers));
             closed.extend(over.iter().map(|incident| (incident.id.to_string(), second)));
         }
         closed
@@ -187,7 +187,7 @@ fn hours_of_flapping_lose_no_failure_and_open_few() {
         } else {
             answers += 5;
         }
-        closed += watch.incidents.review(Duration::from_secs(second), |_| answers).len() as u64;
+        closed += watch.incidents.review(Duration::from_secs(second), |_| Some(answers)).len() as u64;
         assert!(watch.incidents.all().count() <= 6, "one of each upstream and cause at most");
     }
     assert!(watch.incidents.is_calm());

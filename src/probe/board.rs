@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -26,8 +27,8 @@ use crate::fault::Fault;
 /// The rounds of this process.
 #[derive(Debug)]
 pub struct Board {
-    settings: Settings,
-    ourselves: Arc<Ourselves>,
+    settings: ArcSwap<Settings>,
+    ourselves: ArcSwap<Ourselves>,
     rounds: Mutex<HashMap<Key, Round>>,
     numbers: AtomicU64,
     /// Rounds that have ended and that nobody has told of yet.
@@ -58,6 +59,12 @@ struct Settings {
     wait: Duration,
 }
 
+impl From<&config::Diagnosis> for Settings {
+    fn from(settings: &config::Diagnosis) -> Self {
+        Self { probes: settings.probes, interval: settings.probe_interval, wait: settings.wait }
+    }
+}
+
 /// The last round of one server.
 #[derive(Debug)]
 struct Round {
@@ -79,14 +86,20 @@ impl Board {
     #[must_use]
     pub fn new(settings: &config::Diagnosis, ourselves: Ourselves) -> Arc<Self> {
         local::remember();
-        let settings = Settings { probes: settings.probes, interval: settings.probe_interval, wait: settings.wait };
         Arc::new(Self {
-            settings,
-            ourselves: Arc::new(ourselves),
+            settings: ArcSwap::from_pointee(settings.into()),
+            ourselves: ArcSwap::from_pointee(ourselves),
             rounds: Mutex::default(),
             numbers: AtomicU64::new(1),
             ended: Mutex::default(),
         })
+    }
+
+    /// Goes on with other settings, in another place, and with servers of which some may be gone.
+    pub fn renew(&self, settings: &config::Diagnosis, ourselves: Ourselves, remains: impl Fn(&str) -> bool) {
+        self.settings.store(Arc::new(settings.into()));
+        self.ourselves.store(Arc::new(ourselves));
+        self.lock().retain(|Key(server), _| remains(server));
     }
 
     /// The rounds that have ended since the last call, on whichever core, in the order in which they did.
@@ -97,23 +110,24 @@ impl Board {
 
     /// Remembers what a later round compares with.
     pub(super) fn remember(&self) {
-        if self.settings.probes {
+        if self.settings.load().probes {
             local::remember();
         }
     }
 
     /// This process, as its probes have to know it.
-    pub(super) const fn ourselves(&self) -> &Arc<Ourselves> {
-        &self.ourselves
+    pub(super) fn ourselves(&self) -> Arc<Ourselves> {
+        self.ourselves.load_full()
     }
 
     /// Where a round is due, it begins with this call, and whoever called has to run it: what it finds goes to the report.
     pub(super) fn begin(self: &Arc<Self>, subject: &Subject, failure: &Failure, now: Instant) -> Option<Report> {
-        if !self.settings.probes || !is_worth_a_round(failure) {
+        let settings = self.settings.load();
+        if !settings.probes || !is_worth_a_round(failure) {
             return None;
         }
         let mut rounds = self.lock();
-        let due = rounds.get(subject.key()).is_none_or(|last| now >= last.begun + self.settings.interval);
+        let due = rounds.get(subject.key()).is_none_or(|last| now >= last.begun + settings.interval);
         if !due {
             return None;
         }
@@ -152,12 +166,12 @@ impl Board {
 
     /// Whether what was found in a round that began then still holds.
     fn holds(&self, begun: Instant, now: Instant) -> bool {
-        now.duration_since(begun) <= (self.settings.interval * HOLDS_FOR).max(LEAST_HELD)
+        now.duration_since(begun) <= (self.settings.load().interval * HOLDS_FOR).max(LEAST_HELD)
     }
 
     /// How long a failing answer may wait.
-    pub(super) const fn patience(&self) -> Duration {
-        self.settings.wait
+    pub(super) fn patience(&self) -> Duration {
+        self.settings.load().wait
     }
 
     /// Ends when no round of this server is under way; at once, where what the one before it has found still holds.

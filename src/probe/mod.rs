@@ -98,7 +98,7 @@ impl Prober {
     }
 
     fn subject(&self, upstream: &Arc<upstream::Shared>, failure: &Failure) -> Option<Subject> {
-        Subject::of(upstream, failure, self.board.ourselves())
+        Subject::of(upstream, failure, &self.board.ourselves())
     }
 }
 

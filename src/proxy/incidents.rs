@@ -69,7 +69,7 @@ impl Ledger {
             return Vec::new();
         }
         let of = |name: &str| upstreams.iter().find(|upstream| *upstream.settings.name == *name);
-        incidents.review(since_1970(self.now()), |name| of(name).map_or(0, |upstream| upstream.successes()))
+        incidents.review(since_1970(self.now()), |name| of(name).map(|upstream| upstream.successes()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Incidents> {
