@@ -37,7 +37,12 @@ impl Sources {
         Self::read(file)
     }
 
-    fn read(file: PathBuf) -> Result<Self, Vec<Problem>> {
+    /// Reads this file and the runbook that it names.
+    ///
+    /// # Errors
+    ///
+    /// As those of `open`.
+    pub(super) fn read(file: PathBuf) -> Result<Self, Vec<Problem>> {
         let config = config::load(&file);
         let runbook = match &config {
             Ok(config) => config.diagnosis.checklists.clone(),

@@ -67,7 +67,7 @@ pub fn run(listen: SocketAddr) -> Result<(), DemoError> {
     origins.block_on(demo.rehearse())?;
     // Nobody may be there to read it; the proxy runs all the same.
     io::stdout().lock().write_all(demo.welcome().as_bytes()).ok();
-    server.until_stopped();
+    server.until_stopped(None);
     drop(demo);
     origins.shutdown_background();
     Ok(())

@@ -17,7 +17,7 @@ use crate::fault::Stage;
 use crate::fault::gateway::Gateway;
 
 /// Every step that there is: the built-in ones, with the operator's added or in their places.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checklist {
     /// Visitors' steps first, each audience's by rank.
     entries: Vec<Entry>,

@@ -16,8 +16,8 @@ use crate::net::deadline::Deadline;
 /// Counts clients.
 #[derive(Debug)]
 pub struct Gatekeeper {
-    most: usize,
-    most_of_one: usize,
+    most: AtomicUsize,
+    most_of_one: AtomicUsize,
     inside: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -35,11 +35,17 @@ impl Gatekeeper {
     #[must_use]
     pub fn new(limits: &Limits) -> Arc<Self> {
         Arc::new(Self {
-            most: limits.connections,
-            most_of_one: limits.connections_per_client,
+            most: AtomicUsize::new(limits.connections),
+            most_of_one: AtomicUsize::new(limits.connections_per_client),
             inside: AtomicUsize::new(0),
             by_address: Mutex::default(),
         })
+    }
+
+    /// Goes by these limits from now on. Whoever is in stays.
+    pub fn adjust(&self, limits: &Limits) {
+        self.most.store(limits.connections, Ordering::Relaxed);
+        self.most_of_one.store(limits.connections_per_client, Ordering::Relaxed);
     }
 
     /// How many clients are in.
@@ -51,7 +57,7 @@ impl Gatekeeper {
     /// A place for this client, once there is one; none where its address has all that one address may have.
     pub async fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
         let mut place = self.count(peer)?;
-        let room = |inside: usize| (inside < self.most).then_some(inside + 1);
+        let room = |inside: usize| (inside < self.most.load(Ordering::Relaxed)).then_some(inside + 1);
         while self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
             Deadline::after(CROWDED_PAUSE).await;
         }
@@ -61,14 +67,15 @@ impl Gatekeeper {
 
     /// Counts the client among those of its address.
     fn count(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
+        let most = self.most_of_one.load(Ordering::Relaxed);
         let address = match peer {
-            Peer::Tcp(address) if self.most_of_one > 0 => Some(address.ip()),
+            Peer::Tcp(address) if most > 0 => Some(address.ip()),
             Peer::Tcp(_) | Peer::Unix(_) => None,
         };
         if let Some(address) = address {
             let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
             let count = counts.entry(address).or_insert(0);
-            if *count >= self.most_of_one {
+            if *count >= most {
                 return None;
             }
             *count += 1;
@@ -143,6 +150,19 @@ mod tests {
         assert!(within(Duration::from_secs(1), second).await.is_err());
         drop(first);
         assert!(gatekeeper.admit(&peer("10.0.0.2:2")).await.is_some());
+        assert_eq!(gatekeeper.inside(), 0);
+    }
+
+    #[tokio::test]
+    async fn other_limits_hold_for_whoever_comes_next() {
+        let gatekeeper = Gatekeeper::new(&limits(100, 1));
+        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
+        gatekeeper.adjust(&limits(100, 2));
+        let second = gatekeeper.admit(&peer("10.0.0.1:2")).await;
+        assert!(second.is_some() && gatekeeper.admit(&peer("10.0.0.1:3")).await.is_none());
+        gatekeeper.adjust(&limits(100, 0));
+        assert!(gatekeeper.admit(&peer("10.0.0.1:3")).await.is_some());
+        drop((first, second));
         assert_eq!(gatekeeper.inside(), 0);
     }
 

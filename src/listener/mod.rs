@@ -8,8 +8,11 @@ pub mod gatekeeper;
 pub mod orders;
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -32,7 +35,17 @@ use crate::telemetry::Notice;
 
 /// A socket that clients connect to.
 #[derive(Debug)]
-pub enum Socket {
+pub struct Socket {
+    /// What is listened on.
+    pub listening: Listening,
+    /// Whether another process accepts clients on it too, or will: then whoever is in its queue is not lost when it is closed here,
+    /// and newcomers are as welcome as before.
+    pub elsewhere: Arc<AtomicBool>,
+}
+
+/// What is listened on.
+#[derive(Debug)]
+pub enum Listening {
     /// TCP.
     Tcp(TcpListener),
     /// A unix socket.
@@ -41,12 +54,14 @@ pub enum Socket {
 
 impl Socket {
     async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.listening {
+            Listening::Tcp(listener) => {
                 let (stream, address) = listener.accept().await?;
+                // A socket for both families, which only somebody else can have made for us, has IPv4 peers as `::ffff:10.0.0.1`.
+                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
                 Ok((Stream::Tcp(stream), Peer::Tcp(address)))
             }
-            Self::Unix(listener) => {
+            Listening::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Stream::Unix(stream), Peer::Unix(Arc::from(""))))
             }
@@ -58,10 +73,18 @@ impl Socket {
 pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>, mut drain: watch::Receiver<Orders>) {
     let mut connections = JoinSet::new();
     loop {
-        let admitted = tokio::select! {
+        let accepted = tokio::select! {
             biased;
             () = stopped(&mut drain) => break,
-            admitted = admit(&socket, &gatekeeper) => admitted,
+            accepted = socket.accept() => accepted,
+        };
+        let admitted = match accepted {
+            // One client waits here for a place, the others in the kernel's queue. It does so also when that is closed.
+            Ok((stream, peer)) => match gatekeeper.admit(&peer).await {
+                Some(place) => Ok((stream, peer, place)),
+                None => continue,
+            },
+            Err(error) => Err(error),
         };
         while connections.try_join_next().is_some() {}
         match admitted {
@@ -84,17 +107,6 @@ async fn welcome(stream: Stream, peer: Peer, proxy: Rc<Proxy>, orders: watch::Re
     drop(place);
 }
 
-/// The next client that may come in. While there is no place, clients wait in the kernel's queue.
-async fn admit(socket: &Socket, gatekeeper: &Arc<Gatekeeper>) -> io::Result<(Stream, Peer, Place)> {
-    loop {
-        let (stream, peer) = socket.accept().await?;
-        // One client waits here for a place, the others in the kernel's queue.
-        if let Some(place) = gatekeeper.admit(&peer).await {
-            return Ok((stream, peer, place));
-        }
-    }
-}
-
 /// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first. No handshake
 /// begins any more from here on, and the last ones have a moment to finish.
 async fn drain_queue(
@@ -104,9 +116,13 @@ async fn drain_queue(
     drain: &watch::Receiver<Orders>,
     connections: &mut JoinSet<()>,
 ) {
-    let closed = match socket {
-        Socket::Tcp(listener) => close_to_newcomers(listener).is_ok(),
-        Socket::Unix(_) => false,
+    if socket.elsewhere.load(Ordering::Relaxed) {
+        return;
+    }
+    let closed = match &socket.listening {
+        Listening::Tcp(listener) => close_to_newcomers(listener).is_ok(),
+        // Its name is gone from the file system by now.
+        Listening::Unix(_) => true,
     };
     let end = Instant::now() + QUEUE_TIME;
     // Where newcomers cannot be kept out, whoever is in the queue now has to be the last.

@@ -44,6 +44,11 @@ pub(super) struct Known {
 }
 
 impl Explained {
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// What is known of this failure: concluded just before from one that is like it in all but its moment, or now.
     pub(super) fn explain(
         &self,

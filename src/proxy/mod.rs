@@ -50,6 +50,7 @@ use crate::proxy::interim::Interim;
 use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::state::Destination;
+use crate::proxy::state::Shared;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
@@ -98,6 +99,14 @@ impl Proxy {
     #[must_use]
     pub fn state(&self) -> Rc<State> {
         Rc::clone(&self.state.borrow())
+    }
+
+    /// Lets requests that begin from now on see this. Those that have begun keep what they began with.
+    pub fn adopt(&self, shared: &Arc<Shared>) {
+        let state = Rc::new(self.state().after(shared));
+        self.state.replace(state);
+        // Conclusions are of destinations that nobody goes to any more, and hold on to their connections.
+        self.explained.forget();
     }
 
     /// A core's half of the telemetry.

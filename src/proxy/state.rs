@@ -18,7 +18,7 @@ use crate::route::Routes;
 use crate::upstream;
 use crate::upstream::Upstream;
 
-/// What all cores share, made once from a configuration.
+/// What all cores share, made from a configuration, and made anew when that is read again.
 #[derive(Debug)]
 pub struct Shared {
     /// The configuration.
@@ -53,7 +53,7 @@ pub struct State {
 /// Where a route leads.
 #[derive(Debug)]
 pub(super) struct Destination {
-    pub(super) upstream: Upstream,
+    pub(super) upstream: Rc<Upstream>,
     pub(super) onward: Onward,
     pub(super) settings: Settings,
 }
@@ -62,8 +62,23 @@ impl State {
     /// A core's view of what is shared.
     #[must_use]
     pub fn new(shared: &Arc<Shared>) -> Self {
-        let destinations =
-            shared.upstreams.iter().map(|upstream| Rc::new(Destination::new(upstream, shared))).collect();
+        Self::of(shared, |upstream| Rc::new(Upstream::new(upstream)))
+    }
+
+    /// The view of what is shared now, by a core that has had another. It keeps the connections of the upstreams that both have.
+    #[must_use]
+    pub fn after(&self, shared: &Arc<Shared>) -> Self {
+        Self::of(shared, |upstream| {
+            let known = self.destinations.iter().map(|destination| &destination.upstream);
+            let kept = known.into_iter().find(|known| Arc::ptr_eq(known.shared(), upstream));
+            kept.map_or_else(|| Rc::new(Upstream::new(upstream)), Rc::clone)
+        })
+    }
+
+    fn of(shared: &Arc<Shared>, part: impl Fn(&Arc<upstream::Shared>) -> Rc<Upstream>) -> Self {
+        let destination =
+            |upstream: &Arc<upstream::Shared>| Rc::new(Destination::new(upstream, part(upstream), shared));
+        let destinations = shared.upstreams.iter().map(destination).collect();
         let index = |route: &config::Route| {
             shared.upstreams.iter().position(|upstream| upstream.settings.name == route.upstream).unwrap_or(usize::MAX)
         };
@@ -76,6 +91,12 @@ impl State {
         let found = self.routes.find(host, path)?;
         let destination = self.destinations.get(found.target).ok_or(Miss::NoPath)?;
         Ok((&found.label, destination))
+    }
+
+    /// What all cores share.
+    #[must_use]
+    pub const fn shared(&self) -> &Arc<Shared> {
+        &self.shared
     }
 
     /// What clients may ask of this proxy.
@@ -96,10 +117,10 @@ impl State {
 }
 
 impl Destination {
-    fn new(upstream: &Arc<upstream::Shared>, shared: &Shared) -> Self {
+    fn new(upstream: &Arc<upstream::Shared>, part: Rc<Upstream>, shared: &Shared) -> Self {
         let headers = shared.config.forwarding.headers;
         Self {
-            upstream: Upstream::new(upstream),
+            upstream: part,
             onward: Onward::new(&upstream.settings, headers, &shared.pseudonym),
             settings: settings(&upstream.settings, shared),
         }

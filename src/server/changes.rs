@@ -8,9 +8,9 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::config;
 use crate::diagnosis::wording::duration;
 use crate::proxy::Proxy;
-use crate::proxy::state::Shared;
 use crate::telemetry::By;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
@@ -19,35 +19,32 @@ use crate::telemetry::ServerReturned;
 use crate::upstream::Change;
 
 /// Tells every change until there is nobody left to send one.
-pub(super) async fn tell(
-    mut changes: mpsc::UnboundedReceiver<(Arc<str>, Change)>,
-    proxy: Rc<Proxy>,
-    shared: Arc<Shared>,
-) {
+pub(super) async fn tell(mut changes: mpsc::UnboundedReceiver<(Arc<config::Upstream>, Change)>, proxy: Rc<Proxy>) {
     let mut stale = Stale::default();
-    while let Some((upstream, change)) = changes.recv().await {
-        let server = |index: usize| url(&shared, &upstream, index);
+    while let Some((settings, change)) = changes.recv().await {
+        let upstream = &*settings.name;
+        let server = |index: usize| url(&settings, index);
         match change {
             Change::Ejected { server: index, lasts, failures, last } => {
                 let (server, fault) = (&server(index), Some(last.fault));
                 let (by, ejected) = (By::Failures, Some(lasts));
-                let ejected = ServerEjected { upstream: &upstream, server, by, fault, status: None, failures, ejected };
+                let ejected = ServerEjected { upstream, server, by, fault, status: None, failures, ejected };
                 proxy.telemetry().record(Event::ServerEjected(ejected));
             }
             Change::Down { server: index, checks: failures, last } => {
                 let (server, fault, status) = (&server(index), last.fault(), last.status());
                 let (by, ejected) = (By::Health, None);
-                let ejected = ServerEjected { upstream: &upstream, server, by, fault, status, failures, ejected };
+                let ejected = ServerEjected { upstream, server, by, fault, status, failures, ejected };
                 proxy.telemetry().record(Event::ServerEjected(ejected));
             }
             Change::Returned { server: index, out_for } => {
                 let server = &server(index);
-                let returned = ServerReturned { upstream: &upstream, server, by: By::Failures, ejected: out_for };
+                let returned = ServerReturned { upstream, server, by: By::Failures, ejected: out_for };
                 proxy.telemetry().record(Event::ServerReturned(returned));
             }
             Change::Up { server: index, out_for } => {
                 let server = &server(index);
-                let returned = ServerReturned { upstream: &upstream, server, by: By::Health, ejected: out_for };
+                let returned = ServerReturned { upstream, server, by: By::Health, ejected: out_for };
                 proxy.telemetry().record(Event::ServerReturned(returned));
             }
             Change::ClosesIdle { server: index, after, kept, configured } => {
@@ -74,10 +71,8 @@ pub(super) async fn tell(
     }
 }
 
-fn url(shared: &Shared, upstream: &str, index: usize) -> Arc<str> {
-    let upstream = shared.upstreams.iter().find(|known| *known.settings.name == *upstream);
-    let server = upstream.and_then(|upstream| upstream.servers.get(index));
-    server.map(|server| Arc::clone(&server.url.text)).unwrap_or_default()
+fn url(upstream: &config::Upstream, index: usize) -> Arc<str> {
+    upstream.servers.get(index).map(|server| Arc::clone(&server.text)).unwrap_or_default()
 }
 
 /// When each server was last said to be reached at stale addresses, which each of its connections finds anew.
@@ -87,11 +82,13 @@ struct Stale(HashMap<Arc<str>, Instant>);
 impl Stale {
     fn is_news(&mut self, server: &Arc<str>) -> bool {
         let now = Instant::now();
-        let told = self.0.get(server).is_some_and(|told| now.duration_since(*told) < REMIND);
-        if !told {
+        // Servers come and go with the configuration: what was said long ago need not be remembered.
+        self.0.retain(|_, told| now.duration_since(*told) < REMIND);
+        let news = !self.0.contains_key(server);
+        if news {
             self.0.insert(Arc::clone(server), now);
         }
-        !told
+        news
     }
 }
 

@@ -1,18 +1,16 @@
 //! Owns one core: its thread, its runtime, and everything that lives in it.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::net::UnixListener;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::task::LocalSet;
+use tokio::time::timeout;
 
+use crate::config;
 use crate::listener;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
@@ -20,38 +18,36 @@ use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
 use crate::proxy::state::State;
 use crate::server::changes;
+use crate::server::doors::Doors;
+use crate::server::doors::LAST_WORDS;
+use crate::server::sockets::Doorway;
 use crate::telemetry;
-use crate::telemetry::Event;
-use crate::telemetry::Notice;
+use crate::upstream;
 use crate::upstream::Change;
 use crate::upstream::health;
-
-/// A listening socket that belongs to no runtime yet.
-#[derive(Debug)]
-pub(super) enum Bound {
-    Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener),
-}
-
-impl Bound {
-    fn into_socket(self) -> std::io::Result<listener::Socket> {
-        Ok(match self {
-            Self::Tcp(bound) => listener::Socket::Tcp(TcpListener::from_std(bound)?),
-            Self::Unix(bound) => listener::Socket::Unix(UnixListener::from_std(bound)?),
-        })
-    }
-}
 
 /// What a core is started with.
 pub(super) struct Core {
     pub(super) shared: Arc<Shared>,
-    pub(super) sockets: Vec<Bound>,
+    pub(super) doorways: Vec<Doorway>,
     pub(super) telemetry: telemetry::Core,
     pub(super) gatekeeper: Arc<Gatekeeper>,
-    pub(super) drain: watch::Receiver<Orders>,
-    pub(super) shutdown_timeout: Duration,
+    pub(super) orders: watch::Receiver<Orders>,
+    pub(super) updates: mpsc::UnboundedReceiver<Update>,
     /// What changes about servers; one of the cores tells it, and checks them.
-    pub(super) changes: Option<mpsc::UnboundedReceiver<(Arc<str>, Change)>>,
+    pub(super) changes: Option<mpsc::UnboundedReceiver<(Arc<config::Upstream>, Change)>>,
+}
+
+/// What a core goes on with when the configuration was read again.
+pub(super) struct Update {
+    pub(super) shared: Arc<Shared>,
+    pub(super) style: telemetry::Style,
+    /// New doors.
+    pub(super) open: Vec<Doorway>,
+    /// The listeners whose doors are to be closed.
+    pub(super) close: Vec<u64>,
+    /// Is dropped when the core goes by all of this.
+    pub(super) done: std::sync::mpsc::Sender<()>,
 }
 
 impl Core {
@@ -61,49 +57,76 @@ impl Core {
     }
 
     async fn serve(self) {
-        let Self { shared, sockets, telemetry, gatekeeper, mut drain, shutdown_timeout, changes } = self;
+        let Self { shared, doorways, telemetry, gatekeeper, mut orders, mut updates, changes } = self;
         let proxy = Proxy::new(State::new(&shared), telemetry);
-        // The core's own orders: the program's, and the end of its patience.
-        let (order, orders) = watch::channel(Orders::Serve);
-        let mut doors = JoinSet::new();
-        for socket in sockets {
-            match socket.into_socket() {
-                Ok(socket) => {
-                    doors.spawn_local(listener::serve(
-                        socket,
-                        Rc::clone(&proxy),
-                        Arc::clone(&gatekeeper),
-                        orders.clone(),
-                    ));
-                }
-                Err(error) => {
-                    let message = format!("this core cannot serve a listener: {error}");
-                    proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
-                }
-            }
+        let mut doors = Doors::new(&proxy, &gatekeeper);
+        for doorway in doorways {
+            doors.open(doorway);
         }
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn_local(keep_house(Rc::clone(&proxy)));
-        if let Some(changes) = changes {
-            housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy), Arc::clone(&shared)));
-            for watch in shared.upstreams.iter().flat_map(health::watches) {
-                housekeeping.spawn_local(watch);
+        let mut checks = changes.map(|changes| {
+            housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy)));
+            Checks::default()
+        });
+        let mut follow = |shared: &Shared| checks.iter_mut().for_each(|checks| checks.follow(shared));
+        follow(&shared);
+        drop(shared);
+        loop {
+            let update = tokio::select! {
+                biased;
+                () = listener::orders::stopped(&mut orders) => break,
+                Some(update) = updates.recv() => update,
+            };
+            let patience = proxy.state().shared().config.shutdown_timeout;
+            proxy.telemetry().adopt(update.style);
+            proxy.adopt(&update.shared);
+            for doorway in update.open {
+                doors.open(doorway);
+            }
+            for number in update.close {
+                doors.close(number, patience);
+            }
+            doors.tidy();
+            follow(&update.shared);
+            drop(update.done);
+        }
+        drain(&proxy, &mut doors, orders).await;
+    }
+}
+
+/// Lets nobody in any more, and waits until all have left, for as long as the configuration and the program have patience.
+async fn drain(proxy: &Proxy, doors: &mut Doors, mut orders: watch::Receiver<Orders>) {
+    let patience = proxy.state().shared().config.shutdown_timeout;
+    doors.order(Orders::Drain);
+    let all_left = tokio::select! {
+        over = timeout(patience, doors.empty()) => over.is_ok(),
+        _ = orders.wait_for(|orders| *orders == Orders::Leave) => false,
+    };
+    if !all_left {
+        // The rest ends at once now, each in a way that its client can tell.
+        doors.order(Orders::Leave);
+        timeout(LAST_WORDS, doors.empty()).await.ok();
+    }
+    proxy.tell_of_rounds();
+    proxy.telemetry().flush();
+}
+
+/// The active checks of each upstream, as long as the configuration has it.
+#[derive(Default)]
+struct Checks(Vec<(Arc<upstream::Shared>, JoinSet<()>)>);
+
+impl Checks {
+    /// Goes on with those of these upstreams, and with no others.
+    fn follow(&mut self, shared: &Shared) {
+        self.0.retain(|(known, _)| shared.upstreams.iter().any(|upstream| Arc::ptr_eq(known, upstream)));
+        for upstream in &shared.upstreams {
+            if !self.0.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
+                let mut checks = JoinSet::new();
+                health::watches(upstream).for_each(|watch| drop(checks.spawn_local(watch)));
+                self.0.push((Arc::clone(upstream), checks));
             }
         }
-        listener::orders::stopped(&mut drain).await;
-        order.send_replace(Orders::Drain);
-        let mut finished = pin!(async { while doors.join_next().await.is_some() {} });
-        let all_left = tokio::select! {
-            over = tokio::time::timeout(shutdown_timeout, finished.as_mut()) => over.is_ok(),
-            _ = drain.wait_for(|orders| *orders == Orders::Leave) => false,
-        };
-        if !all_left {
-            // The rest ends at once now, each in a way that its client can tell.
-            order.send_replace(Orders::Leave);
-            tokio::time::timeout(LAST_WORDS, finished).await.ok();
-        }
-        proxy.tell_of_rounds();
-        proxy.telemetry().flush();
     }
 }
 
@@ -124,7 +147,5 @@ async fn keep_house(proxy: Rc<Proxy>) {
 }
 
 /// How long an access line may wait.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: std::time::Duration = std::time::Duration::from_millis(100);
 const TICKS_A_SWEEP: u32 = 10;
-/// How long connections have to end when the core's patience is over.
-const LAST_WORDS: Duration = Duration::from_secs(1);

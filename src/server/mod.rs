@@ -1,13 +1,14 @@
-//! Owns the running program: builds it from a configuration, owns every thread, and stops in order.
+//! Owns the running program: builds it from a configuration, lets it follow another, owns every thread, and stops in order.
 
 mod changes;
 mod core;
-
+mod doors;
+mod lasting;
+mod reload;
 mod signal;
+mod sockets;
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -19,24 +20,23 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::config::ListenAddress;
-use crate::diagnosis::case::Here;
 use crate::diagnosis::checklist::Checklist;
-use crate::dns::Resolver;
 use crate::incident::Patience;
-use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
-use crate::net::here;
-use crate::net::socket;
 use crate::net::tls::TlsSetupError;
-use crate::probe;
-use crate::proxy::incidents::Ledger;
 use crate::proxy::state;
-use crate::proxy::via::Pseudonym;
+use crate::server::core::Core;
+use crate::server::core::Update;
+use crate::server::lasting::Lasting;
+use crate::server::lasting::Told;
+pub use crate::server::reload::Reread;
+use crate::server::signal::Asked;
 use crate::server::signal::Signals;
+use crate::server::sockets::Doorway;
+use crate::server::sockets::Sockets;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Telemetry;
-use crate::upstream;
 
 /// Why the program cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -81,13 +81,24 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<ListenAddress>,
-    cores: Vec<JoinHandle<()>>,
+    cores: Vec<Thread>,
     orders: watch::Sender<Orders>,
     telemetry: Telemetry,
-    shutdown_timeout: Duration,
+    /// What the program tells that is no core's to tell.
+    own: telemetry::Core,
+    lasting: Lasting,
+    /// What the cores share now.
+    shared: Arc<state::Shared>,
+    sockets: Sockets,
     started: Instant,
-    sockets: Vec<PathBuf>,
     signals: Option<Signals>,
+}
+
+/// A core's thread.
+#[derive(Debug)]
+struct Thread {
+    running: JoinHandle<()>,
+    updates: mpsc::UnboundedSender<Update>,
 }
 
 impl Server {
@@ -107,47 +118,56 @@ impl Server {
     /// As `start`.
     pub fn start_with(config: Config, checklist: Checklist, patience: Patience) -> Result<Self, StartError> {
         let workers = workers(&config);
-        let signals = Signals::listen(runtime()?)?;
-        let (addresses, mut bound) = bind(&config, workers)?;
+        let signals = Signals::listen()?;
+        let (sockets, addresses) = Sockets::bind(&config.listeners, workers)?;
+        let doorways = sockets.doorways().map_err(StartError::Runtime)?;
         let telemetry =
             Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
-        let (changes, told) = mpsc::unbounded_channel();
-        let notices = config.notices();
-        let (orders, drain) = watch::channel(Orders::Serve);
-        let gatekeeper = Gatekeeper::new(&config.limits);
-        let file = config.file.as_ref().map(|file| file.display().to_string());
-        let shutdown_timeout = config.shutdown_timeout;
-        let sockets = unix_paths(&addresses);
-        let shared = Arc::new(share(config, checklist, patience, &changes, &addresses)?);
-
-        let mut cores = Vec::new();
-        let mut told = Some(told);
-        for index in 0..workers {
-            let core = core::Core {
-                shared: Arc::clone(&shared),
-                sockets: bound.pop().unwrap_or_default(),
-                telemetry: telemetry.core(),
-                gatekeeper: Arc::clone(&gatekeeper),
-                drain: drain.clone(),
-                shutdown_timeout,
-                changes: told.take(),
-            };
-            let runtime = runtime()?;
-            let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run(&runtime));
-            cores.push(thread.map_err(StartError::Thread)?);
-        }
-        let server = Self {
+        let (lasting, told) = Lasting::new(&config, patience);
+        let shared = Arc::new(lasting.share(config, checklist, &[])?);
+        lasting.follow(&shared, &addresses);
+        let (orders, told_orders) = watch::channel(Orders::Serve);
+        let mut server = Self {
             addresses,
-            cores,
+            cores: Vec::new(),
             orders,
+            own: telemetry.core(),
             telemetry,
-            shutdown_timeout,
-            started: Instant::now(),
+            lasting,
+            shared,
             sockets,
+            started: Instant::now(),
             signals: Some(signals),
         };
-        server.announce(file.as_deref(), &notices, workers);
+        let mut told = Some(told);
+        for (index, doorways) in doorways.into_iter().enumerate() {
+            let core = server.start_core(index, doorways, &told_orders, told.take())?;
+            server.cores.push(core);
+        }
+        server.announce();
         Ok(server)
+    }
+
+    fn start_core(
+        &self,
+        index: usize,
+        doorways: Vec<Doorway>,
+        orders: &watch::Receiver<Orders>,
+        changes: Option<Told>,
+    ) -> Result<Thread, StartError> {
+        let (updates, receiver) = mpsc::unbounded_channel();
+        let core = Core {
+            shared: Arc::clone(&self.shared),
+            doorways,
+            telemetry: self.telemetry.core(),
+            gatekeeper: Arc::clone(&self.lasting.gatekeeper),
+            orders: orders.clone(),
+            updates: receiver,
+            changes,
+        };
+        let runtime = runtime()?;
+        let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run(&runtime));
+        Ok(Thread { running: thread.map_err(StartError::Thread)?, updates })
     }
 
     /// Where it listens, with the port that was chosen where the configuration says 0.
@@ -156,10 +176,19 @@ impl Server {
         &self.addresses
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains. A second one ends it at once.
-    pub fn until_stopped(mut self) {
+    /// Serves until SIGTERM or SIGINT, then drains. A second one ends it at once. SIGHUP has it read its configuration again, where
+    /// there is one.
+    pub fn until_stopped(mut self, reread: Option<&Reread>) {
         let reason = match self.signals.take() {
-            Some(signals) => signals.wait_for_stop(&self.telemetry, self.orders.clone()),
+            Some(mut signals) => loop {
+                match signals.next() {
+                    Asked::Reload => self.reload(reread),
+                    Asked::Stop(reason) => {
+                        signals.wait_for_impatience(self.orders.clone());
+                        break reason;
+                    }
+                }
+            },
             None => "asked to stop",
         };
         self.drain(reason);
@@ -170,21 +199,22 @@ impl Server {
         self.drain("asked to stop");
     }
 
-    fn announce(&self, file: Option<&str>, notices: &[String], workers: usize) {
-        let core = self.telemetry.core();
+    fn announce(&self) {
+        let config = &self.shared.config;
+        let file = config.file.as_ref().map(|file| file.display().to_string());
         let listeners: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
-        core.record(Event::Started(telemetry::Started {
+        self.own.record(Event::Started(telemetry::Started {
             version: env!("CARGO_PKG_VERSION"),
-            configuration: file,
+            configuration: file.as_deref(),
             listeners: &listeners,
-            workers,
+            workers: self.cores.len(),
         }));
-        for message in notices {
-            core.record(Event::Notice(telemetry::Notice { message, dropped: None }));
-        }
+        config.notices().iter().for_each(|message| self.notice(message));
     }
 
-    fn drain(self, reason: &str) {
+    fn drain(mut self, reason: &str) {
+        // Nobody finds a unix socket any more before its queue is emptied.
+        self.sockets.close();
         self.orders.send_if_modified(|orders| {
             let serves = *orders == Orders::Serve;
             if serves {
@@ -194,17 +224,13 @@ impl Server {
         });
         for core in self.cores {
             // A core that panicked has told so already, and there is nothing to hand on.
-            core.join().ok();
-        }
-        for path in &self.sockets {
-            std::fs::remove_file(path).ok();
+            core.running.join().ok();
         }
         let totals = self.telemetry.totals();
         let uptime = self.started.elapsed();
-        let core = self.telemetry.core();
-        core.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
-        drop(core);
-        self.telemetry.stop(self.shutdown_timeout.min(LOG_PATIENCE));
+        self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
+        drop(self.own);
+        self.telemetry.stop(self.shared.config.shutdown_timeout.min(LOG_PATIENCE));
     }
 }
 
@@ -213,90 +239,11 @@ fn runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)
 }
 
-/// What the cores share, from the configuration.
-fn share(
-    config: Config,
-    checklist: Checklist,
-    patience: Patience,
-    changes: &mpsc::UnboundedSender<(Arc<str>, upstream::Change)>,
-    listeners: &[ListenAddress],
-) -> Result<state::Shared, StartError> {
-    let resolver = Arc::new(Resolver::new(&config.dns));
-    let build = |settings| {
-        upstream::Shared::new(settings, &resolver, config.limits.body_timeout, changes.clone())
-            .map(Arc::new)
-            .map_err(|source| StartError::Tls { upstream: settings.name.to_string(), source })
-    };
-    let upstreams = config.upstreams.iter().map(build).collect::<Result<Vec<_>, _>>()?;
-    let name_servers = resolver.name_servers().iter().map(ToString::to_string).collect();
-    let (own_addresses, own_networks) = here::addresses();
-    let here = Here { in_container: here::in_container(), own_addresses, own_networks };
-    let pseudonym = Pseudonym::random();
-    let ourselves = probe::Ourselves {
-        listeners: listeners.to_vec(),
-        addresses: here.own_addresses.clone(),
-        name: pseudonym.name().to_owned(),
-    };
-    let board = probe::Board::new(&config.diagnosis, ourselves);
-    Ok(state::Shared {
-        config,
-        upstreams,
-        checklist,
-        pseudonym,
-        board,
-        incidents: Arc::new(Ledger::new(patience)),
-        past: Arc::default(),
-        here,
-        name_servers,
-    })
-}
-
 fn workers(config: &Config) -> usize {
     match config.runtime.workers {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         workers => workers,
     }
-}
-
-/// Every listener once for each core. TCP ports are shared by the kernel; a unix socket is one socket that all cores accept on.
-fn bind(config: &Config, workers: usize) -> Result<(Vec<ListenAddress>, Vec<Vec<core::Bound>>), StartError> {
-    let mut addresses = Vec::new();
-    let mut cores: Vec<Vec<core::Bound>> = (0..workers).map(|_| Vec::new()).collect();
-    for listener in &config.listeners {
-        let failed = |source| StartError::Listen { address: listener.address.clone(), source };
-        match &listener.address {
-            ListenAddress::Tcp(address) => {
-                let address = bind_tcp(*address, &mut cores).map_err(failed)?;
-                addresses.push(ListenAddress::Tcp(address));
-            }
-            ListenAddress::Unix(path) => {
-                let bound = socket::listen_unix(path).map_err(failed)?;
-                for core in &mut cores {
-                    core.push(core::Bound::Unix(bound.try_clone().map_err(failed)?));
-                }
-                addresses.push(listener.address.clone());
-            }
-        }
-    }
-    Ok((addresses, cores))
-}
-
-fn bind_tcp(address: SocketAddr, cores: &mut [Vec<core::Bound>]) -> io::Result<SocketAddr> {
-    let mut address = socket::try_listen(address)?;
-    for core in cores {
-        let bound = socket::listen(address)?;
-        address = bound.local_addr()?;
-        core.push(core::Bound::Tcp(bound));
-    }
-    Ok(address)
-}
-
-fn unix_paths(addresses: &[ListenAddress]) -> Vec<PathBuf> {
-    let path = |address: &ListenAddress| match address {
-        ListenAddress::Unix(path) => Some(path.clone()),
-        ListenAddress::Tcp(_) => None,
-    };
-    addresses.iter().filter_map(path).collect()
 }
 
 fn output(config: &Config) -> String {

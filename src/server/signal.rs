@@ -1,4 +1,6 @@
-//! Owns the signals: SIGTERM and SIGINT end the program, SIGHUP opens the log's file anew.
+//! Owns the signals: SIGTERM and SIGINT end the program, SIGHUP has it read its configuration again.
+
+use std::os::unix::net::UnixStream;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::Signal;
@@ -8,7 +10,6 @@ use tokio::sync::watch;
 
 use crate::listener::orders::Orders;
 use crate::server::StartError;
-use crate::telemetry::Telemetry;
 
 /// Signals, listened for from before the first client is served.
 #[derive(Debug)]
@@ -21,13 +22,19 @@ pub(super) struct Signals {
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
+    /// To end.
     Stop(&'static str),
-    Reopen,
+    /// To read the configuration again. Signals that come while that is done ask for it once more, however many they are.
+    Reload,
 }
 
 impl Signals {
-    pub(super) fn listen(runtime: Runtime) -> Result<Self, StartError> {
+    pub(super) fn listen() -> Result<Self, StartError> {
+        // tokio panics where it has no descriptors left for this.
+        let spare = [UnixStream::pair(), UnixStream::pair()].into_iter().collect::<Result<Vec<_>, _>>();
+        drop(spare.map_err(StartError::Runtime)?);
+        let runtime = super::runtime()?;
         let listen = |kind| {
             let _inside = runtime.enter();
             signal(kind).map_err(StartError::Runtime)
@@ -37,29 +44,23 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hangup })
     }
 
-    /// Blocks until the program is to end, says why, and goes on listening: whoever asks a second time does not want to wait.
-    pub(super) fn wait_for_stop(mut self, telemetry: &Telemetry, orders: watch::Sender<Orders>) -> &'static str {
-        let reason = loop {
-            match self.next() {
-                Asked::Stop(reason) => break reason,
-                Asked::Reopen => telemetry.reopen(),
-            }
-        };
-        std::thread::spawn(move || {
-            while self.next() == Asked::Reopen {}
-            orders.send_replace(Orders::Leave);
-        });
-        reason
-    }
-
-    fn next(&mut self) -> Asked {
+    /// Blocks until the next one comes.
+    pub(super) fn next(&mut self) -> Asked {
         let Self { runtime, terminate, interrupt, hangup } = self;
         runtime.block_on(async {
             tokio::select! {
                 _ = terminate.recv() => Asked::Stop("SIGTERM"),
                 _ = interrupt.recv() => Asked::Stop("SIGINT"),
-                _ = hangup.recv() => Asked::Reopen,
+                _ = hangup.recv() => Asked::Reload,
             }
         })
+    }
+
+    /// Goes on listening while the program ends: whoever asks a second time does not want to wait.
+    pub(super) fn wait_for_impatience(mut self, orders: watch::Sender<Orders>) {
+        std::thread::spawn(move || {
+            while self.next() == Asked::Reload {}
+            orders.send_replace(Orders::Leave);
+        });
     }
 }

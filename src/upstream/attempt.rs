@@ -396,7 +396,7 @@ impl Exchange {
         if self.gate.as_ref().is_some_and(|gate| !gate.is_open()) {
             return Limit::Gate(self.ready + EXPECT_PATIENCE);
         }
-        Limit::Client(watch.waiting_since().unwrap_or_else(Instant::now) + self.lane.client_body_timeout)
+        Limit::Client(watch.waiting_since().unwrap_or_else(Instant::now) + self.lane.shared.client_body_timeout())
     }
 
     fn begun(&self) -> bool {

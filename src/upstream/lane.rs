@@ -30,7 +30,6 @@ impl Lane {
             pool: Pool::new(settings.pool.clone(), diary.keep_alive()),
             resolver: Arc::clone(&shared.resolver),
             tls: shared.tls.get(server)?.clone(),
-            client_body_timeout: shared.client_body_timeout,
             shared: Arc::clone(shared),
             multiplex: Multiplex::new(settings.pool.idle_timeout),
             diary,

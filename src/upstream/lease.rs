@@ -167,7 +167,7 @@ impl Lease {
     pub(super) fn body_due(&self, since: Instant) -> BodyDue {
         let watch = self.exchange.watch.as_ref().filter(|watch| !watch.ended());
         match watch.and_then(|watch| watch.waiting_since()) {
-            Some(client) => BodyDue::Client(client + self.exchange.lane.client_body_timeout),
+            Some(client) => BodyDue::Client(client + self.exchange.lane.shared.client_body_timeout()),
             None => BodyDue::Server(since + self.body_limit()),
         }
     }

@@ -27,7 +27,9 @@ mod tries;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Request;
@@ -66,6 +68,9 @@ use crate::upstream::tries::Again;
 use crate::upstream::tries::Tries;
 use crate::upstream::tries::Try;
 
+/// Where what changes about servers is told, each with the settings of its upstream.
+pub type Changes = mpsc::UnboundedSender<(Arc<config::Upstream>, Change)>;
+
 /// What all cores share of an upstream.
 #[derive(Debug)]
 pub struct Shared {
@@ -83,13 +88,16 @@ pub struct Shared {
     turn: AtomicUsize,
     resolver: Arc<Resolver>,
     tls: Vec<Option<Tls>>,
-    changes: mpsc::UnboundedSender<(Arc<str>, Change)>,
-    client_body_timeout: Duration,
+    changes: Changes,
+    /// In milliseconds; it is the client's limit, and may change while everything else stays.
+    client_body_timeout: AtomicU64,
     memory: Memory,
+    /// What the files held that the settings name, as a digest.
+    files: u64,
 }
 
 impl Shared {
-    /// An upstream of the configuration. What changes about its servers goes to `changes`, with the upstream's name.
+    /// An upstream of the configuration. What changes about its servers goes to `changes`, with the upstream's settings.
     ///
     /// # Errors
     ///
@@ -98,11 +106,11 @@ impl Shared {
         settings: &Arc<config::Upstream>,
         resolver: &Arc<Resolver>,
         client_body_timeout: Duration,
-        changes: mpsc::UnboundedSender<(Arc<str>, Change)>,
+        changes: Changes,
     ) -> Result<Self, TlsSetupError> {
         let servers =
             settings.servers.iter().enumerate().map(|(index, url)| Arc::new(Server::new(settings, index, url)));
-        Ok(Self {
+        let shared = Self {
             settings: Arc::clone(settings),
             servers: servers.collect(),
             ejection: Ejection::new(&settings.ejection, settings.servers.len()),
@@ -113,9 +121,27 @@ impl Shared {
             resolver: Arc::clone(resolver),
             tls: secure::tls_of(settings)?,
             changes,
-            client_body_timeout,
+            client_body_timeout: AtomicU64::new(0),
             memory: Memory::new(settings.servers.len()),
-        })
+            files: secure::files_of(settings),
+        };
+        shared.set_client_body_timeout(client_body_timeout);
+        Ok(shared)
+    }
+
+    /// Whether it is the upstream of these settings, and the files that they name are as they were.
+    #[must_use]
+    pub fn is_of(&self, settings: &config::Upstream) -> bool {
+        *self.settings == *settings && self.files == secure::files_of(settings)
+    }
+
+    /// Sets for how long a client's body may make no progress.
+    pub fn set_client_body_timeout(&self, limit: Duration) {
+        self.client_body_timeout.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn client_body_timeout(&self) -> Duration {
+        Duration::from_millis(self.client_body_timeout.load(Ordering::Relaxed))
     }
 
     /// What active checks say of a server; none where there are none, or none yet.
@@ -127,7 +153,7 @@ impl Shared {
     fn tell(&self, change: Option<Change>) {
         if let Some(change) = change {
             // Nobody listens any more when the program ends.
-            self.changes.send((Arc::clone(&self.settings.name), change)).ok();
+            self.changes.send((Arc::clone(&self.settings), change)).ok();
         }
     }
 }
@@ -148,7 +174,6 @@ struct Lane {
     multiplex: Multiplex,
     resolver: Arc<Resolver>,
     tls: Option<Tls>,
-    client_body_timeout: Duration,
     shared: Arc<Shared>,
     diary: Diary,
 }

@@ -1,5 +1,8 @@
 //! Owns TLS towards a server: how each is configured, the handshake under its limit, what is agreed on in it.
 
+use std::hash::DefaultHasher;
+use std::hash::Hash;
+use std::hash::Hasher;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +81,17 @@ pub(super) fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, Tl
         })
     };
     Ok(settings.servers.iter().map(of_server).collect())
+}
+
+/// A digest of what the files hold that the settings name: new certificates under old names are other settings.
+pub(super) fn files_of(settings: &config::Upstream) -> u64 {
+    let config::UpstreamTls { ca, identity, .. } = &settings.tls;
+    let identity = identity.iter().flat_map(|(certificate, key)| [certificate, key]);
+    let mut digest = DefaultHasher::new();
+    for file in ca.iter().chain(identity) {
+        std::fs::read(file).unwrap_or_default().hash(&mut digest);
+    }
+    digest.finish()
 }
 
 const fn offer(protocol: Protocol) -> Offer {

@@ -42,6 +42,8 @@ mod names;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod reload;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod secrets;

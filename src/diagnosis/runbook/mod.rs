@@ -28,7 +28,7 @@ use crate::fault::Fault;
 use crate::fault::gateway::Gateway;
 
 /// One step of a runbook. An empty list of what it is for means everything.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) id: String,
     pub(super) audience: Audience,

@@ -23,7 +23,7 @@ use crate::upstream::Upstream;
 const SERVERS: [&str; 2] = ["http://10.0.0.5:3000", "http://10.0.0.6:3000"];
 
 /// An upstream with two servers as two cores use it, and what it tells.
-fn cores() -> ([Upstream; 2], mpsc::UnboundedReceiver<(Arc<str>, Change)>) {
+fn cores() -> ([Upstream; 2], mpsc::UnboundedReceiver<(Arc<config::Upstream>, Change)>) {
     let text = format!("[[route]]\nupstream = \"app\"\n[[upstream]]\nname = \"app\"\nservers = {SERVERS:?}");
     let config = config::from_text(&text, FilePath::new("test.toml")).unwrap();
     let (changes, told) = mpsc::unbounded_channel();

@@ -84,7 +84,8 @@ impl Proxy {
         }
     }
 
-    fn next_line(&mut self, wanted: &str) -> Value {
+    /// The next line of the log, whatever it is, where that one is waited for.
+    pub(crate) fn next_line(&mut self, wanted: &str) -> Value {
         let Some(line) = self.program.line() else {
             let events: Vec<_> = self.log.iter().map(|line| format!("{} {}", line["event"], line["path"])).collect();
             panic!("no `{wanted}` line came after {events:#?}; it said:\n{}", self.program.complaints());
@@ -96,11 +97,25 @@ impl Proxy {
 
     /// The most memory that it has had resident so far, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
+        self.memory_by("VmHWM:")
+    }
+
+    /// The memory that it has resident now, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.memory_by("VmRSS:")
+    }
+
+    fn memory_by(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.program.child.id()));
         let status = status.expect("the kernel tells of a program that runs");
-        let peak =
-            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-        peak.map(|peak: u64| peak * 1024).expect("it tells of its memory")
+        let size = status.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse().ok());
+        size.map(|size: u64| size * 1024).expect("it tells of its memory")
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.program.child.id()));
+        open.expect("the kernel tells of a program that runs").count()
     }
 
     /// Closes the far end of its standard output, so that it cannot log any more.
@@ -181,7 +196,8 @@ impl Program {
         Self::start(wrapper, &["run", "--config", &file.to_string_lossy()], directory.path())
     }
 
-    fn start(wrapper: &[&str], arguments: &[&str], directory: &Path) -> Self {
+    /// Runs with these arguments.
+    pub(crate) fn start(wrapper: &[&str], arguments: &[&str], directory: &Path) -> Self {
         let words: Vec<&str> = wrapper.iter().copied().chain([env!("CARGO_BIN_EXE_why502")]).collect();
         let mut command = Command::new(words[0]);
         command.args(&words[1..]).args(arguments).current_dir(directory).env_remove("RUST_LOG");
