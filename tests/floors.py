@@ -12,17 +12,30 @@ import tomllib
 
 DELIVERED = ("passed-through", "normalised")
 
+TIME_OF_DAY = re.compile(r"\b(\d\d):(\d\d):(\d\d)\b")
+PORT = r"\(:\|\\bport \)\d+\\b"  # how the lab's patterns for ports are written
+ANSWERS_SPAN = 5  # seconds, from a visitor's first answer to the last one
+
 
 def leaked(result):
     """What a visitor was shown of the inside. The lab looks for ports with a colon before them, and a port below 60 (SMTP's 25) stands
-    in the time of day of every answer at that second: such a find counts where the answer that was kept has it beside its times."""
-    shown = re.sub(r"\b\d\d:\d\d:\d\d\b", "", result.get("raw", {}).get("visitor", ""))
+    in the time of day of every answer at that second or minute. The lab keeps only the beginning of the last answer, so that a find is
+    not in it proves nothing: it is the clock's where the clock showed that number while the answers came, and no other find."""
+    kept = result.get("raw", {}).get("visitor", "")
+    shown = TIME_OF_DAY.sub("", kept)
+    clock = [time for match in TIME_OF_DAY.finditer(kept) for time in times_until(match)]
 
     def is_clock(pattern):
-        port = re.fullmatch(r"\(:\|\\bport \)(\d+)\\b", pattern)
-        return port and int(port[1]) < 60 and shown and not re.search(pattern, shown)
+        return not re.search(pattern, shown) and any(re.fullmatch(PORT, pattern) and re.search(pattern, time) for time in clock)
 
     return [pattern for pattern in result.get("leaked") or [] if not is_clock(pattern)]
+
+
+def times_until(match):
+    """The times of day of the ANSWERS_SPAN seconds that end with the one that was found."""
+    hour, minute, second = map(int, match.groups())
+    last = (hour * 60 + minute) * 60 + second
+    return [f"{at // 3600 % 24:02}:{at // 60 % 60:02}:{at % 60:02}" for at in range(last - ANSWERS_SPAN, last + 1)]
 
 
 def lab_figures(results):

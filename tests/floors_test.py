@@ -28,7 +28,16 @@ class FloorsTest(unittest.TestCase):
 
     def test_the_time_of_day_is_no_port(self):
         pattern = r"(:|\bport )25\b"
-        for visitor, leaks in [("at 02:26:25 UTC", []), ("at 02:25:07, port 25", [pattern]), ("10.0.0.1:25", [pattern]), ("", [pattern])]:
+        for visitor, leaks in [
+            ("at 02:26:25 UTC", []),
+            ("at 02:25:44 UTC", []),
+            ("an earlier answer came at 25, this at 02:26:28", []),
+            ("at 02:26:24, and the page's text was not kept", [pattern]),
+            ("at 02:26:40 UTC", [pattern]),
+            ("at 02:25:07, port 25", [pattern]),
+            ("10.0.0.1:25", [pattern]),
+            ("", [pattern]),
+        ]:
             self.assertEqual(floors.leaked(scenario(leaked=[pattern], raw={"visitor": visitor})), leaks, visitor)
         self.assertEqual(floors.leaked(scenario(leaked=["10.50.0.21"], raw={"visitor": "02:26:25"})), ["10.50.0.21"])
 
