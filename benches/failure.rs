@@ -12,11 +12,14 @@ use std::time::Instant;
 
 use why502::answer::Answer;
 use why502::answer::Format;
+use why502::answer::Language;
 use why502::answer::Moment;
 use why502::answer::Occurrence;
 use why502::answer::OperatorReport;
 use why502::answer::Prepared;
 use why502::answer::Report;
+use why502::answer::Site;
+use why502::answer::Style;
 use why502::answer::VisitorReport;
 use why502::config;
 use why502::config::StatusPolicy;
@@ -45,14 +48,14 @@ fn main() {
         retry_after: None,
         repeatable: true,
     };
+    let site = Site::default();
     for format in [Format::Html, Format::Problem, Format::Text, Format::Grpc] {
+        let style = Style { format, language: Language::ENGLISH, site: &site };
         let visitor = Report::Visitor(VisitorReport::new(&case, &diagnosis, occurrence));
         let operator = Report::Operator(OperatorReport::new(&case, &diagnosis, occurrence));
-        let prepared = Prepared::failure(&visitor, format, StatusPolicy::BadGateway);
-        measure(&format!("{format:?} for a visitor"), || Answer::failure(&visitor, format, StatusPolicy::BadGateway));
-        measure(&format!("{format:?} for an operator"), || {
-            Answer::failure(&operator, format, StatusPolicy::BadGateway)
-        });
+        let prepared = Prepared::failure(&visitor, style, StatusPolicy::BadGateway);
+        measure(&format!("{format:?} for a visitor"), || Answer::failure(&visitor, style, StatusPolicy::BadGateway));
+        measure(&format!("{format:?} for an operator"), || Answer::failure(&operator, style, StatusPolicy::BadGateway));
         measure(&format!("{format:?} filled in again"), || prepared.fill(&occurrence));
     }
 }

@@ -118,7 +118,7 @@ fn fit(range: &str, format: Format) -> Option<(Fit, u16)> {
 }
 
 /// A `qvalue` (RFC 9110, section 12.4.2): 0 or 1 with at most three digits behind the point.
-fn thousandths(value: &str) -> Option<u16> {
+pub(super) fn thousandths(value: &str) -> Option<u16> {
     let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -131,7 +131,8 @@ fn thousandths(value: &str) -> Option<u16> {
     }
 }
 
-fn ranges(value: &str) -> impl Iterator<Item = &str> {
+/// The members of a list, without the space around them.
+pub(super) fn ranges(value: &str) -> impl Iterator<Item = &str> {
     split(value, ',').map(str::trim).filter(|range| !range.is_empty())
 }
 

@@ -8,6 +8,7 @@ use http::header;
 
 use super::format::Format;
 use super::html;
+use super::style::Style;
 use crate::config::StatusPolicy;
 use crate::fault::Fault;
 
@@ -21,12 +22,17 @@ pub fn status(fault: Fault, policy: StatusPolicy) -> StatusCode {
     }
 }
 
-/// The fields that every answer in that format has.
-pub(super) fn fields(format: Format, proxy_status: HeaderValue) -> HeaderMap {
+/// The fields that every answer in that style has.
+pub(super) fn fields(style: Style<'_>, proxy_status: HeaderValue) -> HeaderMap {
+    let Style { format, language, .. } = style;
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
     headers.insert(HeaderName::from_static("proxy-status"), proxy_status);
     headers.extend(EVERYWHERE.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()));
+    // What a gRPC client gets depends on neither: its request is known by its own content type, and it reads English.
+    let varies = if format == Format::Grpc { "Accept" } else { "Accept, Accept-Language" };
+    headers.insert(header::VARY, HeaderValue::from_static(varies));
     if format == Format::Html {
         headers.insert(header::CONTENT_SECURITY_POLICY, html::security_policy());
     }
@@ -83,10 +89,8 @@ pub(super) const fn usual_wait(fault: Fault) -> Option<u64> {
 }
 
 /// A failing answer is of this moment and this reader only, and nothing in it may be guessed, framed, indexed or passed on.
-const EVERYWHERE: [(HeaderName, &str); 6] = [
+const EVERYWHERE: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
-    (header::VARY, "Accept"),
-    (header::CONTENT_LANGUAGE, "en"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
     (HeaderName::from_static("x-robots-tag"), "noindex"),

@@ -16,6 +16,7 @@ use http::HeaderValue;
 use http::StatusCode;
 use ring::digest;
 
+use super::language::Language;
 use super::mark::Mark;
 use super::place::Station;
 use super::proxy_status;
@@ -25,6 +26,8 @@ use super::report::Report;
 use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
+use super::site::ContactStep;
+use super::style::Style;
 use super::words;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
@@ -34,25 +37,29 @@ use crate::fault::Failure;
 use crate::fault::failure::AddressFailure;
 
 /// The body of a failing answer, with marks for what is filled in.
-pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
-    let visitor = report.visitor();
+pub(super) fn of_failure(report: &Report<'_>, style: Style<'_>, status: StatusCode) -> String {
+    let (visitor, language) = (report.visitor(), style.language);
+    let ranked = |cause| RankedCause::of(cause, language);
+    let supposition = visitor.supposition(language);
+    let title = language.say(visitor.fault.title());
     let page = FailurePage {
+        language,
+        site: style.site.name(),
+        contact: style.site.contact(language),
         code: status.as_u16(),
         phrase: status.canonical_reason().unwrap_or_default(),
-        title: visitor.fault.title(),
-        detail: report.detail(),
+        title,
+        headline: language.fill("{title}.", &[("title", title)]),
+        wait: wait(language),
+        detail: language.say(report.detail()),
         stations: visitor.place().stations(),
-        sentence: visitor.place().sentence(),
-        supposition: visitor.supposition(),
-        supposed: visitor.supposed().map(RankedCause::of).collect(),
-        cause: RankedCause::likeliest(visitor),
-        others: visitor
-            .other_causes()
-            .skip(usize::from(visitor.supposition().is_some()))
-            .map(RankedCause::of)
-            .collect(),
-        visitor_steps: report.steps_for(Audience::Visitor),
-        owner_steps: report.steps_for(Audience::Owner),
+        sentence: language.say(visitor.place().sentence()),
+        supposed: visitor.supposed().map(ranked).collect(),
+        cause: RankedCause::likeliest(visitor, language),
+        others: visitor.other_causes().skip(usize::from(supposition.is_some())).map(ranked).collect(),
+        supposition,
+        visitor_steps: report.steps_for(Audience::Visitor, language),
+        owner_steps: report.steps_for(Audience::Owner, language),
         may_have_arrived: visitor.may_have_arrived,
         operator: report.operator().map(|operator| OperatorSections::of(operator, report)),
     };
@@ -60,18 +67,27 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
 }
 
 /// The body of a refusal, with marks for what is filled in.
-pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
+pub(super) fn of_refusal(refusal: &RefusalReport<'_>, style: Style<'_>) -> String {
+    let language = style.language;
     rendered(&RefusalPage {
+        language,
+        site: style.site.name(),
+        contact: style.site.contact(language),
         code: refusal.status.as_u16(),
         title: refusal.title(),
-        detail: refusal.detail,
-        hint: refusal.hint,
+        wait: wait(language),
+        detail: language.say(refusal.detail),
+        hint: refusal.hint.map(|hint| language.say(hint)),
     })
 }
 
 /// Nothing but the page's own style sheet may be loaded, and nothing may frame the page.
 pub(super) fn security_policy() -> HeaderValue {
     SECURITY_POLICY.clone()
+}
+
+fn wait(language: Language) -> String {
+    language.fill("Give it about {wait} first.", &[("wait", &Mark::Wait.to_string())])
 }
 
 /// Rendering into memory fails for no template of ours.
@@ -82,9 +98,15 @@ fn rendered(page: &impl Template) -> String {
 #[derive(Debug, Template)]
 #[template(path = "failure.html", config = "src/answer/askama.toml")]
 struct FailurePage<'a> {
+    language: Language,
+    site: Option<&'a str>,
+    contact: Option<ContactStep<'a>>,
     code: u16,
     phrase: &'static str,
     title: &'static str,
+    headline: String,
+    /// How long to wait before another try, with a mark for the time.
+    wait: String,
     detail: &'a str,
     stations: [Station; 3],
     sentence: &'static str,
@@ -101,8 +123,12 @@ struct FailurePage<'a> {
 #[derive(Debug, Template)]
 #[template(path = "refusal.html", config = "src/answer/askama.toml")]
 struct RefusalPage<'a> {
+    language: Language,
+    site: Option<&'a str>,
+    contact: Option<ContactStep<'a>>,
     code: u16,
     title: &'static str,
+    wait: String,
     detail: &'a str,
     hint: Option<&'a str>,
 }
@@ -112,26 +138,33 @@ struct RefusalPage<'a> {
 struct RankedCause {
     title: &'static str,
     meaning: &'static str,
-    sure: &'static str,
-    /// 0 where there is no number worth showing.
-    percent: u8,
+    /// None where there is no number worth showing.
+    percent: Option<String>,
+    /// How sure that is, in a word and a number.
+    share: Option<String>,
     bar: Bar,
 }
 
 impl RankedCause {
-    fn likeliest(visitor: &VisitorReport<'_>) -> Self {
-        let ranked = Self::of((visitor.cause, visitor.confidence));
-        if visitor.cause == Cause::Unknown { Self { title: "Not clear yet", percent: 0, ..ranked } } else { ranked }
+    fn likeliest(visitor: &VisitorReport<'_>, language: Language) -> Self {
+        let ranked = Self::of((visitor.cause, visitor.confidence), language);
+        if visitor.cause == Cause::Unknown {
+            return Self { title: language.say("Not clear yet"), percent: None, share: None, ..ranked };
+        }
+        ranked
     }
 
-    fn of((cause, confidence): (Cause, f64)) -> Self {
-        let percent = words::percent(confidence);
+    fn of((cause, confidence): (Cause, f64), language: Language) -> Self {
+        let (hundredths, sure) = (words::percent(confidence), words::how_sure(confidence, language));
+        let percent = (hundredths > 0).then(|| words::percentage(confidence, language));
         Self {
-            title: cause.title(),
-            meaning: cause.meaning(),
-            sure: words::how_sure(confidence),
+            title: language.say(cause.title()),
+            meaning: language.say(cause.meaning()),
+            share: percent
+                .as_ref()
+                .map(|percent| language.fill("{sure}, {percent}", &[("sure", sure), ("percent", percent)])),
             percent,
-            bar: Bar(percent),
+            bar: Bar(hundredths),
         }
     }
 }
@@ -279,6 +312,7 @@ mod tests {
     use crate::answer::samples::BARE;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
+    use crate::answer::samples::style;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
@@ -304,7 +338,7 @@ mod tests {
             step.text = "Give it a `preStop` hook.".to_owned();
         }
         for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
-            let shown = |format| text(&Answer::failure(&report, format, StatusPolicy::BadGateway)).to_owned();
+            let shown = |format| text(&Answer::failure(&report, style(format), StatusPolicy::BadGateway)).to_owned();
             let steps = shown(Format::Text).matches("`preStop`").count();
             assert!(steps > 0);
             assert_eq!(shown(Format::Html).matches("<code>preStop</code>").count(), steps);
@@ -317,7 +351,7 @@ mod tests {
     fn the_page_needs_nothing_from_elsewhere_and_is_small() {
         for fault in Fault::ALL {
             let story = Story::of(fault, Cause::OriginDown);
-            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Html), StatusPolicy::BadGateway);
             let page = text(&answer);
             for outside in ["://", "src=", "<script", "<link", "@import", "url(", " style=", " onclick"] {
                 assert!(!page.contains(outside), "{fault} has {outside}");
@@ -329,7 +363,7 @@ mod tests {
     #[test]
     fn the_policy_allows_the_style_sheet_that_is_in_the_page() {
         let story = Story::refused();
-        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Html), StatusPolicy::BadGateway);
         let page = text(&answer);
         let style = page.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
         let hash = BASE64.encode(ring::digest::digest(&ring::digest::SHA256, style.as_bytes()));
@@ -349,7 +383,7 @@ mod tests {
             (Fault::DnsTimeout, "<li class=\"fine cut\"><b>This proxy</b>"),
         ] {
             let story = Story::of(fault, Cause::Unknown);
-            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+            let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Html), StatusPolicy::BadGateway);
             assert!(text(&answer).contains(mark), "{fault}");
         }
     }
@@ -358,7 +392,7 @@ mod tests {
     fn only_a_request_that_a_link_repeats_gets_a_link() {
         let story = Story::tried_twice();
         let page = |occurrence| {
-            let answer = Answer::failure(&story.for_visitor(occurrence), Format::Html, StatusPolicy::BadGateway);
+            let answer = Answer::failure(&story.for_visitor(occurrence), style(Format::Html), StatusPolicy::BadGateway);
             (text(&answer).contains("<a href=\"\">Try again</a>"), text(&answer).contains("it had gone through"))
         };
         assert_eq!(page(OCCURRENCE), (true, false));
@@ -368,7 +402,7 @@ mod tests {
     #[test]
     fn a_request_that_was_never_sent_cannot_have_gone_through() {
         let story = Story::refused();
-        let answer = Answer::failure(&story.for_visitor(BARE), Format::Html, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(BARE), style(Format::Html), StatusPolicy::BadGateway);
         assert!(!text(&answer).contains("it had gone through"));
     }
 }

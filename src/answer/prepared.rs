@@ -20,12 +20,14 @@ use super::grpc;
 use super::grpc::GrpcCode;
 use super::head;
 use super::html;
+use super::language::Language;
 use super::mark::Mark;
 use super::occurrence::Occurrence;
 use super::problem;
 use super::proxy_status;
 use super::refusal::RefusalReport;
 use super::report::Report;
+use super::style::Style;
 use super::text;
 use super::words;
 use crate::config::StatusPolicy;
@@ -38,6 +40,7 @@ pub struct Prepared {
     headers: HeaderMap,
     body: Body,
     format: Format,
+    language: Language,
     /// After how many seconds another try is worth it, where an occurrence does not know better.
     wait: Option<u64>,
 }
@@ -45,38 +48,42 @@ pub struct Prepared {
 impl Prepared {
     /// Renders a failure. The report's own occurrence is left out: it comes with `fill`.
     #[must_use]
-    pub fn failure(report: &Report<'_>, format: Format, policy: StatusPolicy) -> Self {
+    pub fn failure(report: &Report<'_>, style: Style<'_>, policy: StatusPolicy) -> Self {
+        let style = style.for_reader(report.operator().is_some());
+        let Style { format, language, .. } = style;
         let fault = report.visitor().fault;
         let status = head::status(fault, policy);
-        let mut headers = head::fields(format, proxy_status::of_failure(report));
+        let mut headers = head::fields(style, proxy_status::of_failure(report));
         let body = match format {
-            Format::Html => html::of_failure(report, status),
-            Format::Problem | Format::Json => problem::of_failure(report, status.as_u16()),
-            Format::Text => text::of_failure(report, status),
+            Format::Html => html::of_failure(report, style, status),
+            Format::Problem | Format::Json => problem::of_failure(report, style, status.as_u16()),
+            Format::Text => text::of_failure(report, style, status),
             Format::Grpc => {
                 let message = format!("{}. {}", fault.title(), report.detail());
                 grpc::write(&mut headers, GrpcCode::UNAVAILABLE, &message);
                 String::new()
             }
         };
-        Self { status, headers, body: Body::marked(&body), format, wait: head::usual_wait(fault) }
+        Self { status, headers, body: Body::marked(&body), format, language, wait: head::usual_wait(fault) }
             .answering_in_its_protocol()
     }
 
     /// Renders a refusal, as `failure` does.
     #[must_use]
-    pub fn refusal(refusal: &RefusalReport<'_>, format: Format) -> Self {
-        let mut headers = head::fields(format, proxy_status::of_refusal(refusal.status));
+    pub fn refusal(refusal: &RefusalReport<'_>, style: Style<'_>) -> Self {
+        let style = style.for_reader(false);
+        let Style { format, language, .. } = style;
+        let mut headers = head::fields(style, proxy_status::of_refusal(refusal.status));
         let body = match format {
-            Format::Html => html::of_refusal(refusal),
-            Format::Problem | Format::Json => problem::of_refusal(refusal),
-            Format::Text => text::of_refusal(refusal),
+            Format::Html => html::of_refusal(refusal, style),
+            Format::Problem | Format::Json => problem::of_refusal(refusal, language),
+            Format::Text => text::of_refusal(refusal, style),
             Format::Grpc => {
                 grpc::write(&mut headers, GrpcCode::of(refusal.status), refusal.detail);
                 String::new()
             }
         };
-        Self { status: refusal.status, headers, body: Body::marked(&body), format, wait: None }
+        Self { status: refusal.status, headers, body: Body::marked(&body), format, language, wait: None }
             .answering_in_its_protocol()
     }
 
@@ -99,7 +106,7 @@ impl Prepared {
         if let Some(seconds) = wait {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        let body = self.body.filled(&Filling { occurrence, wait, format: self.format });
+        let body = self.body.filled(&Filling { occurrence, wait, format: self.format, language: self.language });
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         Answer { status: self.status, headers, body: Bytes::from(body) }
     }
@@ -151,6 +158,7 @@ struct Filling<'a> {
     occurrence: &'a Occurrence<'a>,
     wait: Option<u64>,
     format: Format,
+    language: Language,
 }
 
 impl Filling<'_> {
@@ -174,7 +182,7 @@ impl Filling<'_> {
             Mark::Incident => self.write_escaped(self.occurrence.incident.unwrap_or_default(), body),
             Mark::Moment => write!(body, "{}", self.occurrence.at),
             Mark::Clock => write!(body, "{}", self.occurrence.at.for_a_person()),
-            Mark::Wait => body.write_str(&words::wait(self.wait.unwrap_or_default())),
+            Mark::Wait => self.write_escaped(&words::wait(self.wait.unwrap_or_default(), self.language), body),
             Mark::IfIncident
             | Mark::UnlessIncident
             | Mark::IfWait
@@ -210,6 +218,7 @@ mod tests {
     use crate::answer::samples::BARE;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
+    use crate::answer::samples::style;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
@@ -220,13 +229,13 @@ mod tests {
         let story = Story::tried_twice();
         for format in Format::ALL {
             for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
-                let prepared = Prepared::failure(&report, format, StatusPolicy::BadGateway);
+                let prepared = Prepared::failure(&report, style(format), StatusPolicy::BadGateway);
                 for occurrence in [OCCURRENCE, BARE] {
                     let report = match report {
                         Report::Visitor(_) => story.for_visitor(occurrence),
                         Report::Operator(_) => story.for_operator(occurrence),
                     };
-                    let direct = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    let direct = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
                     assert_eq!(prepared.fill(&occurrence), direct, "{format:?}");
                     let sees = |part: &str| text(&direct).contains(part);
                     assert_eq!(sees(occurrence.request_id), format != Format::Grpc, "{format:?} and the request's id");
@@ -243,7 +252,7 @@ mod tests {
     fn a_known_wait_goes_before_the_usual_one() {
         let story = Story::refused();
         let occurrence = Occurrence { retry_after: Some(120), ..OCCURRENCE };
-        let answer = Answer::failure(&story.for_visitor(occurrence), Format::Text, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(occurrence), style(Format::Text), StatusPolicy::BadGateway);
         assert_eq!(answer.headers["retry-after"], "120");
         assert!(text(&answer).contains("Give it about 2 minutes first."));
     }
@@ -251,7 +260,7 @@ mod tests {
     #[test]
     fn nobody_is_asked_to_wait_where_waiting_does_not_help() {
         let story = Story::of(Fault::TlsCertificateExpired, Cause::Tls);
-        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Html, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Html), StatusPolicy::BadGateway);
         assert!(!answer.headers.contains_key("retry-after"));
         assert!(!text(&answer).contains("Give it about"));
     }

@@ -1,15 +1,23 @@
 //! Owns the JSON answer: a problem document (RFC 9457) with the members of the contract, in the contract's order.
 //!
+//! Words of the contract are the same in every language; `title`, `detail` and a visitor's steps are in the reader's (RFC
+//! 9457, section 3.1.3). A refusal's title is HTTP's own phrase for its status.
+//!
 //! The log writes the very same members, so that the structs are public and may be flattened into a line.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use super::language::Language;
 use super::mark::Mark;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
+use super::report::ShownStep;
+use super::style::Style;
+use crate::diagnosis::Audience;
 use crate::diagnosis::Evidence;
 use crate::fault::Failure;
 use crate::fault::failure::AddressFailure;
@@ -43,10 +51,10 @@ struct RankedCause {
 }
 
 /// One step of the checklist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct ChecklistStep<'a> {
     audience: &'static str,
-    step: &'a str,
+    step: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     command: Option<&'a str>,
 }
@@ -94,23 +102,23 @@ struct TriedAddress {
 impl<'a> Problem<'a> {
     /// The document of a report, with the status that the answer has.
     #[must_use]
-    pub fn new(report: &Report<'a>, status: u16) -> Self {
+    pub fn new(report: &Report<'a>, style: Style<'_>, status: u16) -> Self {
         let occurrence = report.visitor().occurrence();
-        Self::under(report, status, occurrence.request_id, occurrence.incident)
+        Self::under(report, style, status, (occurrence.request_id, occurrence.incident))
     }
 
-    fn under(report: &Report<'a>, status: u16, request_id: &'a str, incident: Option<&'a str>) -> Self {
-        let visitor = report.visitor();
-        let step = |step: super::report::ShownStep<'a>| ChecklistStep {
-            audience: step.audience.word(),
-            step: step.text,
-            command: step.command,
-        };
+    fn under(
+        report: &Report<'a>,
+        style: Style<'_>,
+        status: u16,
+        (request_id, incident): (&'a str, Option<&'a str>),
+    ) -> Self {
+        let (visitor, language) = (report.visitor(), style.language);
         Self {
             r#type: format!("urn:why502:fault:{}", visitor.fault),
-            title: visitor.fault.title(),
+            title: language.say(visitor.fault.title()),
             status,
-            detail: report.detail(),
+            detail: language.say(report.detail()),
             instance: instance(request_id),
             request_id,
             incident,
@@ -124,10 +132,26 @@ impl<'a> Problem<'a> {
                 .iter()
                 .map(|(cause, confidence)| RankedCause { cause: cause.word(), confidence: rounded(*confidence) })
                 .collect(),
-            checklist: report.steps().into_iter().map(step).collect(),
+            checklist: checklist(report, style),
             inside: report.operator().map(Inside::of),
         }
     }
+}
+
+/// The visitor's steps, the site's contact behind them, then the owner's.
+fn checklist<'a>(report: &Report<'a>, style: Style<'_>) -> Vec<ChecklistStep<'a>> {
+    let step = |step: ShownStep<'a>| ChecklistStep {
+        audience: step.audience.word(),
+        step: Cow::Borrowed(step.text),
+        command: step.command,
+    };
+    let steps = |audience| report.steps_for(audience, style.language).into_iter().map(step);
+    let contact = style.site.contact(style.language).map(|contact| ChecklistStep {
+        audience: Audience::Visitor.word(),
+        step: Cow::Owned(contact.text()),
+        command: None,
+    });
+    steps(Audience::Visitor).chain(contact).chain(steps(Audience::Owner)).collect()
 }
 
 impl<'a> Inside<'a> {
@@ -183,22 +207,22 @@ struct Refused<'a> {
 }
 
 /// The body of a failing answer, with marks for what is filled in.
-pub(super) fn of_failure(report: &Report<'_>, status: u16) -> String {
+pub(super) fn of_failure(report: &Report<'_>, style: Style<'_>, status: u16) -> String {
     let (request_id, incident) = (Mark::RequestId.to_string(), Mark::Incident.to_string());
-    let body = json(&Problem::under(report, status, &request_id, Some(&incident)));
+    let body = json(&Problem::under(report, style, status, (&request_id, Some(&incident))));
     // A quote inside a text is escaped, so that this finds the member itself and nothing that a text may hold.
     let (with, without, end) = (Mark::IfIncident, Mark::UnlessIncident, Mark::End);
     body.replacen(&format!("\"{incident}\""), &format!("{with}\"{incident}\"{end}{without}null{end}"), 1)
 }
 
 /// The body of a refusal, with marks for what is filled in.
-pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
+pub(super) fn of_refusal(refusal: &RefusalReport<'_>, language: Language) -> String {
     let request_id = Mark::RequestId.to_string();
     json(&Refused {
         r#type: "about:blank",
         title: refusal.title(),
         status: refusal.status.as_u16(),
-        detail: refusal.detail,
+        detail: language.say(refusal.detail),
         instance: instance(&request_id),
         request_id: &request_id,
     })
@@ -244,6 +268,7 @@ mod tests {
     use crate::answer::samples::NOT_FOUND;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
+    use crate::answer::samples::style;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
@@ -252,16 +277,18 @@ mod tests {
     #[test]
     fn the_document_has_the_members_of_the_contract_in_its_order() {
         let story = Story::refused();
-        let operators = Answer::failure(&story.for_operator(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        let operators =
+            Answer::failure(&story.for_operator(OCCURRENCE), style(Format::Problem), StatusPolicy::BadGateway);
         assert_eq!(members(&operators), [&PUBLIC_MEMBERS[..], &PRIVATE_MEMBERS[..]].concat());
-        let visitors = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        let visitors =
+            Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Problem), StatusPolicy::BadGateway);
         assert_eq!(members(&visitors), PUBLIC_MEMBERS);
     }
 
     #[test]
     fn a_visitors_document_is_as_in_the_contract() {
         let story = Story::refused();
-        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Problem), StatusPolicy::BadGateway);
         let document: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(
             document,
@@ -295,7 +322,7 @@ mod tests {
     #[test]
     fn what_only_operators_read_is_as_in_the_contract() {
         let story = Story::refused();
-        let answer = Answer::failure(&story.for_operator(OCCURRENCE), Format::Json, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_operator(OCCURRENCE), style(Format::Json), StatusPolicy::BadGateway);
         let document: Value = serde_json::from_slice(&answer.body).unwrap();
         let inside: Vec<_> = PRIVATE_MEMBERS.iter().map(|member| document[member].clone()).collect();
         assert_eq!(
@@ -328,9 +355,10 @@ mod tests {
     fn the_log_writes_the_very_same_document() {
         let story = Story::refused();
         let report = story.for_operator(OCCURRENCE);
-        let logged = serde_json::to_value(Problem::new(&report, 502)).unwrap();
+        let logged = serde_json::to_value(Problem::new(&report, style(Format::Json), 502)).unwrap();
         let answered: Value =
-            serde_json::from_slice(&Answer::failure(&report, Format::Json, StatusPolicy::BadGateway).body).unwrap();
+            serde_json::from_slice(&Answer::failure(&report, style(Format::Json), StatusPolicy::BadGateway).body)
+                .unwrap();
         assert_eq!(logged, answered);
     }
 
@@ -339,7 +367,7 @@ mod tests {
         for policy in [StatusPolicy::BadGateway, StatusPolicy::Standard, StatusPolicy::Unavailable] {
             for fault in Fault::ALL {
                 let story = Story::of(fault, Cause::Unknown);
-                let answer = Answer::failure(&story.for_visitor(OCCURRENCE), Format::Problem, policy);
+                let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(Format::Problem), policy);
                 let document: Value = serde_json::from_slice(&answer.body).unwrap();
                 assert_eq!(document["status"], answer.status.as_u16(), "{fault} under {policy:?}");
             }
@@ -348,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_refusal_has_neither_fault_nor_cause() {
-        let answer = Answer::refusal(&NOT_FOUND, Format::Problem);
+        let answer = Answer::refusal(&NOT_FOUND, style(Format::Problem));
         let document: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(
             document,

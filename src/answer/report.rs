@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::language::Language;
 use super::occurrence::Occurrence;
 use super::place::Place;
 use super::proxy_status::Parameter;
@@ -100,12 +101,15 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Every step that the reader may see, in order.
-    pub(super) fn steps(&self) -> Vec<ShownStep<'a>> {
+    /// Every step that the reader may see, in order. The owner's are in English.
+    pub(super) fn steps(&self, language: Language) -> Vec<ShownStep<'a>> {
         match self {
             Self::Visitor(visitor) => {
-                let shown =
-                    |step: &PublicStep<'a>| ShownStep { audience: step.audience, text: step.text, command: None };
+                let shown = |step: &PublicStep<'a>| ShownStep {
+                    audience: step.audience,
+                    text: language.say(step.text),
+                    command: None,
+                };
                 visitor.steps.iter().map(shown).collect()
             }
             Self::Operator(operator) => {
@@ -123,8 +127,8 @@ impl<'a> Report<'a> {
     }
 
     /// The steps for that audience.
-    pub(super) fn steps_for(&self, audience: Audience) -> Vec<ShownStep<'a>> {
-        self.steps().into_iter().filter(|step| step.audience == audience).collect()
+    pub(super) fn steps_for(&self, audience: Audience, language: Language) -> Vec<ShownStep<'a>> {
+        self.steps(language).into_iter().filter(|step| step.audience == audience).collect()
     }
 }
 
@@ -168,11 +172,15 @@ impl<'a> VisitorReport<'a> {
 
     /// The likeliest cause and the one behind it, in a sentence that favours neither; none where the first is likelier
     /// than not, or where nothing is known.
-    pub(super) fn supposition(&self) -> Option<String> {
+    pub(super) fn supposition(&self, language: Language) -> Option<String> {
         let unsure = self.cause != Cause::Unknown && self.confidence < LIKELIER_THAN_NOT;
-        unsure.then(|| {
-            let causes: Vec<&str> = self.supposed().map(|(cause, _)| words::supposed(cause)).collect();
-            format!("Perhaps {}.", causes.join(", perhaps "))
+        let mut causes = self.supposed().map(|(cause, _)| language.say(words::supposed(cause)));
+        let first = causes.next().filter(|_| unsure)?;
+        Some(match causes.next() {
+            Some(second) => {
+                language.fill("Perhaps {first}, perhaps {second}.", &[("first", first), ("second", second)])
+            }
+            None => language.fill("Perhaps {first}.", &[("first", first)]),
         })
     }
 
@@ -257,8 +265,10 @@ mod tests {
 
     use crate::answer::Answer;
     use crate::answer::Format;
+    use crate::answer::Language;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
+    use crate::answer::samples::style;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
@@ -278,9 +288,9 @@ mod tests {
             (story.diagnosis.cause, story.diagnosis.confidence) = causes[0];
             story.diagnosis.causes = causes.to_vec();
             for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
-                assert_eq!(report.visitor().supposition().as_deref(), said);
+                assert_eq!(report.visitor().supposition(Language::ENGLISH).as_deref(), said);
                 for format in [Format::Html, Format::Text] {
-                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    let answer = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
                     assert_eq!(text(&answer).contains("Perhaps "), said.is_some(), "{format:?}: {}", text(&answer));
                     assert!(said.is_none_or(|said| text(&answer).contains(said)), "{format:?}: {}", text(&answer));
                     assert!(said.is_none() || !text(&answer).contains("most likely</h2>"));
@@ -296,7 +306,7 @@ mod tests {
             story.case.findings.under_way = under_way;
             for format in [Format::Html, Format::Text, Format::Json, Format::Problem] {
                 let told = |report| {
-                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    let answer = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
                     let words: Vec<&str> = text(&answer).split_whitespace().collect();
                     let words = words.join(" ");
                     words.contains("Checks are under way; ask again in a moment.")
@@ -319,7 +329,8 @@ mod tests {
             let mut story = Story::refused();
             let failure = &mut story.case.attempts[0];
             (failure.elapsed, failure.stage_elapsed) = (Duration::from_micros(elapsed), Duration::from_micros(stage));
-            let answer = Answer::failure(&story.for_operator(OCCURRENCE), Format::Text, StatusPolicy::BadGateway);
+            let answer =
+                Answer::failure(&story.for_operator(OCCURRENCE), style(Format::Text), StatusPolicy::BadGateway);
             let words: Vec<&str> = text(&answer).split_whitespace().collect();
             assert!(words.join(" ").contains(told), "{told}: {}", text(&answer));
         }

@@ -1,17 +1,22 @@
 //! Owns what the tests of this room share: the stories that are answered, and the looks at an answer.
 
 use std::sync::Arc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::StatusCode;
 
 use super::Answer;
+use super::Format;
+use super::Language;
 use super::Moment;
 use super::Occurrence;
 use super::OperatorReport;
 use super::RefusalReport;
 use super::Report;
+use super::Site;
+use super::Style;
 use super::VisitorReport;
 use crate::config::Platform;
 use crate::config::Timeouts;
@@ -264,6 +269,12 @@ pub(super) const NOT_FOUND: RefusalReport<'static> = RefusalReport {
 /// A request that is not repeated by a link and belongs to no incident.
 pub(super) const BARE: Occurrence<'static> =
     Occurrence { request_id: "another-id", at: Moment(0), incident: None, retry_after: None, repeatable: false };
+
+/// An answer in English for a site that says nothing of itself.
+pub(super) fn style(format: Format) -> Style<'static> {
+    static SITE: LazyLock<Site> = LazyLock::new(Site::default);
+    Style { format, language: Language::ENGLISH, site: &SITE }
+}
 
 pub(super) fn text(answer: &Answer) -> &str {
     str::from_utf8(&answer.body).unwrap()

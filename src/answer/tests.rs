@@ -9,17 +9,24 @@ use serde_json::json;
 
 use super::Answer;
 use super::Format;
+use super::Language;
 use super::Occurrence;
 use super::RefusalReport;
+use super::Site;
+use super::Style;
 use super::mark::Mark;
 use super::samples::NOT_FOUND;
 use super::samples::OCCURRENCE;
 use super::samples::SECRET_PLACES;
 use super::samples::Story;
 use super::samples::assert_valid_list;
+use super::samples::style;
 use super::samples::text;
+use super::wrap::width;
 use crate::config::StatusPolicy;
 use crate::diagnosis::Cause;
+use crate::diagnosis::Checklist;
+use crate::diagnosis::summary::summary;
 use crate::fault::Fault;
 
 #[test]
@@ -29,7 +36,7 @@ fn every_fault_and_cause_has_an_answer_in_every_format() {
             let story = Story::of(fault, cause);
             for format in Format::ALL {
                 for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
-                    let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+                    let answer = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
                     let expected = if format == Format::Grpc { StatusCode::OK } else { StatusCode::BAD_GATEWAY };
                     assert_eq!(answer.status, expected, "{fault} {cause} {format:?}");
                     assert_eq!(answer.body.is_empty(), format == Format::Grpc, "{fault} {cause} {format:?}");
@@ -45,12 +52,12 @@ fn every_fault_and_cause_has_an_answer_in_every_format() {
 fn every_answer_has_the_fields_of_a_failing_answer() {
     let story = Story::refused();
     for format in Format::ALL {
-        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), format, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&story.for_visitor(OCCURRENCE), style(format), StatusPolicy::BadGateway);
         for (name, value) in [
             ("content-type", format.content_type()),
             ("proxy-status", "why502; error=connection_refused"),
             ("cache-control", "no-store"),
-            ("vary", "Accept"),
+            ("vary", if format == Format::Grpc { "Accept" } else { "Accept, Accept-Language" }),
             ("content-language", "en"),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
@@ -65,12 +72,39 @@ fn every_answer_has_the_fields_of_a_failing_answer() {
 }
 
 #[test]
+fn every_language_has_an_answer_that_fits_its_place() {
+    let site = Site::default();
+    for language in Language::all() {
+        for fault in Fault::ALL {
+            for cause in Cause::ALL {
+                let mut story = Story::of(fault, cause);
+                story.diagnosis.summary = summary(fault, cause);
+                story.diagnosis.confidence = if fault == Fault::DnsTimeout { 0.4 } else { 0.86 };
+                let answer = |format| {
+                    let style = Style { format, language, site: &site };
+                    Answer::failure(&story.for_visitor(OCCURRENCE), style, StatusPolicy::BadGateway)
+                };
+                let text_answer = answer(Format::Text);
+                for line in text(&text_answer).lines() {
+                    assert!(width(line) <= 80, "{fault} {cause} {}: {line}", language.tag());
+                    assert_eq!(line.trim_end(), line, "{fault} {cause} {}", language.tag());
+                }
+                let page = answer(Format::Html);
+                assert!(text(&page).len() < 16_384, "{} bytes before compression", text(&page).len());
+                assert_eq!((marks_left(&page), marks_left(&text_answer)), (0, 0));
+                assert_eq!(page.headers["content-language"], language.tag());
+            }
+        }
+    }
+}
+
+#[test]
 fn no_visitor_sees_what_is_the_operators() {
     for fault in Fault::ALL {
         let story = Story::full_of_secrets(fault);
         let report = story.for_visitor(OCCURRENCE);
         for format in Format::ALL {
-            let answer = Answer::failure(&report, format, StatusPolicy::Standard);
+            let answer = Answer::failure(&report, style(format), StatusPolicy::Standard);
             let shown = format!("{:?}\n{}", answer.headers, text(&answer)).to_lowercase();
             for secret in SECRET_PLACES.into_iter().chain(["secret"]) {
                 assert!(!shown.contains(secret), "{fault} {format:?} shows {secret}: {shown}");
@@ -84,7 +118,7 @@ fn operators_see_what_visitors_do_not() {
     let story = Story::full_of_secrets(Fault::DnsServerFailure);
     let report = story.for_operator(OCCURRENCE);
     for format in [Format::Html, Format::Problem, Format::Json, Format::Text] {
-        let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
         for part in [
             "secret detail",
             "secret finding",
@@ -97,7 +131,7 @@ fn operators_see_what_visitors_do_not() {
             assert!(text(&answer).contains(part), "{format:?} lacks {part}");
         }
     }
-    let answer = Answer::failure(&report, Format::Json, StatusPolicy::BadGateway);
+    let answer = Answer::failure(&report, style(Format::Json), StatusPolicy::BadGateway);
     assert!(text(&answer).contains("\"upstream\": \"secret-upstream\""));
     assert_eq!(
         answer.headers["proxy-status"],
@@ -115,7 +149,7 @@ fn what_a_client_or_a_server_chose_breaks_out_of_no_format() {
     story.diagnosis.steps[4].command = Some(hostile.to_owned());
     let report = story.for_operator(Occurrence { request_id: hostile, incident: Some(hostile), ..OCCURRENCE });
     for format in Format::ALL {
-        let answer = Answer::failure(&report, format, StatusPolicy::BadGateway);
+        let answer = Answer::failure(&report, style(format), StatusPolicy::BadGateway);
         let body = text(&answer);
         assert_valid_list(&answer.headers["proxy-status"]);
         assert!(!answer.headers.contains_key("x-request-id"), "a value that no field may have");
@@ -143,12 +177,12 @@ fn a_refusal_says_whose_doing_it_was() {
     ] {
         let refusal = RefusalReport { status: StatusCode::from_u16(status).unwrap(), ..NOT_FOUND };
         for format in Format::ALL {
-            let answer = Answer::refusal(&refusal, format);
+            let answer = Answer::refusal(&refusal, style(format));
             assert_eq!(answer.headers["proxy-status"], proxy_status, "{format:?}");
             assert_eq!(answer.status.as_u16(), if format == Format::Grpc { 200 } else { status }, "{format:?}");
             assert_eq!(answer.body.is_empty(), format == Format::Grpc, "{format:?}");
         }
-        assert_eq!(Answer::refusal(&refusal, Format::Grpc).headers["grpc-status"], grpc);
+        assert_eq!(Answer::refusal(&refusal, style(Format::Grpc)).headers["grpc-status"], grpc);
     }
 }
 
@@ -169,11 +203,23 @@ fn the_gallery() {
     ] {
         let posted = Occurrence { repeatable: false, retry_after: Some(120), incident: None, ..OCCURRENCE };
         let occurrence = if name == "tried" { posted } else { OCCURRENCE };
+        let mut told = Story::of(story.diagnosis.fault, story.diagnosis.cause);
+        told.diagnosis.summary = summary(story.diagnosis.fault, story.diagnosis.cause);
+        told.diagnosis.steps = Checklist::built_in().steps(&told.case, story.diagnosis.cause);
+        for language in Language::all() {
+            let site = Site::default();
+            for (format, suffix) in [(Format::Html, "html"), (Format::Text, "txt")] {
+                let style = Style { format, language, site: &site };
+                let answer = Answer::failure(&told.for_visitor(occurrence), style, StatusPolicy::BadGateway);
+                write(&format!("{name}-{}", language.tag()), suffix, answer);
+                write(&format!("not-found-{}", language.tag()), suffix, Answer::refusal(&NOT_FOUND, style));
+            }
+        }
         for (format, suffix) in [(Format::Html, "html"), (Format::Text, "txt"), (Format::Json, "json")] {
-            let answer = |report| Answer::failure(&report, format, StatusPolicy::BadGateway);
+            let answer = |report| Answer::failure(&report, style(format), StatusPolicy::BadGateway);
             write(&format!("{name}-visitor"), suffix, answer(story.for_visitor(occurrence)));
             write(&format!("{name}-operator"), suffix, answer(story.for_operator(occurrence)));
-            write("not-found", suffix, Answer::refusal(&NOT_FOUND, format));
+            write("not-found", suffix, Answer::refusal(&NOT_FOUND, style(format)));
         }
     }
 }

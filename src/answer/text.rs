@@ -6,35 +6,40 @@ use std::fmt::Write;
 use http::StatusCode;
 
 use super::mark::Mark;
-use super::place::Place;
 use super::refusal::RefusalReport;
 use super::report::OperatorReport;
 use super::report::Report;
 use super::report::SENT_ALREADY;
 use super::report::ShownStep;
 use super::report::VisitorReport;
+use super::style::Style;
+use super::way::way;
 use super::words;
+use super::wrap;
 use crate::diagnosis::Audience;
 use crate::diagnosis::Cause;
 use crate::diagnosis::wording::duration;
 
 /// The body of a failing answer, with marks for what is filled in.
-pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
-    let visitor = report.visitor();
-    let mut sheet = Sheet::default();
-    sheet.line(&format!("{}  {}", status.as_u16(), visitor.fault.title()));
+pub(super) fn of_failure(report: &Report<'_>, style: Style<'_>, status: StatusCode) -> String {
+    let (visitor, language) = (report.visitor(), style.language);
+    let mut sheet = Sheet::new(style);
+    sheet.paragraph(&format!("{}  ", status.as_u16()), language.say(visitor.fault.title()));
     sheet.blank();
-    sheet.text.push_str(way(visitor.place()));
+    for row in way(visitor.place(), language) {
+        sheet.line(&row);
+    }
     sheet.blank();
-    sheet.paragraph("", report.detail());
+    sheet.paragraph("", language.say(report.detail()));
     sheet.blank();
-    let reassurance = if report.operator().is_none() { "It is most likely not your fault. " } else { "" };
-    sheet.paragraph("", &format!("{reassurance}{}", visitor.place().sentence()));
+    let reassurance = if report.operator().is_none() { language.say("It is most likely not your fault.") } else { "" };
+    let between = if report.operator().is_none() { language.say(" ") } else { "" };
+    sheet.paragraph("", &format!("{reassurance}{between}{}", language.say(visitor.place().sentence())));
     causes(&mut sheet, visitor);
-    sheet.steps("What you can do", &report.steps_for(Audience::Visitor));
+    sheet.visitor_steps(&report.steps_for(Audience::Visitor, language));
     sheet.again(visitor);
     sheet.wait();
-    sheet.steps("What the site's owner should do", &report.steps_for(Audience::Owner));
+    sheet.steps(language.say("What the site's owner should do"), &report.steps_for(Audience::Owner, language));
     if let Some(operator) = report.operator() {
         evidence(&mut sheet, operator);
         attempts(&mut sheet, operator);
@@ -44,15 +49,20 @@ pub(super) fn of_failure(report: &Report<'_>, status: StatusCode) -> String {
 }
 
 /// The body of a refusal, with marks for what is filled in.
-pub(super) fn of_refusal(refusal: &RefusalReport<'_>) -> String {
-    let mut sheet = Sheet::default();
+pub(super) fn of_refusal(refusal: &RefusalReport<'_>, style: Style<'_>) -> String {
+    let language = style.language;
+    let mut sheet = Sheet::new(style);
     sheet.line(&format!("{}  {}", refusal.status.as_u16(), refusal.title()));
     sheet.blank();
-    sheet.paragraph("", refusal.detail);
+    sheet.paragraph("", language.say(refusal.detail));
     if let Some(hint) = refusal.hint {
-        sheet.paragraph("", hint);
+        sheet.paragraph("", language.say(hint));
     }
     sheet.wait();
+    if let Some(contact) = style.site.contact(language) {
+        sheet.blank();
+        sheet.paragraph("", &contact.text());
+    }
     sheet.footer();
     sheet.text
 }
@@ -66,51 +76,34 @@ pub(super) fn printable(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The way from the reader to the origin, with the place where it broke.
-const fn way(place: Place) -> &'static str {
-    match place {
-        Place::Gateway => {
-            "  you --------------- this proxy                 origin\n   ok                 ^ it broke here            not reached\n"
-        }
-        Place::Way => {
-            "  you --------------- this proxy ------ x        origin\n   ok                 ok                ^        not reached\n                                        it broke here\n"
-        }
-        Place::Talk => {
-            "  you --------------- this proxy ------ x        origin\n   ok                 ok                ^        cut off\n                                        it broke here\n"
-        }
-        Place::Origin => {
-            "  you --------------- this proxy --------------- origin\n   ok                 ok                         ^ it broke here\n"
-        }
-    }
-}
-
-fn causes(sheet: &mut Sheet, visitor: &VisitorReport<'_>) {
-    sheet.heading("Why");
-    let supposition = visitor.supposition();
+fn causes(sheet: &mut Sheet<'_>, visitor: &VisitorReport<'_>) {
+    let language = sheet.style.language;
+    sheet.heading(language.say("Why"));
+    let supposition = visitor.supposition(language);
+    let percent = |confidence| words::percentage(confidence, language);
+    let meaning = |cause: Cause| language.say(cause.meaning());
     if let Some(supposition) = &supposition {
         sheet.paragraph("  ", supposition);
         for (cause, confidence) in visitor.supposed() {
-            sheet
-                .paragraph("  ", &format!("{} ({} %): {}", cause.title(), words::percent(confidence), cause.meaning()));
+            let says = [("cause", &*words::ranked(&[(cause, confidence)], language)), ("meaning", meaning(cause))];
+            sheet.paragraph("  ", &language.fill("{cause}: {meaning}", &says));
         }
     } else if visitor.cause == Cause::Unknown {
-        sheet.paragraph("  ", visitor.cause.meaning());
+        sheet.paragraph("  ", meaning(visitor.cause));
     } else {
-        let (percent, sure) = (words::percent(visitor.confidence), words::how_sure(visitor.confidence));
-        sheet.paragraph("  ", &format!("{} ({sure}, {percent} %)", visitor.cause.title()));
-        sheet.paragraph("  ", visitor.cause.meaning());
+        let (cause, sure) = (language.say(visitor.cause.title()), words::how_sure(visitor.confidence, language));
+        let says = [("cause", cause), ("sure", sure), ("percent", &*percent(visitor.confidence))];
+        sheet.paragraph("  ", &language.fill("{cause} ({sure}, {percent})", &says));
+        sheet.paragraph("  ", meaning(visitor.cause));
     }
-    let others: Vec<_> = visitor
-        .other_causes()
-        .skip(usize::from(supposition.is_some()))
-        .map(|(cause, confidence)| format!("{} ({} %)", cause.title(), words::percent(confidence)))
-        .collect();
+    let others: Vec<_> = visitor.other_causes().skip(usize::from(supposition.is_some())).collect();
     if !others.is_empty() {
-        sheet.paragraph("  ", &format!("Less likely: {}", others.join(", ")));
+        let others = words::ranked(&others, language);
+        sheet.paragraph("  ", &language.fill("Less likely: {causes}", &[("causes", &others)]));
     }
 }
 
-fn evidence(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
+fn evidence(sheet: &mut Sheet<'_>, operator: &OperatorReport<'_>) {
     if operator.evidence().is_empty() && operator.checks().is_none() {
         return;
     }
@@ -124,7 +117,7 @@ fn evidence(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
     }
 }
 
-fn attempts(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
+fn attempts(sheet: &mut Sheet<'_>, operator: &OperatorReport<'_>) {
     sheet.heading("What was tried");
     for (number, failure) in (1..).zip(operator.attempts()) {
         let server = failure.target.as_ref().map_or("no server", |target| &*target.url);
@@ -142,12 +135,17 @@ fn attempts(sheet: &mut Sheet, operator: &OperatorReport<'_>) {
 }
 
 /// A text that grows downwards.
-#[derive(Debug, Default)]
-struct Sheet {
+#[derive(Debug)]
+struct Sheet<'a> {
+    style: Style<'a>,
     text: String,
 }
 
-impl Sheet {
+impl<'a> Sheet<'a> {
+    fn new(style: Style<'a>) -> Self {
+        Self { style, text: String::new() }
+    }
+
     fn line(&mut self, line: &str) {
         self.text.push_str(printable(line).trim_end());
         self.blank();
@@ -164,22 +162,29 @@ impl Sheet {
 
     /// Wraps a text behind a lead; further lines are indented as far as the lead is wide.
     fn paragraph(&mut self, lead: &str, text: &str) {
-        let indent = lead.chars().count();
-        let mut line = lead.to_owned();
-        let mut empty = true;
-        for word in text.split_whitespace() {
-            if !empty && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+        let indent = wrap::width(lead);
+        let (mut line, mut column) = (lead.to_owned(), indent);
+        for (spaced, piece) in wrap::pieces(text) {
+            let (space, width) = (usize::from(spaced && column > indent), wrap::width(piece));
+            if column > indent && column + space + width > COLUMNS {
                 self.line(&line);
-                line = " ".repeat(indent);
-                empty = true;
-            }
-            if !empty {
+                (line, column) = (" ".repeat(indent), indent);
+            } else if space > 0 {
                 line.push(' ');
+                column += space;
             }
-            line.push_str(word);
-            empty = false;
+            line.push_str(piece);
+            column += width;
         }
         self.line(&line);
+    }
+
+    fn visitor_steps(&mut self, steps: &[ShownStep<'_>]) {
+        let language = self.style.language;
+        let contact = self.style.site.contact(language).map(|contact| contact.text());
+        let contact = contact.iter().map(|text| ShownStep { audience: Audience::Visitor, text, command: None });
+        let steps: Vec<ShownStep<'_>> = steps.iter().copied().chain(contact).collect();
+        self.steps(language.say("What you can do"), &steps);
     }
 
     fn steps(&mut self, heading: &str, steps: &[ShownStep<'_>]) {
@@ -199,22 +204,32 @@ impl Sheet {
     fn again(&mut self, visitor: &VisitorReport<'_>) {
         if visitor.may_have_arrived {
             self.text.push_str(&Mark::UnlessRepeatable.to_string());
-            self.paragraph("  ", SENT_ALREADY);
+            self.paragraph("  ", self.style.language.say(SENT_ALREADY));
             self.text.push_str(&Mark::End.to_string());
         }
     }
 
     fn wait(&mut self) {
-        let (wait, end) = (Mark::IfWait, Mark::End);
+        let wait = self.style.language.fill("Give it about {wait} first.", &[("wait", &Mark::Wait.to_string())]);
         // Writing to a string cannot fail.
-        let _written = write!(self.text, "{wait}  Give it about {} first.\n{end}", Mark::Wait);
+        let _written = write!(self.text, "{}  {wait}\n{}", Mark::IfWait, Mark::End);
     }
 
     fn footer(&mut self) {
+        let language = self.style.language;
+        let (site, request) = (language.say("Site"), language.say("Request"));
+        let (time, incident) = (language.say("Time"), language.say("Incident"));
+        let widest = [request, time, incident].map(wrap::width).into_iter().max().unwrap_or_default() + 2;
+        let padded = |label: &str| format!("{label}{}", " ".repeat(widest.saturating_sub(wrap::width(label)).max(1)));
+        self.blank();
+        if let Some(name) = self.style.site.name() {
+            self.line(&format!("{}{name}", padded(site)));
+        }
+        let (request, time, incident) = (padded(request), padded(time), padded(incident));
         // Writing to a string cannot fail.
         let _written = write!(
             self.text,
-            "\nRequest   {}\nTime      {}\n{}Incident  {}\n{}",
+            "{request}{}\n{time}{}\n{}{incident}{}\n{}",
             Mark::RequestId,
             Mark::Clock,
             Mark::IfIncident,
@@ -233,6 +248,7 @@ mod tests {
     use crate::answer::Format;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
+    use crate::answer::samples::style;
     use crate::answer::samples::text;
     use crate::config::StatusPolicy;
     use crate::diagnosis::Cause;
@@ -243,7 +259,7 @@ mod tests {
         for fault in Fault::ALL {
             let story = Story::of(fault, Cause::OriginDown);
             for report in [story.for_visitor(OCCURRENCE), story.for_operator(OCCURRENCE)] {
-                let answer = Answer::failure(&report, Format::Text, StatusPolicy::BadGateway);
+                let answer = Answer::failure(&report, style(Format::Text), StatusPolicy::BadGateway);
                 for line in text(&answer).lines().filter(|line| !line.trim_start().starts_with("$ ")) {
                     assert!(line.chars().count() <= 80, "{fault}: {line}");
                     assert_eq!(line.trim_end(), line, "{fault} ends a line with a space");

@@ -1,15 +1,31 @@
-//! Owns how numbers are said to a person: how sure, and how long to wait.
+//! Owns how numbers and lists are said to a person: how sure, how long to wait, and several causes in a row.
 
+use super::language::Language;
 use crate::diagnosis::Cause;
 
 /// How sure a confidence is, in a word.
-pub(super) fn how_sure(confidence: f64) -> &'static str {
+pub(super) fn how_sure(confidence: f64, language: Language) -> &'static str {
     match percent(confidence) {
-        85.. => "very likely",
-        60..85 => "likely",
-        35..60 => "possible",
-        _ => "only a guess",
+        85.. => language.say("very likely"),
+        60..85 => language.say("likely"),
+        35..60 => language.say("possible"),
+        _ => language.say("only a guess"),
     }
+}
+
+/// So many hundredths, with their sign.
+pub(super) fn percentage(confidence: f64, language: Language) -> String {
+    language.fill("{number} %", &[("number", &percent(confidence).to_string())])
+}
+
+/// Causes in a row, each with its share.
+pub(super) fn ranked(causes: &[(Cause, f64)], language: Language) -> String {
+    let one = |(cause, confidence): &(Cause, f64)| {
+        let (cause, percent) = (language.say(cause.title()), percentage(*confidence, language));
+        language.fill("{cause} ({percent})", &[("cause", cause), ("percent", &percent)])
+    };
+    let causes: Vec<String> = causes.iter().map(one).collect();
+    causes.join(language.say(", "))
 }
 
 /// A confidence as a whole number of hundredths.
@@ -35,17 +51,20 @@ pub(super) const fn supposed(cause: Cause) -> &'static str {
 }
 
 /// A number of seconds to wait, in the largest unit that does not mislead.
-pub(super) fn wait(seconds: u64) -> String {
-    let (count, unit) = match seconds {
-        0..=90 => (seconds, "second"),
-        91..=5400 => (seconds.div_ceil(60), "minute"),
-        _ => (seconds.div_ceil(3600), "hour"),
-    };
-    if count == 1 { format!("1 {unit}") } else { format!("{count} {unit}s") }
+pub(super) fn wait(seconds: u64, language: Language) -> String {
+    let said = |english: &str, count: u64| language.fill(english, &[("number", &count.to_string())]);
+    match seconds {
+        1 => language.say("1 second").to_owned(),
+        0..=90 => said("{number} seconds", seconds),
+        // From here on there are at least two of them.
+        91..=5400 => said("{number} minutes", seconds.div_ceil(60)),
+        _ => said("{number} hours", seconds.div_ceil(3600)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Language;
     use super::how_sure;
     use super::percent;
     use super::wait;
@@ -60,7 +79,7 @@ mod tests {
             (0.1, "only a guess", 10),
             (f64::NAN, "only a guess", 0),
         ] {
-            assert_eq!((how_sure(confidence), percent(confidence)), (word, hundredths));
+            assert_eq!((how_sure(confidence, Language::ENGLISH), percent(confidence)), (word, hundredths));
         }
     }
 
@@ -74,7 +93,7 @@ mod tests {
             (600, "10 minutes"),
             (7200, "2 hours"),
         ] {
-            assert_eq!(wait(seconds), words);
+            assert_eq!(wait(seconds, Language::ENGLISH), words);
         }
     }
 }

@@ -14,6 +14,7 @@ mod listener;
 mod log;
 mod notice;
 mod operators;
+mod page;
 pub mod problem;
 mod route;
 mod upstream;
@@ -42,6 +43,8 @@ pub use self::log::LogFormat;
 pub use self::log::LogOutput;
 pub use self::operators::Operators;
 pub use self::operators::Token;
+pub use self::page::Contact;
+pub use self::page::Page;
 pub use self::problem::Problems;
 pub use self::route::Route;
 pub use self::upstream::Balance;
@@ -82,6 +85,8 @@ pub struct Config {
     pub diagnosis: Diagnosis,
     /// Who may see addresses, evidence and commands.
     pub operators: Operators,
+    /// What the site says of itself to visitors.
+    pub page: Page,
     /// What is told to the origin about the client.
     pub forwarding: Forwarding,
     /// What a client may ask of this proxy.
@@ -150,7 +155,7 @@ impl Config {
 /// answered must not be used.
 fn read(document: &Document<'_>) -> Config {
     let root = document.root();
-    root.not_yet(&["page", "admin", "incidents"]);
+    root.not_yet(&["admin", "incidents"]);
     let listeners = Listener::read_all(&root);
     let routes: Vec<_> = root.tables("route").into_iter().map(ReadRoute::read).collect();
     let upstreams: Vec<_> = root.tables("upstream").into_iter().map(Upstream::read).collect();
@@ -164,6 +169,7 @@ fn read(document: &Document<'_>) -> Config {
         dns: Dns::read(root.table("dns")),
         diagnosis: Diagnosis::read(root.table("diagnosis")),
         operators: Operators::read(root.table("operators")),
+        page: Page::read(root.table("page")),
         forwarding: Forwarding::read(root.table("forwarding")),
         limits: Limits::read(root.table("limits")),
         log: Log::read(root.table("log")),

@@ -49,7 +49,7 @@ fn an_extra_key_is_refused_in_every_table() {
         assert_eq!(problems.iter().count(), 1, "{problems}");
         tables += 1;
     }
-    assert_eq!(tables, 17);
+    assert_eq!(tables, 18);
 }
 
 /// Whatever the parser makes of half a file: it is read or refused, and no problem is without words.
@@ -229,7 +229,6 @@ fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
         ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nrequest_headers = {}", "9:1", "request_headers"),
         ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nresponse_headers = {}", "9:1", "response_headers"),
         ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nredirect = \"https\"", "9:1", "redirect"),
-        ("[page]\nname = \"x\"", "6:2", "page"),
         ("[admin]\naddress = \"127.0.0.1:9502\"", "6:2", "admin"),
         ("[incidents]\nkeep = \"90d\"", "6:2", "incidents"),
     ];

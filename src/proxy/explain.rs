@@ -70,7 +70,7 @@ impl Proxy {
         let known = self.known(state, destination, exhausted, story);
         let incident = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
         let occurrence = occurrence(story, incident.as_deref(), retry_after);
-        let answer = known.answer(story.role, story.wish.format(), &occurrence);
+        let answer = known.answer(story.role, story.wish.style(state), &occurrence);
         self.tell(state, &known, &occurrence, story, Outcome::Answered(answer.body.len() as u64));
         self.own(answer, story).into()
     }
@@ -109,7 +109,7 @@ impl Proxy {
             Outcome::Answered(sent) | Outcome::Cut(sent) => (sent, false),
             Outcome::Hidden => (0, true),
         };
-        let report = known.report(occurrence).body;
+        let report = known.report(&state.shared.site, occurrence).body;
         state.shared.past.keep(occurrence.request_id, &report);
         let told = Told { diagnosis: &known.diagnosis, report: &report, bytes_sent, retried };
         self.telemetry.record(Event::UpstreamFailure(story.failure(&told)));

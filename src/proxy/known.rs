@@ -10,10 +10,13 @@ use tokio::time::Instant;
 
 use crate::answer::Answer;
 use crate::answer::Format;
+use crate::answer::Language;
 use crate::answer::Occurrence;
 use crate::answer::OperatorReport;
 use crate::answer::Prepared;
 use crate::answer::Report;
+use crate::answer::Site;
+use crate::answer::Style;
 use crate::answer::VisitorReport;
 use crate::config::StatusPolicy;
 use crate::diagnosis;
@@ -32,6 +35,9 @@ use crate::upstream::Exhausted;
 #[derive(Debug, Default)]
 pub(super) struct Explained(RefCell<Vec<Rc<Known>>>);
 
+/// Which of the answers to one failure it is.
+type Kind = (Role, Format, Language);
+
 /// One failure, explained.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -39,7 +45,7 @@ pub(super) struct Known {
     case: Case,
     pub(super) diagnosis: Diagnosis,
     policy: StatusPolicy,
-    answers: RefCell<Vec<(Role, Format, Rc<Prepared>)>>,
+    answers: RefCell<Vec<(Kind, Rc<Prepared>)>>,
     at: Instant,
 }
 
@@ -103,27 +109,32 @@ impl Known {
             && attempts.iter().zip(&exhausted.attempts).all(|(known, new)| known.is_like(new))
     }
 
-    /// The answer for this reader in this format.
-    pub(super) fn answer(&self, role: Role, format: Format, occurrence: &Occurrence<'_>) -> Answer {
-        self.prepared(role, format, occurrence).fill(occurrence)
+    /// The answer for this reader in this style.
+    pub(super) fn answer(&self, role: Role, style: Style<'_>, occurrence: &Occurrence<'_>) -> Answer {
+        self.prepared(role, style, occurrence).fill(occurrence)
     }
 
     /// The operator's answer in JSON, as the log has it too.
-    pub(super) fn report(&self, occurrence: &Occurrence<'_>) -> Answer {
-        self.answer(Role::Operator, Format::Json, occurrence)
+    pub(super) fn report(&self, site: &Site, occurrence: &Occurrence<'_>) -> Answer {
+        self.answer(Role::Operator, Style { format: Format::Json, language: Language::ENGLISH, site }, occurrence)
     }
 
-    fn prepared(&self, role: Role, format: Format, occurrence: &Occurrence<'_>) -> Rc<Prepared> {
+    fn prepared(&self, role: Role, style: Style<'_>, occurrence: &Occurrence<'_>) -> Rc<Prepared> {
+        let style = style.for_reader(role == Role::Operator);
+        let kind = (role, style.format, style.language);
         let mut answers = self.answers.borrow_mut();
-        if let Some((_, _, prepared)) = answers.iter().find(|(known, kind, _)| (*known, *kind) == (role, format)) {
+        if let Some((_, prepared)) = answers.iter().find(|(known, _)| *known == kind) {
             return Rc::clone(prepared);
         }
         let report = match role {
             Role::Visitor => Report::Visitor(VisitorReport::new(&self.case, &self.diagnosis, *occurrence)),
             Role::Operator => Report::Operator(OperatorReport::new(&self.case, &self.diagnosis, *occurrence)),
         };
-        let prepared = Rc::new(Prepared::failure(&report, format, self.policy));
-        answers.push((role, format, Rc::clone(&prepared)));
+        let prepared = Rc::new(Prepared::failure(&report, style, self.policy));
+        if answers.len() == MOST_ANSWERS {
+            answers.remove(0);
+        }
+        answers.push((kind, Rc::clone(&prepared)));
         prepared
     }
 }
@@ -163,3 +174,5 @@ pub(super) fn occurrence<'a>(
 const FRESH: Duration = Duration::from_secs(1);
 /// How many kinds of failure are kept at once; further ones are concluded each time.
 const MOST_KNOWN: usize = 32;
+/// How many answers to one failure are kept at once: whoever asks in ever other languages gets them made each time.
+const MOST_ANSWERS: usize = 16;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
 use http::StatusCode;
@@ -9,9 +10,11 @@ use http::header;
 
 use crate::answer::Answer;
 use crate::answer::Format;
+use crate::answer::Language;
 use crate::answer::Moment;
 use crate::answer::Occurrence;
 use crate::answer::RefusalReport;
+use crate::answer::Style;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
 use crate::proxy::admission::refusal::Ending;
@@ -19,6 +22,7 @@ use crate::proxy::admission::refusal::Refusal;
 use crate::proxy::arrival::Arrival;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::request_id::RequestId;
+use crate::proxy::story;
 use crate::proxy::story::Story;
 use crate::telemetry::Event;
 use crate::telemetry::event;
@@ -26,9 +30,9 @@ use crate::telemetry::event;
 impl Proxy {
     /// The answer to a request that is not forwarded.
     pub(super) fn refuse(&self, refusal: Refusal, story: &Story) -> Reply {
-        let answer = answer(refusal, story.request_id.as_str(), story.wish.format(), story.is_repeatable());
-        let response = self.own(answer, story);
-        response.into()
+        let state = self.state();
+        let occurrence = occurrence(story.request_id.as_str(), story.is_repeatable());
+        self.own(answer(refusal, story.wish.style(&state), occurrence), story).into()
     }
 
     /// A response of this proxy's own, and its access line.
@@ -45,7 +49,9 @@ impl Proxy {
     /// The answer to a head that could not be read, or did not arrive in time: there is no request to tell of.
     pub fn refuse_unread(&self, refusal: Refusal, head: &[u8], arrival: &Arrival) -> Answer {
         let request_id = RequestId::new(SystemTime::now());
-        let answer = answer(refusal, request_id.as_str(), accepted(head), false);
+        let state = self.state();
+        let style = story::style(&negotiated(head), &state);
+        let answer = answer(refusal, style, occurrence(request_id.as_str(), false));
         self.telemetry.record(Event::Request(event::Request {
             request_id: request_id.as_str(),
             client: arrival.told.to_str().unwrap_or_default(),
@@ -69,11 +75,13 @@ impl Proxy {
         let request_id = RequestId::new(SystemTime::now());
         let told = RefusalReport {
             status: StatusCode::INTERNAL_SERVER_ERROR,
-            detail: "This proxy made a mistake of its own; nothing is wrong with your request.",
-            hint: Some("Please try again in a moment."),
+            detail: MISTAKE,
+            hint: Some(TRY_AGAIN),
             occurrence: occurrence(request_id.as_str(), false),
         };
-        let answer = Answer::refusal(&told, Format::Text);
+        let state = self.state();
+        let style = Style { format: Format::Text, language: Language::ENGLISH, site: &state.shared.site };
+        let answer = Answer::refusal(&told, style);
         let message =
             format!("a request of {} ended in a bug of this proxy", arrival.told.to_str().unwrap_or_default());
         self.telemetry.record(Event::Notice(event::Notice { message: &message, dropped: None }));
@@ -84,14 +92,9 @@ impl Proxy {
     }
 }
 
-fn answer(refusal: Refusal, request_id: &str, format: Format, repeatable: bool) -> Answer {
-    let told = RefusalReport {
-        status: refusal.status(),
-        detail: refusal.detail(),
-        hint: None,
-        occurrence: occurrence(request_id, repeatable),
-    };
-    let mut answer = Answer::refusal(&told, format);
+fn answer(refusal: Refusal, style: Style<'_>, occurrence: Occurrence<'_>) -> Answer {
+    let told = RefusalReport { status: refusal.status(), detail: refusal.detail(), hint: None, occurrence };
+    let mut answer = Answer::refusal(&told, style);
     if let Some(methods) = refusal.allow() {
         answer.headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
@@ -107,31 +110,41 @@ pub(super) fn occurrence(request_id: &str, repeatable: bool) -> Occurrence<'_> {
     Occurrence { request_id, at, incident: None, retry_after: None, repeatable }
 }
 
-/// The format that a head asks for which is none: its `Accept` line, if one can be made out.
-fn accepted(head: &[u8]) -> Format {
-    let mut headers = http::HeaderMap::new();
-    let lines = head.split(|byte| *byte == b'\n');
-    for line in lines {
-        let Some((name, value)) = line.split_at_checked(ACCEPT.len()) else { continue };
-        if name.eq_ignore_ascii_case(ACCEPT) {
-            headers.extend(HeaderValue::from_bytes(value.trim_ascii()).ok().map(|value| (header::ACCEPT, value)));
+/// What a head asks for which is none: its lines about the format and the language, if they can be made out.
+fn negotiated(head: &[u8]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for line in head.split(|byte| *byte == b'\n') {
+        for name in [header::ACCEPT, header::ACCEPT_LANGUAGE] {
+            let Some((start, value)) = line.split_at_checked(name.as_str().len()) else { continue };
+            let Some(value) = value.strip_prefix(b":").filter(|_| start.eq_ignore_ascii_case(name.as_str().as_bytes()))
+            else {
+                continue;
+            };
+            headers.extend(HeaderValue::from_bytes(value.trim_ascii()).ok().map(|value| (name, value)));
         }
     }
-    Format::of(&headers)
+    headers
 }
 
-const ACCEPT: &[u8] = b"accept:";
+/// What a client is told whose request met a bug of ours.
+const MISTAKE: &str = "This proxy made a mistake of its own; nothing is wrong with your request.";
+const TRY_AGAIN: &str = "Please try again in a moment.";
 
 #[cfg(test)]
 mod tests {
-    use super::accepted;
+    use super::negotiated;
     use crate::answer::Format;
+    use crate::answer::Language;
 
     #[test]
     fn a_broken_head_still_says_what_it_accepts() {
+        let accepted = |head: &[u8]| Format::of(&negotiated(head));
         assert_eq!(accepted(b"GET / HTTP/1.1\r\nHost : x\r\nAccept: text/html\r\n\r\n"), Format::Html);
         assert_eq!(accepted(b"GET / HTTP/1.1\r\naccept:application/problem+json\r\n"), Format::Problem);
         assert_eq!(accepted(b"\x16\x03\x01"), Format::Text);
         assert_eq!(accepted(b""), Format::Text);
+        let language = |head: &[u8]| Language::of(&negotiated(head)).tag();
+        assert_eq!(language(b"GET / HTTP/1.1\r\nHost : x\r\nACCEPT-language: de\r\n\r\n"), "de");
+        assert_eq!(language(b"Accept: de\r\n"), "en");
     }
 }

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::answer::Site;
 use crate::config;
 use crate::config::Config;
 use crate::diagnosis::case::Here;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub config: Config,
     /// Its upstreams, in the same order.
     pub upstreams: Vec<Arc<upstream::Shared>>,
+    /// What the site says of itself to visitors.
+    pub site: Site,
     /// What to do about failures.
     pub checklist: Checklist,
     /// This installation's name in `Via`.

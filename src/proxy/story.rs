@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
 use http::Version;
@@ -12,6 +13,8 @@ use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
 use crate::answer::Format;
+use crate::answer::Language;
+use crate::answer::Style;
 use crate::config;
 use crate::diagnosis::case::RequestFacts;
 use crate::probe;
@@ -21,6 +24,7 @@ use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
 use crate::proxy::client::Role;
 use crate::proxy::request_id::RequestId;
+use crate::proxy::state::State;
 use crate::telemetry::event;
 
 /// One request, as the log tells it. Everything in it is shared or small, for it is made for each request.
@@ -163,35 +167,45 @@ impl Story {
     }
 }
 
-/// What a client says of the format of an answer, kept as it came: only a failing answer reads it.
+/// What a client says of the format and the language of an answer, kept as it came: only a failing answer reads it.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
     accept: Option<HeaderValue>,
+    accept_language: Option<HeaderValue>,
     content_type: Option<HeaderValue>,
 }
 
 impl Wish {
     fn of(headers: &HeaderMap) -> Self {
-        let mut accepts = headers.get_all(header::ACCEPT).iter();
-        let accept = match (accepts.next(), accepts.next()) {
-            (first, None) => first.cloned(),
-            (_, Some(_)) => joined(headers),
-        };
-        Self { accept, content_type: headers.get(header::CONTENT_TYPE).cloned() }
+        Self {
+            accept: list(headers, &header::ACCEPT),
+            accept_language: list(headers, &header::ACCEPT_LANGUAGE),
+            content_type: headers.get(header::CONTENT_TYPE).cloned(),
+        }
     }
 
-    /// The format that an answer of this proxy's own gets.
-    pub(super) fn format(&self) -> Format {
-        let mut headers = HeaderMap::with_capacity(2);
+    /// How an answer of this proxy's own is written for the client.
+    pub(super) fn style<'a>(&self, state: &'a State) -> Style<'a> {
+        let mut headers = HeaderMap::with_capacity(3);
         headers.extend(self.accept.clone().map(|accept| (header::ACCEPT, accept)));
+        headers.extend(self.accept_language.clone().map(|accept| (header::ACCEPT_LANGUAGE, accept)));
         headers.extend(self.content_type.clone().map(|kind| (header::CONTENT_TYPE, kind)));
-        Format::of(&headers)
+        style(&headers, state)
     }
 }
 
-/// Several lines of `Accept` as one (RFC 9110, section 5.3).
-fn joined(headers: &HeaderMap) -> Option<HeaderValue> {
-    let lines: Vec<&[u8]> = headers.get_all(header::ACCEPT).iter().map(HeaderValue::as_bytes).collect();
+/// How an answer is written for whoever sent this head.
+pub(super) fn style<'a>(headers: &HeaderMap, state: &'a State) -> Style<'a> {
+    Style { format: Format::of(headers), language: Language::of(headers), site: &state.shared.site }
+}
+
+/// A field that is a list; several lines of it as one (RFC 9110, section 5.3).
+fn list(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
+    let mut lines = headers.get_all(name).iter();
+    if let (first, None) = (lines.next(), lines.next()) {
+        return first.cloned();
+    }
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use crate::answer::Site;
 use crate::config;
 use crate::config::Config;
 use crate::config::ListenAddress;
@@ -73,6 +74,7 @@ impl Lasting {
         let upstreams = config.upstreams.iter().map(of).collect::<Result<Vec<_>, _>>()?;
         let (own_addresses, own_networks) = here::addresses();
         Ok(Shared {
+            site: Site::new(&config.page),
             upstreams,
             checklist,
             pseudonym: self.pseudonym.clone(),

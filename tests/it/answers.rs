@@ -45,7 +45,7 @@ fn each_format_is_answered_with_a_head_that_nobody_stores() {
         assert_eq!((answer.head.status, answer.field("content-type")), (502, Some(content_type)), "{asked}");
         assert!(answer.text().to_lowercase().starts_with(begins), "{asked}: {}", answer.text());
         assert_eq!(answer.field("cache-control"), Some("no-store"), "{asked}");
-        assert_eq!(answer.field("vary"), Some("Accept"), "{asked}");
+        assert_eq!(answer.field("vary"), Some("Accept, Accept-Language"), "{asked}");
         assert_eq!(answer.field("content-language"), Some("en"), "{asked}");
         assert_eq!(answer.field("proxy-status"), Some("why502; error=connection_refused"), "{asked}");
         assert!(answer.field("retry-after").is_some_and(|wait| wait.parse::<u32>().is_ok()), "{asked}");

@@ -40,6 +40,8 @@ mod log;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod probes;
 #[cfg(test)]
 mod reload;
