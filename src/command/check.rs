@@ -34,7 +34,7 @@ fn summary(config: &Config) -> Vec<String> {
         ("route", format!("{host} {} to {}", route.path, route.upstream))
     });
     let upstreams = config.upstreams.iter().map(|upstream| {
-        let servers: Vec<&str> = upstream.servers.iter().map(|server| &*server.text).collect();
+        let servers: Vec<&str> = upstream.servers.iter().map(|server| &*server.url.text).collect();
         ("upstream", format!("{}: {}", upstream.name, servers.join(", ")))
     });
     let runbook = config.diagnosis.checklists.iter().map(|file| ("runbook", file.display().to_string()));

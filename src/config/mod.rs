@@ -49,12 +49,14 @@ pub use self::problem::Problems;
 pub use self::route::Route;
 pub use self::upstream::Balance;
 pub use self::upstream::Ejection;
+pub use self::upstream::HashOn;
 pub use self::upstream::HealthCheck;
 pub use self::upstream::HostHeader;
 pub use self::upstream::Platform;
 pub use self::upstream::Pool;
 pub use self::upstream::Protocol;
 pub use self::upstream::Retry;
+pub use self::upstream::Server;
 pub use self::upstream::Timeouts;
 pub use self::upstream::Upstream;
 pub use self::upstream::UpstreamLimits;
@@ -122,7 +124,7 @@ pub fn from_text(text: &str, file: &Path) -> Result<Config, Problems> {
 /// The path of every key that this version reads: `[upstream.tls] ca`, `shutdown_timeout`.
 #[must_use]
 pub fn keys() -> Vec<String> {
-    let document = Document::parse("[[listener]]\n[[route]]\n[[upstream]]\n", Path::new(""));
+    let document = Document::parse("[[listener]]\n[[route]]\n[[upstream]]\nservers = [{}]\n", Path::new(""));
     let _ = read(&document);
     document.known_keys()
 }
@@ -140,7 +142,7 @@ impl Config {
         Problems::unless_none(problems)?;
         let document = Document::parse("", Path::new("--to"));
         let name: Arc<str> = "origin".into();
-        let servers = server.into_iter().collect();
+        let servers = server.into_iter().map(Server::alone).collect();
         let upstream = Upstream::with_settings(document.root().table("upstream"), Arc::clone(&name), servers);
         Ok(Self {
             listeners: address.map(|address| Listener { address }).into_iter().collect(),

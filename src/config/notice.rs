@@ -24,7 +24,7 @@ impl Config {
         if !self.routes.iter().any(|route| route.upstream == upstream.name) {
             notices.push(format!("upstream {name}: no route leads to it, so it gets no request"));
         }
-        for server in &upstream.servers {
+        for server in upstream.servers.iter().map(|server| &server.url) {
             notices.extend(port_of_the_other_scheme(server).map(|says| format!("upstream {name}: {says}")));
             if self.listeners.iter().any(|listener| leads_to(server, &listener.address)) {
                 notices.push(format!(
@@ -81,7 +81,7 @@ fn leads_to(server: &ServerUrl, listener: &ListenAddress) -> bool {
 }
 
 fn about_tls(upstream: &Upstream) -> impl Iterator<Item = String> {
-    let speaks_tls = upstream.servers.iter().any(|server| server.tls);
+    let speaks_tls = upstream.servers.iter().any(|server| server.url.tls);
     let tls = &upstream.tls;
     let written = !tls.verify || tls.ca.is_some() || tls.server_name.is_some() || tls.identity.is_some();
     let unused = (written && !speaks_tls).then_some("[upstream.tls] does nothing, since no server is https://");
@@ -95,7 +95,7 @@ fn about_tls(upstream: &Upstream) -> impl Iterator<Item = String> {
 /// A server that may take longer to be reached than to answer is mostly a unit gone wrong. What nobody has chosen is none.
 fn about_timeouts(upstream: &Upstream) -> impl Iterator<Item = String> {
     let (limits, usual) = (&upstream.timeouts, Timeouts::USUAL);
-    let (response, speaks_tls) = (limits.response, upstream.servers.iter().any(|server| server.tls));
+    let (response, speaks_tls) = (limits.response, upstream.servers.iter().any(|server| server.url.tls));
     let steps = [
         ("resolve", limits.resolve, limits.resolve != usual.resolve),
         ("connect", limits.connect, limits.connect != usual.connect),

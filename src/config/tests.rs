@@ -84,8 +84,6 @@ fn a_problem_is_told_with_file_line_and_column() {
 fn every_wrong_value_is_told_with_its_cure() {
     let durations = r#"write "3s", "250ms" or "2m""#;
     let table = [
-        ("balance = \"rand\"", r#"6:11: "rand" is not a way to balance; write "least_requests" or "round_robin""#.to_owned()),
-        ("balance = \"random\"", r#"6:11: "random" is not supported yet by this version; write "least_requests" or "round_robin""#.to_owned()),
         ("protocol = \"spdy\"", r#"6:12: "spdy" is not a protocol; write "http1", "h2" or "auto""#.to_owned()),
         ("intercept = [502, 500, \"503\", 99999]", [
             "6:19: 500 is not a status that can be intercepted; write intercept = [502, 503, 504], or some of them",
@@ -164,17 +162,44 @@ fn every_wrong_value_is_told_with_its_cure() {
             r#"8:8: "x" does not begin with a slash; write "/x""#,
             "9:12: 1 is not text; write it in quotes",
         ].join("\n")),
+        ("[upstream.tls]\ncertificate = \"a.pem\"", "7:15: a certificate without its key; add key = \"client.key\", its private key".to_owned()),
+        ("[upstream.tls]\nkey = \"a.key\"", "7:7: a key without its certificate; add certificate = \"client.pem\"".to_owned()),
+    ];
+    for (text, expected) in table {
+        assert_eq!(messages(&format!("{RIGHT}{text}")), expected, "{text}");
+    }
+}
+
+/// Appended in the same way.
+#[test]
+fn every_wrong_server_and_way_to_balance_is_told_with_its_cure() {
+    let table = [
+        ("balance = \"rand\"", r#"6:11: "rand" is not a way to balance; write "least_requests", "round_robin", "random" or "hash""#.to_owned()),
+        ("balance = \"hash\"", r#"6:11: "hash" does not say what is hashed; add hash_on = "client", "header:NAME" or "cookie:NAME""#.to_owned()),
+        ("balance = \"hash\"\nhash_on = \"header:a b\"", r#"7:11: "header:a b" is not something to hash; write "client", "header:NAME" or "cookie:NAME""#.to_owned()),
+        ("balance = \"random\"\nhash_on = \"cookie:sid\"", "7:11: `hash_on` means nothing where balance is not \"hash\"; write balance = \"hash\", or remove this line".to_owned()),
+        ("hash_on = \"client\"", "6:11: `hash_on` means nothing where balance is not \"hash\"; write balance = \"hash\", or remove this line".to_owned()),
+        ("balance = \"hsh\"\nhash_on = \"ip\"\nslow_start = 3", [
+            r#"6:11: "hsh" is not a way to balance; write "least_requests", "round_robin", "random" or "hash""#.to_owned(),
+            r#"7:11: "ip" is not something to hash; write "client", "header:NAME" or "cookie:NAME""#.to_owned(),
+            r#"8:14: 3 is not a duration; write "3s", "250ms" or "2m""#.to_owned(),
+        ].join("\n")),
         ("[[upstream]]\nname = \"\"\nservers = []", [
             r#"7:8: this cannot be the name of an upstream; write a word for it, such as "app""#,
             r#"8:11: `servers` is empty; write servers = ["http://127.0.0.1:3000"]"#,
         ].join("\n")),
         ("[[upstream]]\nservers = [{ url = \"http://a\", weight = 2 }, \"http://u:secret@a\"]", [
             r#"6:1: [[upstream]] has no `name`; add name = "app""#,
-            "7:12: weights are not supported yet by this version; write the URL alone",
             "7:46: this URL holds a user name or a password; write it without; credentials go into the request's Authorization field",
         ].join("\n")),
-        ("[upstream.tls]\ncertificate = \"a.pem\"", "7:15: a certificate without its key; add key = \"client.key\", its private key".to_owned()),
-        ("[upstream.tls]\nkey = \"a.key\"", "7:7: a key without its certificate; add certificate = \"client.pem\"".to_owned()),
+        ("[[upstream]]\nname = \"b\"\nservers = [{ url = \"http://a\", weight = 0 }, { weight = -1 }, { url = \"b:1\", wieght = 2 }, 7]", [
+            "8:41: 0 is out of range; write a whole number from 1 to 1000",
+            "8:46: [[upstream.servers]] has no `url`; add url = \"http://127.0.0.1:3000\"",
+            "8:57: -1 is out of range; write a whole number from 1 to 1000",
+            r#"8:71: "b:1" does not begin with its scheme; write "http://b:1""#,
+            "8:78: unknown key `wieght` in [[upstream.servers]]; did you mean `weight`?",
+            r#"8:92: 7 is not a server; write "http://app.internal:3000", "https://app.internal" or "unix:/run/app.sock""#,
+        ].join("\n")),
     ];
     for (text, expected) in table {
         assert_eq!(messages(&format!("{RIGHT}{text}")), expected, "{text}");
@@ -222,7 +247,6 @@ fn every_wrong_limit_and_check_of_a_server_is_told_with_its_cure() {
 #[test]
 fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
     let table = [
-        ("hash_on = \"client\"", "6:1", "hash_on"),
         ("[[listener]]\ntls = { certificate = \"a\", key = \"b\" }", "7:1", "tls"),
         ("[[listener]]\nproxy_protocol = true", "7:1", "proxy_protocol"),
         ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nstrip_path = true", "9:1", "strip_path"),
@@ -336,7 +360,7 @@ fn relative_paths_are_meant_from_the_directory_of_the_file() {
     let config = from_text(text, &directory.path("why502.toml")).unwrap();
     assert_eq!(config.listeners, [Listener { address: ListenAddress::Unix(directory.path("in.sock")) }]);
     let socket = directory.path("out.sock").to_string_lossy().into();
-    assert_eq!(config.upstreams[0].servers[0].location, Location::Unix(socket));
+    assert_eq!(config.upstreams[0].servers[0].url.location, Location::Unix(socket));
     assert_eq!(config.operators.token, Some(Token("0123456789abcdef".into())));
     assert_eq!(format!("{:?}", config.operators.token), "Some(Token(…))");
 }

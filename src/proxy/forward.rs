@@ -25,7 +25,6 @@ use super::trace;
 use super::via::Pseudonym;
 use crate::config::ForwardingHeaders;
 use crate::config::HostHeader;
-use crate::config::ServerUrl;
 use crate::config::Upstream;
 use crate::fault::Fault;
 
@@ -62,7 +61,7 @@ impl Onward {
     /// picks a server writes that server's own (`ServerUrl::authority`).
     #[must_use]
     pub fn new(upstream: &Upstream, headers: ForwardingHeaders, pseudonym: &Pseudonym) -> Self {
-        let authority = upstream.servers.first().map(ServerUrl::authority).unwrap_or_default();
+        let authority = upstream.servers.first().map(|server| server.url.authority()).unwrap_or_default();
         Self::to(&upstream.host_header, &authority, headers, pseudonym)
     }
 

@@ -29,6 +29,7 @@ mod heads;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -127,7 +128,7 @@ impl Proxy {
             Err(reply) => return *reply,
         };
         let unanswered = Unfinished { proxy: self, story: &passage.story };
-        let outcome = passage.destination.upstream.call(request).await;
+        let outcome = passage.destination.upstream.call(request, passage.address).await;
         self.check(&passage.destination, &outcome, &passage.story).await;
         unanswered.finish();
         self.reply(passage, outcome)
@@ -170,7 +171,7 @@ impl Proxy {
         let most = most_bytes(config.limits.request_body_bytes);
         let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
         let request = prepare(Request::from_parts(outbound.parts, body), &admitted, (version, protocol), interim);
-        Ok((Passage { state, destination, upgrade: admitted.upgrade, story }, request))
+        Ok((Passage { state, destination, address: client.address, upgrade: admitted.upgrade, story }, request))
     }
 
     fn reply(self: &Rc<Self>, mut passage: Passage, outcome: Result<Answered, Unanswered>) -> Reply {
@@ -189,6 +190,8 @@ impl Proxy {
 struct Passage {
     state: Rc<State>,
     destination: Rc<Destination>,
+    /// Whose it is.
+    address: Option<IpAddr>,
     /// The protocols that it asks to change to.
     upgrade: Option<Upgrade>,
     story: Story,

@@ -34,7 +34,7 @@ use crate::upstream::Switched;
 impl Proxy {
     /// Passes a response on. A head that hyper let through and nobody should see becomes a failure here.
     pub(super) fn relay(self: &Rc<Self>, passage: Passage, answered: Answered) -> Reply {
-        let Passage { state, destination, upgrade, mut story } = passage;
+        let Passage { state, destination, upgrade, mut story, .. } = passage;
         story.server = Some(Arc::clone(&answered.server.url.text));
         for failure in answered.hidden {
             self.explain_hidden(&state, &destination, failure, &story);

@@ -72,7 +72,7 @@ pub(super) async fn tell(mut changes: mpsc::UnboundedReceiver<(Arc<config::Upstr
 }
 
 fn url(upstream: &config::Upstream, index: usize) -> Arc<str> {
-    upstream.servers.get(index).map(|server| Arc::clone(&server.text)).unwrap_or_default()
+    upstream.servers.get(index).map(|server| Arc::clone(&server.url.text)).unwrap_or_default()
 }
 
 /// When each server was last said to be reached at stale addresses, which each of its connections finds anew.

@@ -2,7 +2,6 @@
 //! there is none.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 use tokio::time::Instant;
 
@@ -13,8 +12,8 @@ use crate::upstream::Exhausted;
 use crate::upstream::Lane;
 use crate::upstream::Shared;
 use crate::upstream::Upstream;
-use crate::upstream::balance;
-use crate::upstream::balance::Candidate;
+use crate::upstream::balance::Candidates;
+use crate::upstream::balance::Key;
 use crate::upstream::health::Health;
 use crate::upstream::limit::Place;
 use crate::upstream::limit::Turn;
@@ -23,7 +22,7 @@ use crate::upstream::limit::Turn;
 enum Chosen {
     /// This server, and a place at it where requests in flight are limited.
     Server(Rc<Lane>, Option<Place>),
-    /// Servers are in service, and each is full; the first to say so, and all of them.
+    /// Servers are in service, and each is full; the first of them, and all of them.
     Full(Rc<Lane>, Vec<usize>),
     /// None is in service, or none that was not tried.
     Nobody,
@@ -31,8 +30,8 @@ enum Chosen {
 
 impl Upstream {
     /// A server for a request that has just come, and a place at it. Where all are full, it waits for one.
-    pub(super) async fn enter(&self) -> Result<(Rc<Lane>, Option<Place>), Exhausted> {
-        match self.choose(&[]) {
+    pub(super) async fn enter(&self, key: Option<Key>) -> Result<(Rc<Lane>, Option<Place>), Exhausted> {
+        match self.choose(&[], key) {
             Chosen::Server(lane, place) => Ok((lane, place)),
             Chosen::Full(lane, servers) => Box::pin(self.wait(&lane, servers)).await,
             Chosen::Nobody => Err(self.nobody_left()),
@@ -40,70 +39,56 @@ impl Upstream {
     }
 
     /// Another server for a request that has failed at these. It does not wait: others have waited for longer.
-    pub(super) fn other(&self, tried: &[usize]) -> Option<(Rc<Lane>, Option<Place>)> {
-        match self.choose(tried) {
+    pub(super) fn other(&self, tried: &[usize], key: Option<Key>) -> Option<(Rc<Lane>, Option<Place>)> {
+        match self.choose(tried, key) {
             Chosen::Server(lane, place) => Some((lane, place)),
             Chosen::Full(..) | Chosen::Nobody => None,
         }
     }
 
-    fn choose(&self, tried: &[usize]) -> Chosen {
+    fn choose(&self, tried: &[usize], key: Option<Key>) -> Chosen {
         let capacity = &self.shared.capacity;
-        let limited = capacity.limits_requests();
-        let standing = (!self.shared.all_in()).then(|| self.standing(tried));
-        if let ([only], [], false, None) = (self.lanes.as_slice(), tried, limited, &standing) {
+        let (all_in, limited) = (self.shared.all_in(), capacity.limits_requests());
+        if let ([only], [], true, false) = (self.lanes.as_slice(), tried, all_in, limited) {
             return Chosen::Server(Rc::clone(only), None);
         }
-        let turn = self.shared.turn.fetch_add(1, Ordering::Relaxed);
-        let in_service = |index: usize| {
-            let is_in = standing.as_ref().is_none_or(|standing| standing.get(index).copied().unwrap_or(true));
-            is_in && !tried.contains(&index)
-        };
-        let has_connection = |index: usize| {
-            capacity.has_connection_left(index) || self.lanes.get(index).is_some_and(|lane| !lane.pool.is_empty())
-        };
+        let view = View { upstream: self, tried, all_in, now: Instant::now(), wants: Wants::Connection };
         // Where every one has all the connections that it may have, one of those will come free.
-        let first = self.balance(|index| in_service(index) && has_connection(index), turn);
-        let Some(first) = first.or_else(|| self.balance(in_service, turn)) else { return Chosen::Nobody };
-        let Some(lane) = self.lanes.get(first) else { return Chosen::Nobody };
-        if !limited {
-            return Chosen::Server(Rc::clone(lane), None);
-        }
-        let (mut full, mut next) = (Vec::new(), Some(first));
-        while let Some(index) = next {
-            if let (Some(place), Some(lane)) = (capacity.take(Limited::Requests, index), self.lanes.get(index)) {
+        let views = [view, View { wants: Wants::Room, ..view }];
+        // A place that was there a moment ago may have been taken by another core.
+        for _ in 0..=self.lanes.len() {
+            let found = views.iter().find_map(|view| self.shared.balancer.pick(view, key, view.now));
+            let Some((server, lane)) = found.and_then(|server| Some((server, self.lanes.get(server)?))) else { break };
+            if !limited {
+                return Chosen::Server(Rc::clone(lane), None);
+            }
+            if let Some(place) = capacity.take(Limited::Requests, server) {
                 return Chosen::Server(Rc::clone(lane), Some(place));
             }
-            full.push(index);
-            next = self.balance(|index| in_service(index) && !full.contains(&index), turn);
         }
-        Chosen::Full(Rc::clone(lane), full)
+        let full: Vec<usize> = (0..self.lanes.len()).filter(|server| view.is_in_service(*server)).collect();
+        if let Some(lane) = full.first().and_then(|first| self.lanes.get(*first)) {
+            return Chosen::Full(Rc::clone(lane), full);
+        }
+        self.pardoned(&view).unwrap_or(Chosen::Nobody)
     }
 
-    fn balance(&self, eligible: impl Fn(usize) -> bool, turn: usize) -> Option<usize> {
-        let candidate = |(index, lane): (usize, &Rc<Lane>)| Candidate {
-            eligible: eligible(index),
-            in_flight: lane.server.in_flight(),
-        };
-        let candidates: Vec<Candidate> = self.lanes.iter().enumerate().map(candidate).collect();
-        balance::pick(self.shared.settings.balance, &candidates, turn)
-    }
-
-    /// Which servers are in service. Where failures have taken out all that checks leave, the one nearest its return is, for a
-    /// request that has tried none: failures alone never empty a pool, unless the settings say that they may.
-    fn standing(&self, tried: &[usize]) -> Vec<bool> {
-        let now = Instant::now();
-        let up = self.shared.health.as_ref().filter(|health| !health.all_up()).map(Health::servers_up);
-        let is_up = |index: usize| up.as_ref().is_none_or(|up| up.get(index).copied().unwrap_or(true));
-        let servers_in = self.shared.ejection.servers_in(now);
-        let mut found: Vec<bool> = servers_in.iter().enumerate().map(|(index, is_in)| *is_in && is_up(index)).collect();
-        if tried.is_empty()
-            && !found.contains(&true)
-            && let Some(nearest) = self.shared.ejection.nearest_return(now, is_up)
-        {
-            found.iter_mut().skip(nearest).take(1).for_each(|is_in| *is_in = true);
+    /// Where failures have taken out all that checks leave, the one nearest its return, for a request that has tried none:
+    /// failures alone never empty a pool, unless the settings say that they may.
+    fn pardoned(&self, view: &View<'_>) -> Option<Chosen> {
+        if !view.tried.is_empty() {
+            return None;
         }
-        found
+        let server = self.shared.ejection.nearest_return(view.now, |server| self.shared.is_up(server))?;
+        let lane = self.lanes.get(server)?;
+        let capacity = &self.shared.capacity;
+        if !capacity.limits_requests() {
+            return Some(Chosen::Server(Rc::clone(lane), None));
+        }
+        Some(match capacity.take(Limited::Requests, server) {
+            Some(place) => Chosen::Server(Rc::clone(lane), Some(place)),
+            None => Chosen::Full(Rc::clone(lane), vec![server]),
+        })
     }
 
     async fn wait(&self, lane: &Lane, servers: Vec<usize>) -> Result<(Rc<Lane>, Option<Place>), Exhausted> {
@@ -149,6 +134,62 @@ impl Shared {
     /// Whether every server is in service: the usual case, answered without a lock.
     fn all_in(&self) -> bool {
         self.ejection.all_in() && self.health.as_ref().is_none_or(Health::all_up)
+    }
+
+    fn is_up(&self, server: usize) -> bool {
+        self.health.as_ref().is_none_or(|health| health.is_up(server))
+    }
+}
+
+/// The servers of an upstream as one request sees them.
+#[derive(Clone, Copy)]
+struct View<'a> {
+    upstream: &'a Upstream,
+    /// Those at which the request has failed.
+    tried: &'a [usize],
+    /// Whether every server is in service.
+    all_in: bool,
+    now: Instant,
+    wants: Wants,
+}
+
+/// What a server has to have left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    /// Room for a request, where those are limited.
+    Room,
+    /// That, and a connection that is open or may be opened.
+    Connection,
+}
+
+impl View<'_> {
+    fn is_in_service(&self, server: usize) -> bool {
+        let shared = &self.upstream.shared;
+        let is_in = self.all_in || (shared.ejection.is_in(server, self.now) && shared.is_up(server));
+        is_in && !self.tried.contains(&server)
+    }
+
+    fn may_be_chosen(&self, server: usize) -> bool {
+        let capacity = &self.upstream.shared.capacity;
+        let has_connection = |wants: Wants| {
+            let is_open = || self.upstream.lanes.get(server).is_some_and(|lane| !lane.pool.is_empty());
+            wants == Wants::Room || capacity.has_connection_left(server) || is_open()
+        };
+        self.is_in_service(server) && capacity.has_room(server) && has_connection(self.wants)
+    }
+}
+
+impl Candidates for View<'_> {
+    fn share(&self, server: usize) -> u32 {
+        if !self.may_be_chosen(server) {
+            return 0;
+        }
+        let balancer = &self.upstream.shared.balancer;
+        balancer.share(server, balancer.is_rising().then_some(self.now))
+    }
+
+    fn in_flight(&self, server: usize) -> u32 {
+        self.upstream.shared.servers.get(server).map_or(0, |server| server.in_flight())
     }
 }
 

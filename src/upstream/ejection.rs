@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -19,6 +20,9 @@ pub struct Ejection {
     settings: config::Ejection,
     /// Whether any server is out or has failed since it last answered: what a success has to look at.
     touched: AtomicBool,
+    /// Until when each is out, in milliseconds since the beginning, for a choice to see without the lock; 0 where it is in.
+    until: Box<[AtomicU64]>,
+    begin: Instant,
     standings: Mutex<Vec<Standing>>,
 }
 
@@ -116,6 +120,8 @@ impl Ejection {
         Self {
             settings: settings.clone(),
             touched: AtomicBool::new(false),
+            until: std::iter::repeat_with(AtomicU64::default).take(servers).collect(),
+            begin: Instant::now(),
             standings: Mutex::new(vec![Standing::default(); servers]),
         }
     }
@@ -126,10 +132,16 @@ impl Ejection {
         !self.touched.load(Ordering::Relaxed)
     }
 
-    /// Which servers are in.
+    /// Whether a server is in.
     #[must_use]
-    pub fn servers_in(&self, now: Instant) -> Vec<bool> {
-        self.lock().iter().map(|standing| !standing.is_out(now)).collect()
+    pub fn is_in(&self, server: usize, now: Instant) -> bool {
+        self.until.get(server).is_none_or(|until| self.millis(now) >= until.load(Ordering::Relaxed))
+    }
+
+    /// Rounded up, so that what is over is over by the clock too.
+    fn millis(&self, moment: Instant) -> u64 {
+        let since = moment.saturating_duration_since(self.begin).as_nanos().div_ceil(1_000_000);
+        u64::try_from(since).unwrap_or(u64::MAX)
     }
 
     /// Since when a server is out, where it is.
@@ -180,6 +192,7 @@ impl Ejection {
         if change.is_some() || standing.out.is_none() {
             // One that answers while it is out was asked before it went out; that does not bring it back.
             *standing = Standing { times_out: standing.times_out.saturating_sub(1), ..Standing::default() };
+            self.note_until(server, 0);
         }
         self.touched.store(!standings.iter().all(Standing::is_untouched), Ordering::Relaxed);
         change
@@ -204,7 +217,14 @@ impl Ejection {
             self.settings.base_time.saturating_mul(standing.times_out).min(LONGEST.max(self.settings.base_time));
         let since = standing.out.map_or(now, |out| out.since);
         standing.out = Some(Out { since, until: now + lasts });
+        self.note_until(server, self.millis(now + lasts));
         Some(Change::Ejected { server, lasts, failures: standing.failures, last: Arc::new(failure.clone()) })
+    }
+
+    fn note_until(&self, server: usize, moment: u64) {
+        if let Some(until) = self.until.get(server) {
+            until.store(moment, Ordering::Relaxed);
+        }
     }
 
     /// The share of the servers that may be out, rounded down: an upstream's only server is never ejected, but at 1.0.
@@ -255,8 +275,9 @@ mod tests {
         assert!(ejection.succeeded(0, now).is_none());
         assert!(ejection.failed(0, &refused(), now).is_none());
         assert!(matches!(ejection.failed(0, &refused(), now), Some(Change::Ejected { server: 0, failures: 2, .. })));
-        assert_eq!(ejection.servers_in(now), [false, true]);
-        assert_eq!(ejection.servers_in(now + Duration::from_secs(10)), [true, true]);
+        let servers_in = |now| [0, 1].map(|server| ejection.is_in(server, now));
+        assert_eq!(servers_in(now), [false, true]);
+        assert_eq!(servers_in(now + Duration::from_secs(10)), [true, true]);
     }
 
     #[test]
@@ -268,6 +289,37 @@ mod tests {
             let ejection = ejection(1, share, servers);
             let ejected = (0..servers).filter(|server| ejection.failed(*server, &refused(), now).is_some()).count();
             assert_eq!(ejected, out, "{servers} servers, {share}");
+        }
+    }
+
+    /// Whatever fails and answers in whatever order, the share holds, and some server can always be asked.
+    #[test]
+    fn ejection_alone_never_empties_a_pool() {
+        let mut chance = fastrand::Rng::with_seed(502);
+        for _ in 0..300 {
+            let servers = chance.usize(1..8);
+            let share = [0.0, 0.3, 0.5, 0.9, 0.99][chance.usize(0..5)];
+            let ejection = ejection(chance.u32(1..4), share, servers);
+            let mut now = Instant::now();
+            for _ in 0..300 {
+                now += Duration::from_millis(chance.u64(0..3000));
+                let server = chance.usize(0..servers);
+                match chance.u8(0..4) {
+                    0 => drop(ejection.succeeded(server, now)),
+                    _ => drop(ejection.failed(server, &refused(), now)),
+                }
+                let out = (0..servers).filter(|server| !ejection.is_in(*server, now)).count();
+                assert!(out <= ejection.most_out(servers) && out < servers, "{out} of {servers} are out, at {share}");
+                let nearest = ejection.nearest_return(now, |_| true);
+                assert_eq!(nearest.is_some(), out > 0);
+                assert!(
+                    nearest.is_none_or(|nearest| !ejection.is_in(nearest, now)),
+                    "what the lock guards says the same"
+                );
+                // Where checks hold the others to be down, one that is out is asked all the same.
+                let only = (0..servers).find(|server| !ejection.is_in(*server, now));
+                assert_eq!(ejection.nearest_return(now, |server| Some(server) == only), only);
+            }
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Health {
     settings: HealthCheck,
     /// Whether any server is held to be down: what a choice has to look at.
     any_down: AtomicBool,
+    /// Which of them are, for a choice to see without the lock.
+    down: Box<[AtomicBool]>,
     standings: Mutex<Vec<Standing>>,
 }
 
@@ -159,6 +161,7 @@ impl Health {
         Self {
             settings: settings.clone(),
             any_down: AtomicBool::new(false),
+            down: std::iter::repeat_with(AtomicBool::default).take(servers).collect(),
             standings: Mutex::new(vec![Standing::default(); servers]),
         }
     }
@@ -169,10 +172,10 @@ impl Health {
         !self.any_down.load(Ordering::Relaxed)
     }
 
-    /// Which servers are held to be up.
+    /// Whether a server is held to be up.
     #[must_use]
-    pub fn servers_up(&self) -> Vec<bool> {
-        self.lock().iter().map(|standing| standing.down.is_none()).collect()
+    pub fn is_up(&self, server: usize) -> bool {
+        self.down.get(server).is_none_or(|down| !down.load(Ordering::Relaxed))
     }
 
     /// What keeps those out that are held to be down.
@@ -218,6 +221,9 @@ impl Health {
         let thresholds = Thresholds { healthy: self.settings.healthy_after, unhealthy: self.settings.unhealthy_after };
         let mut standings = self.lock();
         let turned = standings.get_mut(server)?.after_check(outcome.clone(), now, thresholds)?;
+        if let Some(down) = self.down.get(server) {
+            down.store(matches!(turned, Turned::Down(_)), Ordering::Relaxed);
+        }
         self.any_down.store(standings.iter().any(|standing| standing.down.is_some()), Ordering::Relaxed);
         Some(match turned {
             Turned::Down(checks) => Change::Down { server, checks, last: outcome.clone() },
@@ -387,7 +393,7 @@ mod tests {
         assert!(health.all_up());
         let change = health.checked(0, &Outcome::Answered(500), now);
         assert!(matches!(change, Some(Change::Down { server: 0, checks: 2, .. })), "{change:?}");
-        assert_eq!((health.all_up(), health.servers_up()), (false, vec![false, true]));
+        assert_eq!((health.all_up(), [0, 1].map(|server| health.is_up(server))), (false, [false, true]));
         health.checked(0, &Outcome::Answered(503), now);
         let why = health.why_down();
         assert_eq!(why.failures.iter().map(|(_, it)| it.fault).collect::<Vec<_>>(), [Fault::ConnectionRefused]);

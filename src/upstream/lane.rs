@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::config;
@@ -10,6 +11,7 @@ use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::upstream::Lane;
 use crate::upstream::Shared;
+use crate::upstream::balance::Outcome;
 use crate::upstream::died_idle;
 use crate::upstream::history::Diary;
 use crate::upstream::history::Path;
@@ -44,6 +46,17 @@ impl Lane {
         }
     }
 
+    /// The head of an answer has come, to a request that was sent at that moment. A server that is quick to say that it failed is
+    /// not quick.
+    pub(super) fn began(&self, status: StatusCode, sent: Instant) {
+        if self.shared.balancer.watches() {
+            let now = Instant::now();
+            let took = now.saturating_duration_since(sent);
+            let outcome = if status.is_server_error() { Outcome::Failed } else { Outcome::Answered(took) };
+            self.shared.balancer.note(self.server.index, outcome, now);
+        }
+    }
+
     /// A failure counts against the server unless it is this host's own, or only the end of an idle connection. That a limit of
     /// this proxy's was reached says nothing of the server at all.
     pub(super) fn failed(&self, failure: &Failure, path: Path) {
@@ -57,6 +70,7 @@ impl Lane {
             Fault::LocalPortsExhausted | Fault::FileDescriptorsExhausted | Fault::ConnectionProhibited
         );
         if !own && !died_idle(failure) && !failure.was_closing() {
+            self.shared.balancer.note(self.server.index, Outcome::Failed, now);
             self.shared.tell(self.shared.ejection.failed(self.server.index, failure, now));
         }
     }

@@ -38,6 +38,7 @@ impl Exchange {
         self.lane.note_head(self.line.last_sent());
         self.line.answered(response.headers());
         let (mut parts, mut stream) = response.into_parts();
+        self.lane.began(parts.status, self.line.last_sent());
         if let Line::Http1(connection, _) = &self.line
             && connection.tap.with_captured(has_stray_line_break)
         {

@@ -108,6 +108,12 @@ impl Capacity {
         self.limits.queue_timeout
     }
 
+    /// Whether another request may go to this server, as far as can be seen in passing.
+    #[must_use]
+    pub fn has_room(&self, server: usize) -> bool {
+        !self.limits_requests() || self.taken(Limited::Requests, server) < self.limits.in_flight
+    }
+
     /// Whether another connection may be opened to this server, as far as can be seen in passing.
     #[must_use]
     pub fn has_connection_left(&self, server: usize) -> bool {

@@ -25,10 +25,10 @@ mod secure;
 pub mod server;
 mod tries;
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ use crate::fault::Fault;
 use crate::net::tls::TlsSetupError;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::attempt::Trouble;
+use crate::upstream::balance::Balancer;
 use crate::upstream::ejection::Ejection;
 use crate::upstream::health::Health;
 use crate::upstream::history::Diary;
@@ -85,7 +86,7 @@ pub struct Shared {
     /// How much each of them is given at once.
     pub capacity: Arc<Capacity>,
     budget: Budget,
-    turn: AtomicUsize,
+    balancer: Balancer,
     resolver: Arc<Resolver>,
     tls: Vec<Option<Tls>>,
     changes: Changes,
@@ -108,8 +109,11 @@ impl Shared {
         client_body_timeout: Duration,
         changes: Changes,
     ) -> Result<Self, TlsSetupError> {
-        let servers =
-            settings.servers.iter().enumerate().map(|(index, url)| Arc::new(Server::new(settings, index, url)));
+        let servers = settings
+            .servers
+            .iter()
+            .enumerate()
+            .map(|(index, server)| Arc::new(Server::new(settings, index, &server.url)));
         let shared = Self {
             settings: Arc::clone(settings),
             servers: servers.collect(),
@@ -117,7 +121,7 @@ impl Shared {
             health: settings.health.as_ref().map(|health| Health::new(health, settings.servers.len())),
             capacity: Capacity::new(&settings.limits, settings.servers.len()),
             budget: Budget::new(settings.retry.budget),
-            turn: AtomicUsize::new(0),
+            balancer: Balancer::new(settings),
             resolver: Arc::clone(resolver),
             tls: secure::tls_of(settings)?,
             changes,
@@ -152,6 +156,11 @@ impl Shared {
 
     fn tell(&self, change: Option<Change>) {
         if let Some(change) = change {
+            match change {
+                Change::Ejected { server, lasts, .. } => self.balancer.returns(server, Instant::now() + lasts),
+                Change::Up { server, .. } => self.balancer.returns(server, Instant::now()),
+                Change::Stale { .. } | Change::ClosesIdle { .. } | Change::Returned { .. } | Change::Down { .. } => {}
+            }
             // Nobody listens any more when the program ends.
             self.changes.send((Arc::clone(&self.settings), change)).ok();
         }
@@ -256,15 +265,15 @@ impl Upstream {
     }
 
     /// Sends the request to a server, and to another where that is safe and the first one fails. It goes out with the `Host`
-    /// that it has, or with the server's own where the settings say so.
+    /// that it has, or with the server's own where the settings say so. The client's address may tell which server it is for.
     ///
     /// # Errors
     ///
     /// The client's fault, or every attempt's failure.
-    pub async fn call(&self, request: Request<RequestBody>) -> Result<Answered, Unanswered> {
+    pub async fn call(&self, request: Request<RequestBody>, client: Option<IpAddr>) -> Result<Answered, Unanswered> {
         self.shared.budget.gain();
-        let mut tries = Tries::default();
-        let (lane, place) = self.enter().await.map_err(Unanswered::Exhausted)?;
+        let mut tries = Tries::of(self.shared.balancer.key(request.headers(), client));
+        let (lane, place) = self.enter(tries.key).await.map_err(Unanswered::Exhausted)?;
         let mut next = Some(Try { request, lane, place, freshness: Freshness::Any });
         while let Some(Try { mut request, lane, mut place, freshness }) = next.take() {
             tries.servers.push(lane.server.index);
@@ -313,7 +322,7 @@ impl Upstream {
         // says that it has not begun, it may have again where there is no other.
         let same = failure.was_not_processed();
         let kept = if same { Some((lane, place)) } else { None };
-        let (lane, place) = self.other(&tries.servers).or(kept)?;
+        let (lane, place) = self.other(&tries.servers, tries.key).or(kept)?;
         let spent = self.shared.budget.spend(Instant::now());
         spent.then_some(Try { request, lane, place, freshness: Freshness::Any })
     }

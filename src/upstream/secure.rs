@@ -59,12 +59,12 @@ impl Shared {
 
 /// How each server is spoken to with TLS; none where it is plain.
 pub(super) fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, TlsSetupError> {
-    if !settings.servers.iter().any(|server| server.tls) {
+    if !settings.servers.iter().any(|server| server.url.tls) {
         return Ok(vec![None; settings.servers.len()]);
     }
     let config = tls::client_config(&settings.tls)?;
     let configured = tls::offering(&config, offer(settings.protocol));
-    let of_server = |server: &config::ServerUrl| {
+    let of_server = |config::Server { url: server, .. }: &config::Server| {
         let host = match &server.location {
             Location::Host { host, .. } => host,
             Location::Service(service) => config::service_domain(service),

@@ -12,6 +12,7 @@ use crate::fault::Stage;
 use crate::upstream::Exhausted;
 use crate::upstream::Lane;
 use crate::upstream::attempt::Freshness;
+use crate::upstream::balance::Key;
 use crate::upstream::body::RequestBody;
 use crate::upstream::died_idle;
 use crate::upstream::limit::Place;
@@ -52,14 +53,20 @@ pub(super) struct Try {
 }
 
 /// What has been tried for one request.
-#[derive(Default)]
 pub(super) struct Tries {
+    /// What tells it from others, where that decides about its server.
+    pub(super) key: Option<Key>,
     /// The server of each attempt.
     pub(super) servers: Vec<usize>,
     pub(super) failures: Vec<Failure>,
 }
 
 impl Tries {
+    /// Nothing yet.
+    pub(super) const fn of(key: Option<Key>) -> Self {
+        Self { key, servers: Vec::new(), failures: Vec::new() }
+    }
+
     /// Why there is no response, when the last of them has failed.
     pub(super) fn exhausted(self) -> Exhausted {
         let telling = most_telling(&self.failures);

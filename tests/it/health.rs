@@ -65,7 +65,7 @@ impl Checked {
 #[test]
 fn a_server_that_fails_its_checks_gets_no_requests_until_it_is_well() {
     let (one, other) = (Checked::serve(Origin::listen(), "one", 200), Checked::serve(Origin::listen(), "other", 302));
-    let settings = format!("balance = \"round_robin\"\n{OFTEN}");
+    let settings = format!("balance = \"round_robin\"\nslow_start = \"0s\"\n{OFTEN}");
     let mut proxy = Proxy::run(&in_front_of(&[&one.url, &other.url], &settings, "[runtime]\nworkers = 2"));
     for _ in 0..4 {
         assert_eq!(get(proxy.address(), "/", "").head.status, 200);

@@ -19,7 +19,7 @@ use crate::config::problem::Placed;
 use crate::config::problem::Wrong;
 use crate::config::value::Size;
 
-impl Table<'_> {
+impl<'d> Table<'d> {
     /// Text that has a form, where it was written.
     #[must_use]
     pub fn value<T: Written>(&self, key: &'static str) -> Option<Placed<T>> {
@@ -51,14 +51,31 @@ impl Table<'_> {
         elements.iter().filter_map(|element| self.noted(element, self.written(element))).collect()
     }
 
-    /// A list of texts that have a form, and at least one; the example is a line that would be right.
+    /// A list of at least one item, each of which is text that has a form, or a table; those that are wrong are noted and left
+    /// out. The example is a line that would be right.
     #[must_use]
-    pub fn required_values<T: Written>(&self, key: &'static str, example: &str) -> Vec<Placed<T>> {
+    pub fn required_items<T: Written, I>(
+        &self,
+        key: &'static str,
+        example: &str,
+        of_text: impl Fn(T) -> I,
+        of_table: impl Fn(Self) -> Option<I>,
+    ) -> Vec<I> {
+        self.know(key);
         self.must_have(key, example);
-        if let Some(found) = self.entry(key).filter(|found| is_empty_list(found.get_ref())) {
+        let Some(found) = self.entry(key) else { return Vec::new() };
+        let Some(elements) = found.get_ref().as_array() else {
+            self.wrong(found, Wrong::new(format!("`{key}` is a list"), "write it in brackets: [ … ]"));
+            return Vec::new();
+        };
+        if elements.is_empty() {
             self.wrong(found, Wrong::new(format!("`{key}` is empty"), format!("write {example}")));
         }
-        self.values(key)
+        let item = |element: &'d Spanned<DeValue<'d>>| match element.get_ref().as_table() {
+            Some(entries) => of_table(self.item(key, element, entries)),
+            None => self.noted(element, self.written(element)).map(|text| of_text(text.value)),
+        };
+        elements.iter().filter_map(item).collect()
     }
 
     /// A list of whole numbers out of a few, each kept once; those that are none of them are noted and left out. The noun
@@ -190,14 +207,7 @@ impl Table<'_> {
         if let Some(text) = found.get_ref().as_str() {
             return T::parse(text);
         }
-        let literal = self.literal(found);
-        Err(match found.get_ref().as_table() {
-            Some(table) => {
-                let keys: Vec<&str> = table.keys().map(|key| key.get_ref().as_ref()).collect();
-                T::refused_table(&keys, &literal)
-            }
-            None => T::refused(&literal),
-        })
+        Err(T::refused(&self.literal(found)))
     }
 
     fn noted<T>(&self, found: &Spanned<DeValue<'_>>, read: Result<T, Wrong>) -> Option<Placed<T>> {
@@ -219,10 +229,6 @@ impl Table<'_> {
         let fit = written.len() <= LONGEST_LITERAL && !written.contains(['\n', '@']);
         if fit { written.to_owned() } else { "this value".to_owned() }
     }
-}
-
-fn is_empty_list(value: &DeValue<'_>) -> bool {
-    value.as_array().is_some_and(|elements| elements.is_empty())
 }
 
 fn whole(value: &DeValue<'_>) -> Option<u64> {

@@ -113,6 +113,12 @@ impl<'d> Table<'d> {
         elements.iter().filter_map(table).collect()
     }
 
+    /// A table in a list of this one's.
+    pub(super) fn item(&self, key: &str, found: &Spanned<DeValue<'_>>, entries: &'d DeTable<'d>) -> Self {
+        let name = format!("[[{}]]", self.name_below(key));
+        Self::new(self.document, name, Some(entries), self.document.place(found.span().start))
+    }
+
     /// Refuses keys that are meant to work one day and do not work in this version.
     pub fn not_yet(&self, keys: &[&'static str]) {
         self.later.borrow_mut().extend(keys);

@@ -19,12 +19,6 @@ pub trait Written: Sized {
     /// What is wrong with the text, and the cure.
     fn parse(text: &str) -> Result<Self, Wrong>;
 
-    /// The refusal of a table with these keys, which is the plain one unless such a table is meant to work one day.
-    #[must_use]
-    fn refused_table(_keys: &[&str], written: &str) -> Wrong {
-        Self::refused(written)
-    }
-
     /// The plain refusal of what was written, which is quoted already where it is text.
     #[must_use]
     fn refused(written: &str) -> Wrong {
@@ -39,9 +33,6 @@ pub trait Word: Copy + 'static {
 
     /// The words and what they stand for.
     const WORDS: &'static [(&'static str, Self)];
-
-    /// Words of the contract that do not work in this version.
-    const LATER: &'static [&'static str] = &[];
 }
 
 impl<T: Word> Written for T {
@@ -54,7 +45,6 @@ impl<T: Word> Written for T {
     fn parse(text: &str) -> Result<Self, Wrong> {
         match T::WORDS.iter().find(|(word, _)| *word == text) {
             Some((_, value)) => Ok(*value),
-            None if T::LATER.contains(&text) => Err(not_yet(&quoted(text), Self::cure())),
             None => Err(Self::refused(&quoted(text))),
         }
     }

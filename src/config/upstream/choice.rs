@@ -1,4 +1,4 @@
-//! Owns the words of an upstream: how a server is chosen, what the origin sees as `Host`, what runs there.
+//! Owns the words of an upstream: what is spoken to its servers, what they see as `Host`, what runs there.
 
 use std::sync::Arc;
 
@@ -8,22 +8,6 @@ use crate::config::problem::Wrong;
 use crate::config::problem::one_of;
 use crate::config::problem::quoted;
 use crate::config::value::is_authority;
-
-/// How a server is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Balance {
-    /// The one with the fewest requests in flight.
-    LeastRequests,
-    /// One after the other.
-    RoundRobin,
-}
-
-impl Word for Balance {
-    const NOUN: &'static str = "a way to balance";
-    const WORDS: &'static [(&'static str, Self)] =
-        &[("least_requests", Self::LeastRequests), ("round_robin", Self::RoundRobin)];
-    const LATER: &'static [&'static str] = &["random", "hash"];
-}
 
 /// What is spoken to a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,22 +1,25 @@
-//! Owns `[[upstream]]`: an origin, its servers, and how they are spoken to. `timeouts` holds the limits of every wait, `limits`
-//! how much a server is given at once, `health` what it is asked to see that it lives, `resilience` what is done when it fails,
-//! `tls` the certificates.
+//! Owns `[[upstream]]`: an origin, its servers, and how they are spoken to. `balance` says which of them is chosen, `timeouts`
+//! holds the limits of every wait, `limits` how much a server is given at once, `health` what it is asked to see that it lives,
+//! `resilience` what is done when it fails, `tls` the certificates.
 
+mod balance;
 mod choice;
 mod health;
 mod limits;
 mod resilience;
+mod server;
 mod timeouts;
 mod tls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::document::Table;
 use super::problem::Placed;
 use super::problem::Wrong;
-use super::value::ServerUrl;
 
-pub use self::choice::Balance;
+pub use self::balance::Balance;
+pub use self::balance::HashOn;
 pub use self::choice::HostHeader;
 pub use self::choice::Platform;
 pub use self::choice::Protocol;
@@ -25,6 +28,7 @@ pub use self::limits::UpstreamLimits;
 pub use self::resilience::Ejection;
 pub use self::resilience::Pool;
 pub use self::resilience::Retry;
+pub use self::server::Server;
 pub use self::timeouts::Timeouts;
 pub use self::tls::UpstreamTls;
 
@@ -34,9 +38,11 @@ pub struct Upstream {
     /// Its name.
     pub name: Arc<str>,
     /// Its servers; at least one.
-    pub servers: Vec<ServerUrl>,
+    pub servers: Vec<Server>,
     /// How one of them is chosen.
     pub balance: Balance,
+    /// How long a server that comes back takes to get its whole share.
+    pub slow_start: Duration,
     /// What is spoken to them.
     pub protocol: Protocol,
     /// What the origin sees as `Host`.
@@ -67,22 +73,20 @@ impl Upstream {
     /// Reads one upstream, with the place of its name.
     pub(super) fn read(table: Table<'_>) -> Option<Placed<Self>> {
         let name = table.required::<String>("name", r#"name = "app""#);
-        let servers = table.required_values::<ServerUrl>("servers", r#"servers = ["http://127.0.0.1:3000"]"#);
-        let document = table.document();
-        let servers = servers.into_iter().map(|server| server.value.resolved(|path| document.resolve(path))).collect();
+        let servers = Server::read_all(&table);
         let name = name.and_then(|name| named(&table, name));
         let upstream = Self::with_settings(table, "".into(), servers);
         name.map(|Placed { value: name, place }| Placed { value: Self { name, ..upstream }, place })
     }
 
     /// An upstream with the settings of a table, which are the defaults where there is none.
-    pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<ServerUrl>) -> Self {
-        table.not_yet(&["hash_on"]);
+    pub(super) fn with_settings(table: Table<'_>, name: Arc<str>, servers: Vec<Server>) -> Self {
         let (limits, response_header_bytes) = UpstreamLimits::read(table.table("limits"));
         let upstream = Self {
             name,
             servers,
-            balance: table.value_or("balance", Balance::LeastRequests),
+            balance: Balance::read(&table),
+            slow_start: table.value_or("slow_start", Duration::from_secs(10)),
             protocol: table.value_or("protocol", Protocol::Http1),
             host_header: table.value_or("host_header", HostHeader::Client),
             intercept: table.numbers("intercept", "a status that can be intercepted", &[502, 503, 504]),

@@ -91,13 +91,6 @@ impl Written for ServerUrl {
         r#"write "http://app.internal:3000", "https://app.internal" or "unix:/run/app.sock""#.to_owned()
     }
 
-    fn refused_table(keys: &[&str], written: &str) -> Wrong {
-        if keys.contains(&"weight") {
-            return Wrong::new("weights are not supported yet by this version", "write the URL alone");
-        }
-        Self::refused(written)
-    }
-
     fn parse(text: &str) -> Result<Self, Wrong> {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = unix_path(text, path)?;
