@@ -15,6 +15,7 @@ use crate::upstream::Upstream;
 use crate::upstream::balance::Candidates;
 use crate::upstream::balance::Key;
 use crate::upstream::health::Health;
+use crate::upstream::limit::NoPlace;
 use crate::upstream::limit::Place;
 use crate::upstream::limit::Turn;
 
@@ -94,14 +95,17 @@ impl Upstream {
     async fn wait(&self, lane: &Lane, servers: Vec<usize>) -> Result<(Rc<Lane>, Option<Place>), Exhausted> {
         let begin = Instant::now();
         let capacity = &self.shared.capacity;
-        let (place, waited) = match capacity.take_or_wait(Limited::Requests, servers, 0) {
-            Turn::Taken(place) => (Some(place), false),
-            Turn::Full => (None, false),
-            Turn::Waits(ticket) => (ticket.place(begin).await, true),
+        let place = match capacity.take_or_wait(Limited::Requests, servers, 0) {
+            Turn::Taken(place) => Ok(place),
+            Turn::Full => Err(NoPlace::Full),
+            Turn::Waits(ticket) => ticket.place(begin).await,
         };
-        let taken = place.and_then(|place| Some((Rc::clone(self.lanes.get(place.server())?), Some(place))));
-        taken.ok_or_else(|| {
-            let mut failure = lane.full(Limited::Requests, waited.then_some(begin));
+        let taken = place.and_then(|place| {
+            let lane = self.lanes.get(place.server()).ok_or(NoPlace::Full)?;
+            Ok((Rc::clone(lane), Some(place)))
+        });
+        taken.map_err(|why| {
+            let mut failure = lane.full(Limited::Requests, why, begin);
             failure.target = Some((*lane.server.target).clone());
             failure.elapsed = begin.elapsed();
             Exhausted { attempts: vec![failure], telling: 0, retry_after: None }
@@ -204,12 +208,12 @@ impl Lane {
         let idle = capacity.idle(server, self.server.in_flight());
         // One that is idle on this core is closed at once, those of other cores by their next tick.
         self.pool.evict(1);
-        let (place, waited) = match capacity.take_or_wait(Limited::Connections, vec![server], idle) {
-            Turn::Taken(place) => (Some(place), false),
-            Turn::Full => (None, false),
-            Turn::Waits(ticket) => (ticket.place(begin).await, true),
+        let place = match capacity.take_or_wait(Limited::Connections, vec![server], idle) {
+            Turn::Taken(place) => Ok(place),
+            Turn::Full => Err(NoPlace::Full),
+            Turn::Waits(ticket) => ticket.place(begin).await,
         };
-        place.ok_or_else(|| self.full(Limited::Connections, waited.then_some(begin)))
+        place.map_err(|why| self.full(Limited::Connections, why, begin))
     }
 
     /// Closes idle connections of this core for requests that wait for one.
@@ -222,15 +226,15 @@ impl Lane {
         }
     }
 
-    /// There is no place at this server, and there was none for as long as one may wait, where one has waited.
-    fn full(&self, what: Limited, since: Option<Instant>) -> Failure {
+    /// There is no place at this server for one who asked for it at that moment.
+    fn full(&self, what: Limited, why: NoPlace, since: Instant) -> Failure {
         let capacity = &self.shared.capacity;
         let mut failure = Failure::new(Fault::ServerAtCapacity);
         failure.capacity = Some(capacity.evidence(what, self.server.index));
-        if let Some(since) = since {
-            failure.limit = Some(capacity.patience());
+        if why != NoPlace::Full {
             failure.stage_elapsed = since.elapsed();
         }
+        failure.limit = (why == NoPlace::Late).then(|| capacity.patience());
         failure
     }
 }

@@ -1,10 +1,8 @@
-//! Owns how much a server is given at once: places for requests and for connections, counted over all cores, and the queue of
-//! those who wait for one.
+//! Owns how much a server is given at once: places for requests and for connections, counted over all cores.
 //!
-//! A place is a value: whoever holds it is counted, and dropping it hands it to who has waited longest, on whatever core.
+//! A place is a value: whoever holds it is counted, and dropping it hands it to who is next in the queue, on whatever core.
 //! Where requests in flight have no limit, none of them comes by here; connections do when they are opened and closed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -20,13 +18,14 @@ use crate::config;
 use crate::fault::failure::CapacityEvidence;
 use crate::fault::failure::Limited;
 use crate::net::deadline::within;
+use crate::upstream::queue::Queue;
 
 /// The places of an upstream's servers, as all cores see them.
 #[derive(Debug)]
 pub struct Capacity {
     limits: config::UpstreamLimits,
     servers: Vec<Counts>,
-    queue: Mutex<Queue>,
+    queue: Mutex<Queue<oneshot::Sender<Place>>>,
 }
 
 /// What is taken of one server. Written with the queue's lock held, and looked at without it.
@@ -47,21 +46,6 @@ impl Counts {
     }
 }
 
-#[derive(Debug, Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Waiting {
-    number: u64,
-    what: Limited,
-    /// The servers at which a place will do.
-    servers: Vec<usize>,
-    heir: oneshot::Sender<Place>,
-}
-
 /// One request or connection that is counted, until it is dropped.
 #[derive(Debug)]
 pub struct Place {
@@ -80,6 +64,17 @@ pub enum Turn {
     Waits(Ticket),
     /// There is none, and no room to wait for one.
     Full,
+}
+
+/// Why there is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPlace {
+    /// There was no room to wait for one.
+    Full,
+    /// None came in time.
+    Late,
+    /// Newer requests were served first, and there was no room to wait on.
+    GaveWay,
 }
 
 /// A place in the queue, which is left when this is dropped.
@@ -142,21 +137,29 @@ impl Capacity {
             return Turn::Taken(place);
         }
         let promised = servers.iter().map(|server| self.wanted(*server)).sum::<u32>();
-        if queue.waiting.len() >= self.limits.queue && promised >= spare {
-            return Turn::Full;
+        let mut gives_way = None;
+        if queue.len() >= self.limits.queue && promised >= spare {
+            if what == Limited::Requests {
+                queue.sent_away(Instant::now());
+                gives_way = queue.give_way();
+            }
+            if gives_way.is_none() {
+                return Turn::Full;
+            }
         }
         let (heir, place) = oneshot::channel();
-        let number = queue.next;
-        queue.next += 1;
         self.note_wanted(what, &servers, 1);
-        queue.waiting.push_back(Waiting { number, what, servers, heir });
+        let number = queue.join(what, servers, heir);
+        drop(queue);
+        // Outside the lock, for that wakes it, on whatever core.
+        drop(gives_way);
         Turn::Waits(Ticket { capacity: Arc::clone(self), number, place })
     }
 
     /// How things stand with a server, for the evidence record.
     #[must_use]
     pub fn evidence(&self, what: Limited, server: usize) -> CapacityEvidence {
-        let waiting = self.lock().waiting.len();
+        let waiting = self.lock().len();
         CapacityEvidence {
             what,
             taken: self.taken(what, server),
@@ -166,7 +169,12 @@ impl Capacity {
         }
     }
 
-    fn take_locked(self: &Arc<Self>, _queue: &MutexGuard<'_, Queue>, what: Limited, server: usize) -> Option<Place> {
+    fn take_locked(
+        self: &Arc<Self>,
+        _queue: &MutexGuard<'_, Queue<oneshot::Sender<Place>>>,
+        what: Limited,
+        server: usize,
+    ) -> Option<Place> {
         let count = self.servers.get(server)?.of(what);
         let taken = count.load(Ordering::Relaxed);
         (taken < self.limit(what)).then(|| {
@@ -175,13 +183,12 @@ impl Capacity {
         })
     }
 
-    /// Hands a place on to who has waited longest for one like it; where nobody has, it is free.
+    /// Hands a place on to who is next for one like it; where nobody is, it is free.
     fn release(self: &Arc<Self>, what: Limited, server: usize) {
         loop {
             let heir = {
                 let mut queue = self.lock();
-                let next = queue.waiting.iter().position(|it| it.what == what && it.servers.contains(&server));
-                let Some(next) = next.and_then(|next| queue.waiting.remove(next)) else {
+                let Some(next) = queue.next(what, server) else {
                     if let Some(counts) = self.servers.get(server) {
                         counts.of(what).fetch_sub(1, Ordering::Relaxed);
                     }
@@ -199,10 +206,7 @@ impl Capacity {
     }
 
     fn leave(&self, number: u64) {
-        let mut queue = self.lock();
-        // Numbers only grow on the way to the back.
-        let Ok(at) = queue.waiting.binary_search_by_key(&number, |waiting| waiting.number) else { return };
-        if let Some(left) = queue.waiting.remove(at) {
+        if let Some(left) = self.lock().leave(number) {
             self.note_wanted(left.what, &left.servers, -1);
         }
     }
@@ -235,7 +239,7 @@ impl Capacity {
         self.taken(Limited::Connections, server).saturating_sub(busy)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue<oneshot::Sender<Place>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -257,13 +261,20 @@ impl Drop for Place {
 }
 
 impl Ticket {
-    /// Waits for the place, by one who has waited since then; none where it does not come in time.
-    pub async fn place(mut self, since: Instant) -> Option<Place> {
+    /// Waits for the place, by one who has waited since then.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not come.
+    pub async fn place(mut self, since: Instant) -> Result<Place, NoPlace> {
         let left = self.capacity.patience().saturating_sub(since.elapsed());
         match within(left, &mut self.place).await {
-            Ok(place) => place.ok(),
+            Ok(place) => place.map_err(|_| NoPlace::GaveWay),
             // It may have come in the last moment.
-            Err(_) => self.place.try_recv().ok(),
+            Err(_) => self.place.try_recv().map_err(|_| {
+                self.capacity.lock().sent_away(Instant::now());
+                NoPlace::Late
+            }),
         }
     }
 }
@@ -379,7 +390,7 @@ mod tests {
         let capacity = capacity(1, 1, 1);
         let _place = capacity.take(Requests, 0);
         let begin = tokio::time::Instant::now();
-        assert!(waits(capacity.take_or_wait(Requests, vec![0], 0)).place(begin).await.is_none());
+        assert!(waits(capacity.take_or_wait(Requests, vec![0], 0)).place(begin).await.is_err());
         assert!(begin.elapsed() >= capacity.patience());
         assert_eq!(capacity.evidence(Requests, 0).waiting, 0);
     }

@@ -19,6 +19,7 @@ pub mod limit;
 mod line;
 mod multiplex;
 pub mod pool;
+mod queue;
 mod record;
 pub mod retry;
 mod secure;

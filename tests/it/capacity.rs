@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::support::client::Client;
 use super::support::client::get;
+use super::support::eventually;
 use super::support::origin::Conversation;
 use super::support::origin::Origin;
 use super::support::proxy::Proxy;
@@ -129,6 +130,47 @@ fn a_client_that_leaves_the_queue_frees_its_place() {
     assert_eq!(arrives(&mut conversation), "/next");
     conversation.answer("next");
     assert_eq!(next.answer().text(), "next");
+}
+
+#[test]
+fn under_lasting_overload_the_newest_is_served_and_the_oldest_told_soon() {
+    let (mut proxy, origin) = limited("in_flight = 1\nqueue = 3\nqueue_timeout = \"1m\"");
+    let mut first = ask(&proxy, "/first");
+    let mut conversation = origin.accept();
+    arrives(&mut conversation);
+    let mut waiting: Vec<Client> = (0..3)
+        .map(|number| {
+            let client = ask(&proxy, &format!("/{number}"));
+            taken_up(&proxy);
+            client
+        })
+        .collect();
+    // Those who find the queue full are sent away; when that has gone on for a while, the oldest gives way instead.
+    let mut sent_away = 0;
+    let mut newest = eventually("a change of order", || {
+        let mut client = ask(&proxy, "/newest");
+        taken_up(&proxy);
+        let told = eventually("an end for one of them", || {
+            [waiting[0].wire.has_more(), client.wire.has_more()].into_iter().position(|told| told)
+        });
+        if told == 0 {
+            return Some(client);
+        }
+        assert_eq!(client.answer().json()["fault"], "server_at_capacity");
+        sent_away += 1;
+        None
+    });
+    assert!(sent_away > 1, "a rush is none");
+    let told = waiting.remove(0).answer();
+    assert_eq!((told.json()["fault"].as_str(), told.field("retry-after")), (Some("server_at_capacity"), Some("5")));
+    while proxy.line("upstream_failure")["path"] != "/0" {}
+    conversation.answer("first");
+    assert_eq!(first.answer().text(), "first");
+    for (path, client) in [("/newest", &mut newest), ("/2", &mut waiting.remove(1)), ("/1", &mut waiting.remove(0))] {
+        assert_eq!(arrives(&mut conversation), path);
+        conversation.answer(path);
+        assert_eq!(client.answer().text(), path);
+    }
 }
 
 #[test]
