@@ -25,6 +25,7 @@ use crate::telemetry;
 use crate::upstream;
 use crate::upstream::Change;
 use crate::upstream::health;
+use crate::upstream::whereabouts;
 
 /// What a core is started with.
 pub(super) struct Core {
@@ -112,7 +113,7 @@ async fn drain(proxy: &Proxy, doors: &mut Doors, mut orders: watch::Receiver<Ord
     proxy.telemetry().flush();
 }
 
-/// The active checks of each upstream, as long as the configuration has it.
+/// The active checks of each upstream, and who follows its names, as long as the configuration has it.
 #[derive(Default)]
 struct Checks(Vec<(Arc<upstream::Shared>, JoinSet<()>)>);
 
@@ -124,6 +125,7 @@ impl Checks {
             if !self.0.iter().any(|(known, _)| Arc::ptr_eq(known, upstream)) {
                 let mut checks = JoinSet::new();
                 health::watches(upstream).for_each(|watch| drop(checks.spawn_local(watch)));
+                whereabouts::watches(upstream).for_each(|watch| drop(checks.spawn_local(watch)));
                 self.0.push((Arc::clone(upstream), checks));
             }
         }

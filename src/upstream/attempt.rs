@@ -138,13 +138,15 @@ fn purpose(lane: &Lane, request: &Request<RequestBody>) -> Purpose {
 fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now: Instant) -> Option<Line> {
     if lane.settings.protocol != Protocol::Http1
         && purpose(lane, request) != Purpose::Upgrade
-        && let Some(place) = lane.multiplex.enter(now)
+        && let Some(place) = lane.multiplex.enter(lane.address(now), now)
     {
         return Some(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
     }
     match freshness {
         Freshness::Fresh => None,
-        Freshness::Any => lane.pool.take(now).map(|(connection, idle)| Line::Http1(connection, Some(idle))),
+        Freshness::Any => {
+            lane.pool.take(lane.address(now), now).map(|(connection, idle)| Line::Http1(connection, Some(idle)))
+        }
     }
 }
 
@@ -174,7 +176,7 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
             Waited::Opened => {}
         }
         let now = Instant::now();
-        if let Some(place) = lane.multiplex.enter(now) {
+        if let Some(place) = lane.multiplex.enter(None, now) {
             return Ok(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
         }
         if lane.multiplex.speaks_http1() {
@@ -204,8 +206,7 @@ async fn open_line(
 ) -> Result<Line, Failure> {
     let timeouts = &lane.settings.timeouts;
     let begin = Instant::now();
-    let Opened { stream, peer, stale, speaks } =
-        connect::open(&lane.server, timeouts, &lane.resolver, lane.tls.as_ref(), purpose).await?;
+    let Opened { stream, peer, stale, speaks } = connect::open(lane, purpose, lane.next_address(begin)).await?;
     if stale {
         lane.shared.tell(Some(Change::Stale { server: lane.server.index }));
     }

@@ -29,9 +29,11 @@ use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
 use crate::net::here;
 use crate::net::stream::Stream;
-use crate::upstream::secure::Tls;
+use crate::upstream::Lane;
 use crate::upstream::secure::secure;
 use crate::upstream::server::Server;
+use crate::upstream::whereabouts::Host;
+use crate::upstream::whereabouts::Whereabouts;
 
 /// A connection that was opened.
 pub(super) struct Opened {
@@ -61,23 +63,18 @@ pub(super) enum Purpose {
     Upgrade,
 }
 
-/// Opens a connection to the server, with TLS on it where its URL says so.
+/// Opens a connection to the server, with TLS on it where its URL says so; to that address first, where its name leads to several.
 ///
 /// # Errors
 ///
 /// The failure of the stage that failed, each address's own error among it.
-pub(super) async fn open(
-    server: &Server,
-    timeouts: &config::Timeouts,
-    resolver: &Resolver,
-    tls: Option<&Tls>,
-    purpose: Purpose,
-) -> Result<Opened, Failure> {
+pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr>) -> Result<Opened, Failure> {
+    let (server, resolver, timeouts) = (&lane.server, &lane.resolver, &lane.settings.timeouts);
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
         Location::Unix(path) => unix(path, timeouts.connect).await?,
         Location::Service(service) => {
-            let (reached, is_stale) = to_service(resolver, service, timeouts).await?;
+            let (reached, is_stale) = to_service(server, resolver, service, timeouts).await?;
             stale = is_stale;
             reached
         }
@@ -87,9 +84,11 @@ pub(super) async fn open(
             } else {
                 let found = look_up(resolver, host, timeouts.resolve).await?;
                 stale = found.stale;
-                found.list.iter().map(|address| SocketAddr::new(*address, *port)).collect()
+                let found = Host::alone(found.list.iter().map(|address| SocketAddr::new(*address, *port)).collect());
+                server.whereabouts.learn(std::slice::from_ref(&found), Instant::now());
+                beginning_with(first, found.addresses)
             };
-            let connected = tcp(&addresses, timeouts.connect).await;
+            let connected = tcp(&addresses, timeouts.connect, &server.whereabouts).await;
             if connected.is_err() && address.is_none() {
                 // Nothing at the addresses known: the name may lead elsewhere by now.
                 resolver.distrust(host);
@@ -97,7 +96,7 @@ pub(super) async fn open(
             connected?
         }
     };
-    let (stream, speaks) = match tls {
+    let (stream, speaks) = match &lane.tls {
         None if purpose == Purpose::Requests(Protocol::H2) => (transport, Speaks::Http2),
         None => (transport, Speaks::Http1),
         Some(tls) => secure(transport, &peer, tls, timeouts.tls, purpose).await?,
@@ -112,9 +111,16 @@ async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc
     }
 }
 
+/// The same addresses, with that one before the others where it is among them.
+fn beginning_with(first: Option<SocketAddr>, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    addresses.sort_by_key(|address| Some(*address) != first);
+    addresses
+}
+
 /// Connects to one of a service's targets: the next one where the one before cannot be connected to, all of them within the
 /// limits of one server.
 async fn to_service(
+    server: &Server,
     resolver: &Resolver,
     service: &str,
     timeouts: &config::Timeouts,
@@ -136,9 +142,10 @@ async fn to_service(
                     addresses.list.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
                 let share = u32::try_from(targets.len() - number).unwrap_or(u32::MAX);
                 let connect_begin = Instant::now();
-                let connected = tcp(&list, connecting / share).await;
+                let connected = tcp(&list, connecting / share, &server.whereabouts).await;
                 connecting = connecting.saturating_sub(connect_begin.elapsed());
                 if connected.is_err() {
+                    server.whereabouts.shun(&list, Instant::now());
                     resolver.distrust(&name);
                 }
                 connected.map(|reached| (reached, found.stale || addresses.stale))
@@ -188,11 +195,14 @@ async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Stream, Peer), Failur
     Err(failure)
 }
 
-async fn tcp(addresses: &[SocketAddr], limit: Duration) -> Result<(Stream, Peer), Failure> {
+async fn tcp(addresses: &[SocketAddr], limit: Duration, whereabouts: &Whereabouts) -> Result<(Stream, Peer), Failure> {
     let begin = Instant::now();
     let mut race = Race::new(addresses);
     let outcome = within(limit, poll_fn(|cx| race.poll(cx))).await;
     if let Ok(Some((stream, address))) = outcome {
+        if addresses.len() > 1 {
+            whereabouts.shun(&race.outrun_by(address), Instant::now());
+        }
         stream.set_nodelay(true).ok();
         return Ok((Stream::Tcp(stream), Peer::Tcp(address)));
     }
@@ -275,6 +285,13 @@ impl<'a> Race<'a> {
             }
         }
         None
+    }
+
+    /// Those that failed before that one was reached, or were tried before it and have not answered yet.
+    fn outrun_by(&self, winner: SocketAddr) -> Vec<SocketAddr> {
+        let failed = self.failures.iter().map(|failure| failure.address);
+        let silent = self.addresses.iter().copied().take_while(|address| *address != winner);
+        failed.chain(silent).collect()
     }
 
     fn note(&mut self, lost: &Try, error: io::Error) {

@@ -1,5 +1,6 @@
 //! Owns what a core makes of a server's answers and failures: each is noted, and may take the server out or bring it back.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 use crate::config;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::failure::Peer;
 use crate::upstream::Lane;
 use crate::upstream::Shared;
 use crate::upstream::balance::Outcome;
@@ -46,6 +48,32 @@ impl Lane {
         }
     }
 
+    /// The address that a request goes to, where the server's name has several, and another connection may be opened there.
+    pub(super) fn address(&self, now: Instant) -> Option<SocketAddr> {
+        let chosen = self.server.whereabouts.choose(now)?;
+        self.shared.capacity.has_connection_left(self.server.index).then_some(chosen)
+    }
+
+    /// The address that the next connection is opened to, where there are several: one that requests share is wanted where there
+    /// is none yet.
+    pub(super) fn next_address(&self, now: Instant) -> Option<SocketAddr> {
+        let mut chosen = self.server.whereabouts.choose(now)?;
+        for _ in 0..DRAWS {
+            if !self.multiplex.leads_to(chosen) {
+                break;
+            }
+            chosen = self.server.whereabouts.choose(now)?;
+        }
+        Some(chosen)
+    }
+
+    /// Sends nothing more to addresses that the server's name has no more: what is idle is closed, what is in flight ends.
+    pub(super) fn leave_old_addresses(&self) {
+        let stays = |peer: &Peer| self.server.whereabouts.lead_to(peer);
+        self.pool.keep(stays);
+        self.multiplex.keep(stays);
+    }
+
     /// The head of an answer has come, to a request that was sent at that moment. A server that is quick to say that it failed is
     /// not quick.
     pub(super) fn began(&self, status: StatusCode, sent: Instant) {
@@ -75,3 +103,6 @@ impl Lane {
         }
     }
 }
+
+/// How often an address is drawn, at most, to find one without a connection.
+const DRAWS: usize = 8;

@@ -128,8 +128,9 @@ impl Lease {
         // Where a request waits for a connection, on this core or another, this one makes room.
         let wanted = exchange.lane.shared.capacity.wanted(exchange.lane.server.index) > 0;
         let complete = exchange.request_complete();
+        let leads_there = exchange.lane.server.whereabouts.lead_to(exchange.line.peer());
         match exchange.line {
-            Line::Http1(connection, _) if complete && reusable && !wanted => {
+            Line::Http1(connection, _) if complete && reusable && leads_there && !wanted => {
                 exchange.lane.pool.give(connection, now);
             }
             // The others go on without this stream.

@@ -109,6 +109,12 @@ impl Capacity {
         !self.limits_requests() || self.taken(Limited::Requests, server) < self.limits.in_flight
     }
 
+    /// Whether any connection to this server is open.
+    #[must_use]
+    pub fn has_connections(&self, server: usize) -> bool {
+        self.taken(Limited::Connections, server) > 0
+    }
+
     /// Whether another connection may be opened to this server, as far as can be seen in passing.
     #[must_use]
     pub fn has_connection_left(&self, server: usize) -> bool {

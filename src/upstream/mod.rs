@@ -25,6 +25,7 @@ pub mod retry;
 mod secure;
 pub mod server;
 mod tries;
+pub mod whereabouts;
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -256,6 +257,7 @@ impl Upstream {
         for lane in &self.lanes {
             lane.pool.sweep(now);
             lane.multiplex.sweep(now);
+            lane.leave_old_addresses();
             lane.review_idle_connections(now);
         }
     }

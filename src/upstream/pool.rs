@@ -1,12 +1,14 @@
 //! Owns the idle connections to one server, a core.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::config;
+use crate::fault::failure::Peer;
 use crate::upstream::connection::Connection;
 use crate::upstream::history::KeepAlive;
 
@@ -32,9 +34,10 @@ impl Pool {
         Self { settings, keep_alive, idle: RefCell::default(), closed: RefCell::default() }
     }
 
-    /// The connection that was used last and can take a request now, and how long it has been idle. The freshest is the
-    /// likeliest to be open still.
-    pub(super) fn take(&self, now: Instant) -> Option<(Box<Connection>, Duration)> {
+    /// The connection that was used last and can take a request now, and how long it has been idle; to that address, where one is
+    /// given. The freshest is the likeliest to be open still.
+    pub(super) fn take(&self, to: Option<SocketAddr>, now: Instant) -> Option<(Box<Connection>, Duration)> {
+        let fits = |connection: &Connection| to.is_none_or(|to| connection.peer == Peer::Tcp(to));
         let mut idle = self.idle.borrow_mut();
         let mut busy = Vec::new();
         let mut found = None;
@@ -48,7 +51,7 @@ impl Pool {
             if age >= entry.connection.idle_limit(limit) {
                 continue;
             }
-            if entry.connection.is_ready() {
+            if entry.connection.is_ready() && fits(&entry.connection) {
                 found = Some((entry.connection, age));
                 break;
             }
@@ -74,6 +77,11 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let count = count.min(idle.len());
         idle.drain(..count);
+    }
+
+    /// Closes all but those to peers that may stay.
+    pub(super) fn keep(&self, stays: impl Fn(&Peer) -> bool) {
+        self.idle.borrow_mut().retain(|entry| stays(&entry.connection.peer));
     }
 
     /// Closes what has been idle for too long, and forgets what the server has closed.

@@ -9,6 +9,7 @@ use crate::config::Location;
 use crate::config::ServerUrl;
 use crate::fault::failure::Target;
 use crate::upstream::limit::Place;
+use crate::upstream::whereabouts::Whereabouts;
 
 /// One server.
 #[derive(Debug)]
@@ -19,6 +20,8 @@ pub struct Server {
     pub url: ServerUrl,
     /// The same for the evidence record.
     pub target: Arc<Target>,
+    /// Where its name leads, where it has one.
+    pub(super) whereabouts: Whereabouts,
     in_flight: AtomicU32,
 }
 
@@ -38,7 +41,13 @@ impl Server {
             tls: url.tls,
             socket,
         };
-        Self { index, url: url.clone(), target: Arc::new(target), in_flight: AtomicU32::new(0) }
+        Self {
+            index,
+            url: url.clone(),
+            target: Arc::new(target),
+            whereabouts: Whereabouts::new(upstream.slow_start),
+            in_flight: AtomicU32::new(0),
+        }
     }
 
     /// Requests in flight to it, of all cores together.

@@ -10,6 +10,7 @@ mod stream;
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub(super) use self::inbound::Inbound;
 pub(super) use self::stream::Refused;
 pub(super) use self::stream::Stream;
 use crate::fault::Failure;
+use crate::fault::failure::Peer;
 
 /// Why a connection could not be opened; none as long as that is not so.
 type Outcome = Option<Box<Failure>>;
@@ -63,11 +65,25 @@ impl Multiplex {
         Self { connections, opening, idle_timeout, speaks_http1: Cell::new(false) }
     }
 
-    /// A place for one more stream, on the oldest connection that has one: later ones were opened for a rush and may end.
-    pub(super) fn enter(&self, now: Instant) -> Option<Place> {
+    /// A place for one more stream, on the oldest connection that has one: later ones were opened for a rush and may end. Where an
+    /// address is given, on one to that.
+    pub(super) fn enter(&self, to: Option<SocketAddr>, now: Instant) -> Option<Place> {
         let mut connections = self.connections.borrow_mut();
         connections.retain(|connection| connection.is_open());
-        connections.iter().find(|connection| connection.has_room()).map(|connection| connection.enter(now))
+        let fits = |connection: &Rc<Connection>| to.is_none_or(|to| connection.peer == Peer::Tcp(to));
+        let found = connections.iter().find(|connection| connection.has_room() && fits(connection));
+        found.map(|connection| connection.enter(now))
+    }
+
+    /// Whether a connection to that address is open.
+    pub(super) fn leads_to(&self, address: SocketAddr) -> bool {
+        let peer = Peer::Tcp(address);
+        self.connections.borrow().iter().any(|connection| connection.is_open() && connection.peer == peer)
+    }
+
+    /// Opens no more streams but to peers that may stay; each connection ends with its last stream.
+    pub(super) fn keep(&self, stays: impl Fn(&Peer) -> bool) {
+        self.connections.borrow_mut().retain(|connection| stays(&connection.peer));
     }
 
     /// Adds a connection, with a place on it for whoever opened it.
@@ -102,14 +118,19 @@ impl Multiplex {
         Opening(sender)
     }
 
-    /// Closes so many connections on which there is nothing, to make room for others.
+    /// Closes so many connections on which there is nothing, to make room for others. Where there are none, one ends with the
+    /// streams that it carries, or another core would wait for as long as this one has something to do.
     pub(super) fn evict(&self, count: usize, now: Instant) {
         let mut left = count;
-        self.connections.borrow_mut().retain(|connection| {
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|connection| {
             let goes = left > 0 && connection.is_idle_for(Duration::ZERO, now);
             left -= usize::from(goes);
             !goes
         });
+        if left == count && !connections.is_empty() {
+            connections.remove(0);
+        }
     }
 
     /// Closes what has been idle for too long, and forgets what has ended.
