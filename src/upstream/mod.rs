@@ -318,7 +318,10 @@ impl Upstream {
             (None, _) => return None,
         };
         if died_idle(failure) {
-            // The end of an idle connection is no sign of trouble that a budget would have to hold down.
+            // The end of an idle connection is no sign of trouble that a budget would have to hold down. Its server may be gone all
+            // the same, so that a last attempt is better made at another.
+            let other = self.is_last(tries).then(|| self.other(&tries.servers, tries.key)).flatten();
+            let (lane, place) = other.unwrap_or((lane, place));
             return Some(Try { request, lane, place, freshness: Freshness::Fresh });
         }
         // Whoever waits for a place at the server that has failed need not wait for the other one's answer; but what a server
@@ -327,11 +330,18 @@ impl Upstream {
         let kept = if same { Some((lane, place)) } else { None };
         let (lane, place) = self.other(&tries.servers, tries.key).or(kept)?;
         let spent = self.shared.budget.spend(Instant::now());
-        spent.then_some(Try { request, lane, place, freshness: Freshness::Any })
+        // The last attempt must not be lost for an idle connection that ends just now.
+        let freshness = if self.is_last(tries) { Freshness::Fresh } else { Freshness::Any };
+        spent.then_some(Try { request, lane, place, freshness })
     }
 
     fn may_follow(&self, tries: &Tries) -> bool {
         u32::try_from(tries.servers.len()).unwrap_or(u32::MAX) < self.shared.settings.retry.attempts
+    }
+
+    /// Whether no attempt may follow the next one.
+    fn is_last(&self, tries: &Tries) -> bool {
+        u32::try_from(tries.servers.len()).unwrap_or(u32::MAX).saturating_add(1) >= self.shared.settings.retry.attempts
     }
 
     /// Where the origin sees the server's own name, it is only known now.

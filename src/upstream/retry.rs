@@ -137,6 +137,28 @@ mod tests {
     }
 
     #[test]
+    fn nothing_that_may_have_been_done_or_answered_is_ever_repeated() {
+        let methods = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "CONNECT", "get", "LOCK"];
+        for (method, fault) in methods.iter().flat_map(|method| Fault::ALL.iter().map(move |fault| (method, fault))) {
+            for (sent, received, whole, reused) in [0, 1, 90]
+                .into_iter()
+                .flat_map(|sent| [0, 1].map(|received| (sent, received)))
+                .flat_map(|(sent, received)| {
+                    [(true, true), (true, false), (false, true)].map(|(a, b)| (sent, received, a, b))
+                })
+            {
+                let mut failure = Failure::new(*fault);
+                (failure.bytes.request_sent, failure.bytes.received) = (sent, received);
+                failure.connection.reused = reused;
+                let harmless = sent == 0
+                    || (received == 0 && ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].contains(method));
+                let found = is_safe(&failure, &method.parse().unwrap(), whole);
+                assert_eq!(found, harmless && whole, "{method} {fault:?} {sent} {received} {whole} {reused}");
+            }
+        }
+    }
+
+    #[test]
     fn a_budget_is_a_share_of_the_requests_and_at_least_three_in_a_window() {
         let now = Instant::now();
         let mut window = Window::default();

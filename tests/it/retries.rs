@@ -1,5 +1,9 @@
 //! What goes out a second time, and what never does.
 
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::thread;
+
 use serde_json::Value;
 
 use super::support::client::Client;
@@ -169,4 +173,70 @@ fn a_connection_is_not_used_for_longer_than_its_server_has_announced() {
         next.answer("");
         assert_eq!(client.answer().head.status, 200);
     }
+}
+
+/// What an origin in trouble does with a connection or a request, by a seeded chance.
+fn behave_badly(origin: Origin, seen: &Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::clone(seen);
+    thread::spawn(move || {
+        let mut chance = fastrand::Rng::with_seed(502);
+        while let Some(mut conversation) = origin.wait() {
+            let (seen, mut chance) = (Arc::clone(&seen), chance.fork());
+            thread::spawn(move || {
+                // Some are closed before anything was read on them, which the kernel tells as a reset.
+                while chance.u8(0..8) > 0 {
+                    let Some(request) = conversation.next() else { return };
+                    seen.lock().unwrap().push(request.line);
+                    match chance.u8(0..4) {
+                        0 => return,
+                        1 => return conversation.answer("last"),
+                        _ => conversation.answer("fine"),
+                    }
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn whatever_becomes_of_connections_no_post_is_doubled_and_no_get_is_lost() {
+    let (bad, good) = (Origin::listen(), Origin::listen());
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let settings = "balance = \"round_robin\"\nslow_start = \"0s\"\nretry.budget = 100\nejection.base_time = \"50ms\"";
+    let proxy = Proxy::run(&in_front_of(&[&bad.url, &good.url], settings, ""));
+    behave_badly(bad, &seen);
+    let other = Arc::clone(&seen);
+    good.serve(move |request, conversation| {
+        other.lock().unwrap().push(request.line);
+        conversation.answer("fine");
+    });
+    let address = proxy.address();
+    let ask = move |visitor: u32| {
+        let mut chance = fastrand::Rng::with_seed(u64::from(visitor));
+        let mut lost = Vec::new();
+        for number in 0..100 {
+            let method = if chance.bool() { "GET" } else { "POST" };
+            let body = if method == "POST" { "Content-Length: 2\r\n\r\nhi" } else { "\r\n" };
+            let mut client = Client::connect(address);
+            client.send(format!("{method} /{visitor}-{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{body}"));
+            if client.answer().head.status != 200 {
+                lost.push(method);
+            }
+        }
+        lost
+    };
+    let visitors: Vec<_> = (0..4).map(|visitor| thread::spawn(move || ask(visitor))).collect();
+    let lost: Vec<&str> = visitors.into_iter().flat_map(|visitor| visitor.join().unwrap()).collect();
+    assert!(
+        !lost.contains(&"GET"),
+        "{} of {} lost are GET",
+        lost.iter().filter(|lost| **lost == "GET").count(),
+        lost.len()
+    );
+    assert!(!lost.is_empty(), "some POSTs have to be lost, or nothing was tried");
+    let mut posts: Vec<_> = seen.lock().unwrap().iter().filter(|line| line.starts_with("POST")).cloned().collect();
+    let count = posts.len();
+    posts.sort();
+    posts.dedup();
+    assert_eq!(posts.len(), count, "a POST has come twice");
 }
