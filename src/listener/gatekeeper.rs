@@ -57,12 +57,23 @@ impl Gatekeeper {
     /// A place for this client, once there is one; none where its address has all that one address may have.
     pub async fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
         let mut place = self.count(peer)?;
-        let room = |inside: usize| (inside < self.most.load(Ordering::Relaxed)).then_some(inside + 1);
-        while self.inside.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_err() {
+        while !self.enter() {
             Deadline::after(CROWDED_PAUSE).await;
         }
         place.inside = true;
         Some(place)
+    }
+
+    /// Counts one more inside, if there is room.
+    fn enter(&self) -> bool {
+        let mut inside = self.inside.load(Ordering::Relaxed);
+        while inside < self.most.load(Ordering::Relaxed) {
+            match self.inside.compare_exchange_weak(inside, inside + 1, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => inside = now,
+            }
+        }
+        false
     }
 
     /// Counts the client among those of its address.
