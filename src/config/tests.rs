@@ -399,7 +399,7 @@ fn an_origin_alone_gets_every_default() {
 
 #[test]
 fn what_may_surprise_is_said_once() {
-    assert!(from_text(MINIMAL, Path::new("why502.toml")).unwrap().notices().is_empty());
+    assert_eq!(from_text(MINIMAL, Path::new("why502.toml")).unwrap().notices(), [""; 0]);
     let text = r#"
         listener = [{ address = "0.0.0.0:8080" }, { address = "unix:/a" }]
         route = [{ upstream = "app" }]

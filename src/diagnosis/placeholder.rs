@@ -346,7 +346,7 @@ fn current_addresses(case: &Case) -> Option<String> {
     let served = name::served(case);
     let tried = address(case)?;
     let served: Vec<String> = served.iter().filter(|_| !served.contains(&tried)).map(ToString::to_string).collect();
-    Some(list(&served)).filter(|_| !served.is_empty())
+    (!served.is_empty()).then(|| list(&served))
 }
 
 fn certificate(case: &Case) -> Option<&crate::fault::failure::CertificateEvidence> {

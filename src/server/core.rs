@@ -135,12 +135,14 @@ impl Checks {
 /// Tells what has ended in the background, hands the log over, and closes connections and incidents that nobody needs any more.
 async fn keep_house(proxy: Rc<Proxy>) {
     let mut tick = tokio::time::interval(TICK);
-    for count in 1_u32.. {
+    let mut count = 0_u32;
+    loop {
         tick.tick().await;
+        count = count.wrapping_add(1);
         proxy.tell_of_rounds();
         proxy.telemetry().flush();
         proxy.state().make_room();
-        if count % TICKS_A_SWEEP == 0 {
+        if count.is_multiple_of(TICKS_A_SWEEP) {
             proxy.state().sweep();
             proxy.review_incidents();
             proxy.remember();

@@ -155,12 +155,13 @@ pub(super) fn request_unacknowledged(case: &Case) -> Option<String> {
 /// What never arrived is nothing that the program could be slow at.
 pub(super) fn request_never_arrived(case: &Case) -> Option<String> {
     let (failure, known) = unacknowledged(case)?;
-    Some(format!(
-        "the host of {} never acknowledged {}: its program had no request to answer",
-        place(failure),
-        if failure.bytes.request_sent >= LARGE { "the larger part of the request" } else { "the request" }
-    ))
-    .filter(|_| known.retransmits > 0)
+    (known.retransmits > 0).then(|| {
+        format!(
+            "the host of {} never acknowledged {}: its program had no request to answer",
+            place(failure),
+            if failure.bytes.request_sent >= LARGE { "the larger part of the request" } else { "the request" }
+        )
+    })
 }
 
 pub(super) fn request_arrived(case: &Case) -> Option<String> {

@@ -12,7 +12,7 @@ pub(super) fn rows() -> Vec<Row> {
         h2(fault, H2Evidence { stream: Some(3), reset_code: Some(code), unprocessed, ..H2Evidence::default() })
     };
     let goaway = |fault, code, unprocessed| {
-        let debug_data = Some("too_many_pings".to_owned()).filter(|_| code == 11);
+        let debug_data = (code == 11).then(|| "too_many_pings".to_owned());
         let said =
             H2Evidence { stream: Some(5), goaway_code: Some(code), last_stream: Some(3), ..H2Evidence::default() };
         h2(fault, H2Evidence { debug_data, unprocessed, ..said })
