@@ -46,6 +46,7 @@ use crate::proxy::interim::Interim;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::upgrade::Tunnel;
 use crate::upstream::Cut;
+use crate::upstream::Inflow;
 
 /// Serves one client until it leaves, is refused, or the program drains.
 pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>) {
@@ -190,7 +191,7 @@ impl Desk {
         self.watch.serving(has_body);
         self.version.set(request.version());
         self.had_body.set(has_body);
-        let Reply { response, tunnel } = self.proxy.handle(request, &self.arrival, &self.interim).await;
+        let Reply { response, tunnel } = self.proxy.handle(request.map(Inflow::Http1), &self.arrival, &self.interim).await;
         *self.tunnel.borrow_mut() = tunnel;
         self.owed(response)
     }

@@ -1,4 +1,5 @@
-//! Owns the reading of HTTP/2 frame heads as they pass: whether the server has sent GOAWAY, and what it said in it.
+//! Owns the reading of HTTP/2 frame heads as they pass, and what a server's frames tell: whether it has sent GOAWAY, and what it
+//! said in it.
 //!
 //! The library that speaks HTTP/2 reads frames for itself and tells of a GOAWAY only its code. The last stream that was
 //! processed and the text for people are evidence, so they are picked out of the bytes here. Nothing else is kept.
@@ -14,12 +15,70 @@ pub struct Goaway {
     pub debug_data: String,
 }
 
-/// Reads frame heads in a stream of bytes.
+/// The head of a frame (RFC 9113, section 4.1), as far as anybody here looks at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHead {
+    /// Its type.
+    pub kind: u8,
+    /// Its flags.
+    pub flags: u8,
+    /// Bytes of the payload that follows.
+    pub length: usize,
+}
+
+/// What stands next in a stream of frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A frame begins.
+    Head(FrameHead),
+    /// Bytes of the frame that has begun.
+    Payload(&'a [u8]),
+}
+
+/// Tells frames apart in a stream of bytes, however they come.
 #[derive(Debug, Default)]
-pub struct Frames {
-    head: Vec<u8>,
+pub struct Scanner {
+    head: [u8; HEAD],
+    /// Bytes of a head that are known.
+    known: usize,
     /// Bytes of the frame under way that are still to come.
     rest: usize,
+}
+
+impl Scanner {
+    /// The next piece, which is taken off these bytes; none where they are used up.
+    pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Piece<'a>> {
+        if self.rest > 0 {
+            let (taken, left) = bytes.split_at(bytes.len().min(self.rest));
+            self.rest -= taken.len();
+            *bytes = left;
+            return (!taken.is_empty()).then_some(Piece::Payload(taken));
+        }
+        let (taken, left) = bytes.split_at(bytes.len().min(HEAD - self.known));
+        let room = self.head.iter_mut().skip(self.known);
+        room.zip(taken).for_each(|(place, byte)| *place = *byte);
+        self.known += taken.len();
+        *bytes = left;
+        if self.known < HEAD {
+            return None;
+        }
+        self.known = 0;
+        let [high, middle, low, kind, flags, ..] = self.head;
+        self.rest = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+        Some(Piece::Head(FrameHead { kind, flags, length: self.rest }))
+    }
+
+    /// Whether one frame has ended and no other begun.
+    #[must_use]
+    pub const fn is_between_frames(&self) -> bool {
+        self.rest == 0 && self.known == 0
+    }
+}
+
+/// What a server's frames tell.
+#[derive(Debug, Default)]
+pub struct Frames {
+    scanner: Scanner,
     /// What is kept of a GOAWAY under way.
     payload: Option<Vec<u8>>,
     goaway: Option<Goaway>,
@@ -51,38 +110,29 @@ impl Frames {
 
     /// The next bytes.
     pub fn read(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            if self.rest == 0 {
-                let (taken, left) = bytes.split_at(bytes.len().min(HEAD - self.head.len()));
-                self.head.extend_from_slice(taken);
-                bytes = left;
-                self.begin_frame();
-            } else {
-                let (taken, left) = bytes.split_at(bytes.len().min(self.rest));
-                self.rest -= taken.len();
-                if let Some(payload) = &mut self.payload {
-                    payload.extend(taken.iter().take(KEPT.saturating_sub(payload.len())));
+        while let Some(piece) = self.scanner.next(&mut bytes) {
+            match piece {
+                Piece::Head(head) => self.begin_frame(head),
+                Piece::Payload(taken) => {
+                    if let Some(payload) = &mut self.payload {
+                        payload.extend(taken.iter().take(KEPT.saturating_sub(payload.len())));
+                    }
                 }
-                bytes = left;
             }
-            self.greeted |= self.rest == 0 && self.head.is_empty();
-            if self.rest == 0
-                && let Some(payload) = self.payload.take()
-            {
-                self.goaway = goaway(&payload).or_else(|| self.goaway.take());
+            if self.scanner.is_between_frames() {
+                self.greeted = true;
+                if let Some(payload) = self.payload.take() {
+                    self.goaway = goaway(&payload).or_else(|| self.goaway.take());
+                }
             }
         }
     }
 
-    /// Once the head is whole, the frame begins.
-    fn begin_frame(&mut self) {
-        let [high, middle, low, kind, _, _, _, _, _] = *self.head else { return };
-        self.rest = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
-        self.payload = (kind == GOAWAY).then(Vec::new);
-        self.head.clear();
-        match kind {
-            HEADERS => self.block = self.rest,
-            CONTINUATION => self.block = self.block.saturating_add(self.rest),
+    fn begin_frame(&mut self, head: FrameHead) {
+        self.payload = (head.kind == GOAWAY).then(Vec::new);
+        match head.kind {
+            HEADERS => self.block = head.length,
+            CONTINUATION => self.block = self.block.saturating_add(head.length),
             _ => {}
         }
         self.largest_block = self.largest_block.max(self.block);
@@ -101,11 +151,23 @@ fn goaway(payload: &[u8]) -> Option<Goaway> {
     })
 }
 
+/// DATA (RFC 9113, section 6), and the other types that somebody here looks for.
+pub const DATA: u8 = 0;
+/// HEADERS.
+pub const HEADERS: u8 = 1;
+/// RST_STREAM.
+pub const RST_STREAM: u8 = 3;
+/// GOAWAY.
+pub const GOAWAY: u8 = 7;
+/// CONTINUATION.
+pub const CONTINUATION: u8 = 9;
+/// The flag of DATA and HEADERS that ends a stream.
+pub const END_STREAM: u8 = 1;
+/// The flag of HEADERS and CONTINUATION that ends a block of fields.
+pub const END_HEADERS: u8 = 4;
+
 /// Length (3), type, flags, stream (4): RFC 9113, section 4.1.
 const HEAD: usize = 9;
-const HEADERS: u8 = 1;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
 /// Last stream (4), code (4), and so much of the text.
 const KEPT: usize = 8 + 200;
 

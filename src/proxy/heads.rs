@@ -77,6 +77,7 @@ fn version(text: &str) -> Version {
         "HTTP/1.0" => Version::HTTP_10,
         "HTTP/1.1" => Version::HTTP_11,
         "HTTP/2.0" => Version::HTTP_2,
+        "HTTP/3.0" => Version::HTTP_3,
         _ => panic!("{text:?} is no version of a test"),
     }
 }

@@ -37,7 +37,6 @@ use std::time::SystemTime;
 use http::Request;
 use http::Response;
 use http::Version;
-use hyper::body::Incoming;
 
 use crate::config::Protocol;
 use crate::probe::Prober;
@@ -60,10 +59,11 @@ use crate::telemetry;
 use crate::telemetry::Event;
 use crate::upstream::Answered;
 use crate::upstream::ClientFault;
+use crate::upstream::Inflow;
 use crate::upstream::OnInterim;
 use crate::upstream::RequestBody;
 use crate::upstream::Unanswered;
-use crate::upstream::body::Gate;
+use crate::upstream::gate::Gate;
 
 /// One core's proxy.
 pub struct Proxy {
@@ -119,7 +119,7 @@ impl Proxy {
     /// Serves one request.
     pub async fn handle(
         self: &Rc<Self>,
-        request: Request<Incoming>,
+        request: Request<Inflow>,
         arrival: &Arrival,
         interim: &Arc<Interim>,
     ) -> Reply {
@@ -137,7 +137,7 @@ impl Proxy {
     /// The request as it goes on, and what is kept of it until it is answered; or the answer, where it does not go on.
     fn receive(
         &self,
-        request: Request<Incoming>,
+        request: Request<Inflow>,
         arrival: &Arrival,
         interim: &Arc<Interim>,
     ) -> Result<(Passage, Request<RequestBody>), Box<Reply>> {
@@ -226,7 +226,7 @@ fn prepare(
     if version < Version::HTTP_11 {
         return request;
     }
-    let gate = admitted.expects_continue.then(Arc::<Gate>::default);
+    let gate = admitted.expects_continue.then(|| Arc::new(gate(version, interim)));
     if let Some(gate) = &gate {
         let (parts, body) = request.into_parts();
         request = Request::from_parts(parts, body.behind(Arc::clone(gate)));
@@ -239,7 +239,7 @@ fn prepare(
                 gate.open();
             }
         } else if let Some(head) = response::interim(status, headers.clone()) {
-            interim.put(&head);
+            interim.put(head);
         }
     };
     if protocol == Protocol::Http1 {
@@ -250,6 +250,19 @@ fn prepare(
     request.extensions_mut().insert(tell.clone());
     hyper::ext::on_informational(&mut request, move |response| (tell.0)(response.status(), response.headers()));
     request
+}
+
+/// What holds a body back. hyper's server asks a client of HTTP/1.1 for its body as soon as somebody reads it; in HTTP/2 we do.
+fn gate(version: Version, interim: &Arc<Interim>) -> Gate {
+    if version < Version::HTTP_2 {
+        return Gate::default();
+    }
+    let interim = Arc::clone(interim);
+    Gate::telling(move || {
+        let mut go_on = Response::new(());
+        *go_on.status_mut() = http::StatusCode::CONTINUE;
+        interim.put(go_on);
+    })
 }
 
 /// The limit, where 0 is none.

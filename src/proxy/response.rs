@@ -5,6 +5,7 @@
 use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
+use http::Response;
 use http::StatusCode;
 use http::Version;
 use http::header;
@@ -62,11 +63,15 @@ pub fn response(mut parts: Parts, pseudonym: &Pseudonym) -> Result<Relayed, Malf
 ///
 /// # Errors
 ///
-/// `Malformed::Upgrade` where it changes to a protocol that the client did not ask for, or names none.
+/// `Malformed::Upgrade` where it changes to a protocol that the client did not ask for, or names none, or does not prove that it
+/// has understood the handshake that this proxy made up.
 pub fn switching(mut parts: Parts, asked: Option<&Upgrade>, pseudonym: &Pseudonym) -> Result<Parts, Malformed> {
     let chosen: Vec<&str> = hop::members(&parts.headers, &header::UPGRADE).collect();
     let was_asked = |protocol: &&str| asked.is_some_and(|asked| asked.asks_for(protocol));
     if chosen.is_empty() || !chosen.iter().all(was_asked) {
+        return Err(Malformed::Upgrade(first_shown(&parts.headers, &header::UPGRADE)));
+    }
+    if asked.is_some_and(|asked| !asked.is_accepted(&parts.headers)) {
         return Err(Malformed::Upgrade(first_shown(&parts.headers, &header::UPGRADE)));
     }
     let upgrade = HeaderValue::try_from(chosen.join(", "))
@@ -79,25 +84,19 @@ pub fn switching(mut parts: Parts, asked: Option<&Upgrade>, pseudonym: &Pseudony
     Ok(parts)
 }
 
-/// An interim response (RFC 9110, section 15.2) as bytes for an HTTP/1.1 client. None for 100, which hyper's server sends by
-/// itself when the body is asked for, for 101, and for what is not interim.
+/// An interim response (RFC 9110, section 15.2) as the client gets it. None for 100, which goes out when the body is asked for,
+/// for 101, and for what is not interim.
 #[must_use]
-pub fn interim(status: StatusCode, mut headers: HeaderMap) -> Option<Vec<u8>> {
+pub fn interim(status: StatusCode, mut headers: HeaderMap) -> Option<Response<()>> {
     if !matches!(status.as_u16(), 102..=199) {
         return None;
     }
     let fields = Fields::of(&headers);
     hop::strip(&mut headers, fields);
     headers.remove(header::CONTENT_LENGTH);
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut head = format!("HTTP/1.1 {} {reason}\r\n", status.as_str()).into_bytes();
-    for (name, value) in &headers {
-        head.extend_from_slice(name.as_str().as_bytes());
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
+    let mut head = Response::new(());
+    *head.status_mut() = status;
+    *head.headers_mut() = headers;
     Some(head)
 }
 
@@ -279,18 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn interim_heads_are_cleaned_and_written_for_http_1_1() {
+    fn interim_heads_are_cleaned() {
         let hints =
             heads::fields("link: </a>; rel=preload\nconnection: x-hop\nx-hop: 1\ncontent-length: 5\nx-a: \u{e9}");
         let head = interim(StatusCode::EARLY_HINTS, hints).unwrap();
-        let text: String = head.iter().map(|byte| char::from(*byte)).collect();
-        let (line, fields) = text.split_once("\r\n").unwrap();
-        let mut fields: Vec<&str> = fields.strip_suffix("\r\n\r\n").unwrap().split("\r\n").collect();
-        fields.sort_unstable();
-        assert_eq!((line, &fields[..]), ("HTTP/1.1 103 Early Hints", &["link: </a>; rel=preload", "x-a: \u{e9}"][..]));
+        assert_eq!(head.status(), 103);
+        assert_eq!(heads::lines(head.headers()), ["link: </a>; rel=preload", "x-a: \u{e9}"]);
 
         let of = |status: u16| interim(StatusCode::from_u16(status).unwrap(), http::HeaderMap::new());
-        assert_eq!(of(199).unwrap(), b"HTTP/1.1 199 \r\n\r\n");
-        assert_eq!([of(100), of(101), of(200)], [None, None, None]);
+        assert!([100, 101, 200].into_iter().all(|status| of(status).is_none()) && of(199).is_some());
     }
 }

@@ -59,7 +59,7 @@ impl Story {
             role: client.role,
             method: parts.method.clone(),
             version: parts.version,
-            host: parts.headers.get(header::HOST).cloned(),
+            host: host(parts),
             target: parts.uri.path_and_query().cloned(),
             wish: Wish::of(&parts.headers),
             upgrade: None,
@@ -99,7 +99,11 @@ impl Story {
     }
 
     fn protocol(&self) -> &'static str {
-        if self.version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+        match self.version {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2",
+            _ => "HTTP/1.1",
+        }
     }
 
     /// Whether a link to the same address repeats the request.
@@ -192,6 +196,12 @@ impl Wish {
         headers.extend(self.content_type.clone().map(|kind| (header::CONTENT_TYPE, kind)));
         style(&headers, state)
     }
+}
+
+/// The host as the head names it, before anybody has looked at it.
+fn host(parts: &Parts) -> Option<HeaderValue> {
+    let authority = || HeaderValue::from_str(parts.uri.authority()?.as_str()).ok();
+    parts.headers.get(header::HOST).cloned().or_else(authority)
 }
 
 /// How an answer is written for whoever sent this head.

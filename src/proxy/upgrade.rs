@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Version;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::AsyncWriteExt;
@@ -25,6 +26,18 @@ use crate::proxy::Proxy;
 use crate::proxy::story::Story;
 use crate::telemetry::Event;
 use crate::upstream::ResponseBody;
+
+/// The client's end of a tunnel.
+pub trait Near: AsyncRead + AsyncWrite + Unpin {
+    /// Makes its end a reset, so that the client cannot take what it got for the whole.
+    fn reset(&mut self);
+}
+
+impl Near for Stream {
+    fn reset(&mut self) {
+        self.reset_on_close();
+    }
+}
 
 /// A tunnel that waits for its two ends.
 pub struct Tunnel {
@@ -42,15 +55,17 @@ impl Tunnel {
 
     /// Copies both ways until both sides have ended, one breaks off, or no byte has passed for the limit. `read` is what the
     /// client has sent behind its request already.
-    pub async fn run(mut self, client: Stream, read: Bytes) {
+    pub async fn run(mut self, client: impl Near, read: Bytes) {
         let activity = Rc::new(Activity { last: Cell::new(Instant::now()), to_client: Cell::new(0) });
         let outcome = self.copy(client, read, &activity).await;
         let aborted = outcome.is_err();
         let sent = activity.to_client.get();
-        self.proxy.telemetry().record(Event::Request(self.story.request(101, sent, aborted)));
+        // HTTP/2 knows no 101 (RFC 8441, section 5).
+        let status = if self.story.version == Version::HTTP_2 { 200 } else { 101 };
+        self.proxy.telemetry().record(Event::Request(self.story.request(status, sent, aborted)));
     }
 
-    async fn copy(&mut self, client: Stream, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
+    async fn copy(&mut self, client: impl Near, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
         let Some(upgraded) = self.body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
         // hyper's task hands the stream over as soon as it has seen the 101 itself.
         let upgraded =
@@ -81,7 +96,7 @@ impl Tunnel {
         };
         if outcome.is_err() {
             // What broke off on one side breaks off on the other.
-            client.stream.reset_on_close();
+            client.stream.reset();
             server.stream.stream().reset_on_close();
         }
         outcome

@@ -8,14 +8,8 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::task::Context;
 use std::task::Poll;
-use std::task::Waker;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -23,7 +17,6 @@ use http::StatusCode;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -31,9 +24,10 @@ use crate::fault::Failure;
 use crate::fault::failure::Malformed;
 use crate::net::deadline::Deadline;
 use crate::upstream::connection::Upgraded;
+use crate::upstream::gate::Gate;
+use crate::upstream::inflow::Broken;
+use crate::upstream::inflow::Inflow;
 use crate::upstream::lease::Lease;
-use crate::upstream::line::Broken;
-use crate::upstream::line::Inflow;
 
 /// What a client did wrong while its body was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +65,7 @@ impl std::error::Error for Cut {}
 
 /// The body of a request on its way to a server.
 pub struct RequestBody {
-    stream: Option<Incoming>,
+    stream: Option<Inflow>,
     watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
     trailers: Option<Box<dyn Fn(HeaderMap) -> HeaderMap>>,
@@ -97,7 +91,7 @@ impl RequestBody {
 
     /// The client's body, of at most `most` bytes, whose trailers pass through `trailers`.
     #[must_use]
-    pub fn new(stream: Incoming, most: u64, trailers: impl Fn(HeaderMap) -> HeaderMap + 'static) -> Self {
+    pub fn new(stream: Inflow, most: u64, trailers: impl Fn(HeaderMap) -> HeaderMap + 'static) -> Self {
         if stream.is_end_stream() {
             return Self::empty();
         }
@@ -218,49 +212,17 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.as_ref().is_none_or(Incoming::is_end_stream)
+        self.stream.as_ref().is_none_or(Inflow::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), Inflow::size_hint)
     }
 }
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestBody").field("watch", &self.watch).finish_non_exhaustive()
-    }
-}
-
-/// Holds a body back until the server has asked for it, or has had its chance to.
-#[derive(Debug, Default)]
-pub struct Gate {
-    open: AtomicBool,
-    waiting: Mutex<Option<Waker>>,
-}
-
-impl Gate {
-    /// Lets the body through.
-    pub fn open(&self) {
-        self.open.store(true, Ordering::Release);
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(waker) = waiting {
-            waker.wake();
-        }
-    }
-
-    /// Whether the body may pass.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.open.load(Ordering::Acquire)
-    }
-
-    fn poll_open(&self, cx: &Context<'_>) -> bool {
-        if self.is_open() {
-            return true;
-        }
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
-        self.is_open()
     }
 }
 
@@ -276,11 +238,6 @@ impl fmt::Debug for OnInterim {
         f.write_str("OnInterim")
     }
 }
-
-/// How long a server that was sent `Expect: 100-continue` may keep its silence before the body is sent all the same
-/// (RFC 9110, section 10.1.1). Enough for a server that is near; waiting longer helps nobody when most servers that do not
-/// know the expectation never answer it.
-pub const EXPECT_PATIENCE: Duration = Duration::from_millis(100);
 
 /// The body of a response on its way to the client.
 pub struct ResponseBody {

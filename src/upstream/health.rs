@@ -37,7 +37,7 @@ use crate::upstream::Shared;
 use crate::upstream::attempt;
 use crate::upstream::attempt::Trouble;
 use crate::upstream::body::RequestBody;
-use crate::upstream::line::Inflow;
+use crate::upstream::inflow::Inflow;
 use crate::upstream::server::Server;
 
 /// How the checks of an upstream have gone, as all cores see it.

@@ -23,8 +23,8 @@ use crate::upstream::body::ClientFault;
 use crate::upstream::body::Cut;
 use crate::upstream::body::ResponseBody;
 use crate::upstream::connection::Upgraded;
-use crate::upstream::line::Broken;
-use crate::upstream::line::Inflow;
+use crate::upstream::inflow::Broken;
+use crate::upstream::inflow::Inflow;
 use crate::upstream::line::Line;
 use crate::upstream::server::InFlight;
 

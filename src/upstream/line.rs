@@ -2,17 +2,9 @@
 //!
 //! The rest of the exchange asks here how far the request has got and what came back, and need not know which of them it is.
 
-use std::pin::Pin;
-use std::task::Context;
-use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::HeaderMap;
-use http_body::Body;
-use http_body::Frame;
-use http_body::SizeHint;
-use hyper::body::Incoming;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -22,7 +14,6 @@ use crate::fault::failure::Peer;
 use crate::net::tap::Tap;
 use crate::upstream::connection::Connection;
 use crate::upstream::connection::Upgraded;
-use crate::upstream::multiplex::Inbound;
 use crate::upstream::multiplex::Stream;
 
 /// A connection, or a share of one.
@@ -113,52 +104,6 @@ impl Line {
         match self {
             Self::Http1(connection, _) => connection.upgraded(),
             Self::Http2(_) => None,
-        }
-    }
-}
-
-/// The body of a response as it comes.
-#[derive(Debug)]
-pub(super) enum Inflow {
-    /// Over HTTP/1.
-    Http1(Incoming),
-    /// On a stream.
-    Http2(Inbound),
-}
-
-/// How a body broke off.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
-    /// In hyper's words.
-    #[error(transparent)]
-    Http1(#[from] hyper::Error),
-    /// In those of HTTP/2.
-    #[error(transparent)]
-    Http2(#[from] h2::Error),
-}
-
-impl Body for Inflow {
-    type Data = Bytes;
-    type Error = Broken;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        match &mut *self {
-            Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1(body) => body.is_end_stream(),
-            Self::Http2(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1(body) => body.size_hint(),
-            Self::Http2(body) => body.size_hint(),
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::upstream::attempt::Exchange;
 use crate::upstream::attempt::Trouble;
 use crate::upstream::attempt::finish;
 use crate::upstream::body::RequestBody;
-use crate::upstream::line::Broken;
+use crate::upstream::inflow::Broken;
 use crate::upstream::line::Line;
 use crate::upstream::multiplex::Refused;
 

@@ -1,5 +1,6 @@
 //! Owns what a request must be to be forwarded at all; what it is not is the client's own fault, a `Refusal`.
 //!
+//! A head of HTTP/2 comes here as HTTP/1.1 would say it (`listener::http2`), with its version and its authority as they came.
 //! hyper has read the head before: it refuses what is no token, lengths that differ, a last transfer coding that is not
 //! `chunked`, and any in HTTP/1.0. It drops a `Content-Length` beside `Transfer-Encoding` and closes afterwards. It does not
 //! look at the host, and it lets through what is tested below.
@@ -63,11 +64,18 @@ impl Admitted {
 ///
 /// The first thing that keeps the request from being forwarded.
 pub fn admit(parts: &Parts, fields: Fields, limits: &Limits) -> Result<Admitted, Refusal> {
-    if parts.version != Version::HTTP_11 && parts.version != Version::HTTP_10 {
+    if !matches!(parts.version, Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2) {
         return Err(Refusal::VersionUnknown);
+    }
+    if parts.version == Version::HTTP_2 {
+        size(parts, limits)?;
     }
     if parts.method.as_str().len() > LONGEST_METHOD {
         return Err(Refusal::MethodTooLong);
+    }
+    // What stands for an upgrade in HTTP/2 (RFC 8441) has been made one already, where it can be.
+    if parts.method == Method::CONNECT && parts.version == Version::HTTP_2 && parts.uri.scheme().is_some() {
+        return Err(Refusal::ProtocolUnknown);
     }
     let target = target(&parts.method, &parts.uri)?;
     let host = requested_host(parts)?;
@@ -79,6 +87,19 @@ pub fn admit(parts: &Parts, fields: Fields, limits: &Limits) -> Result<Admitted,
     let expects_continue = expects_continue(parts, fields)? && content != Content::None;
     let forwards_left = forwards_left(parts, fields)?;
     Ok(Admitted { host, target, content, upgrade, expects_continue, forwards_left })
+}
+
+/// Whether a head of HTTP/2 is as large as one of HTTP/1.1 may be, counted in the same way; hyper has seen to those.
+fn size(parts: &Parts, limits: &Limits) -> Result<(), Refusal> {
+    let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) as u64;
+    let fields = parts.headers.iter().map(|(name, value)| (name.as_str().len() + value.len() + 4) as u64);
+    if target >= limits.request_header_bytes {
+        Err(Refusal::TargetTooLong)
+    } else if target + fields.sum::<u64>() > limits.request_header_bytes {
+        Err(Refusal::HeadTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// The target in origin-form (RFC 9112, section 3.2). A fragment has been cut off by `http` before anybody could see it.
@@ -108,17 +129,27 @@ fn target(method: &Method, uri: &Uri) -> Result<PathAndQuery, Refusal> {
 }
 
 /// What the origin is to see as `Host`: the authority of an absolute target, else the field (RFC 9112, sections 3.2 and 3.2.2).
+/// In HTTP/2 the two must not differ (RFC 9113, section 8.3.1), and a request to a gateway has one of them.
 fn requested_host(parts: &Parts) -> Result<HeaderValue, Refusal> {
     let mut lines = parts.headers.get_all(header::HOST).iter();
     let field = match (lines.next(), lines.next()) {
         (Some(_), Some(_)) => return Err(Refusal::HostRepeated),
         (None, _) if parts.version == Version::HTTP_11 => return Err(Refusal::HostMissing),
+        (None, _) if parts.version == Version::HTTP_2 && parts.uri.authority().is_none() => {
+            return Err(Refusal::HostMissing);
+        }
         (field, _) => field,
     };
     if field.is_some_and(|field| !host::is_valid(field.as_bytes())) {
         return Err(Refusal::HostInvalid);
     }
     match (parts.uri.authority(), field) {
+        (Some(authority), Some(field))
+            if parts.version == Version::HTTP_2
+                && !field.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
+            Err(Refusal::HostDiffers)
+        }
         (Some(authority), _) if host::is_valid(authority.as_str().as_bytes()) => {
             HeaderValue::from_str(authority.as_str()).map_err(|_| Refusal::HostInvalid)
         }
@@ -248,7 +279,33 @@ mod tests {
 
     #[test]
     fn a_version_that_is_not_spoken_is_refused() {
-        check(&[("GET / HTTP/2.0\nHost: a", "version_unknown")]);
+        check(&[("GET / HTTP/3.0\nHost: a", "version_unknown")]);
+    }
+
+    #[test]
+    fn in_http_2_the_authority_is_the_host_and_nothing_else_may_be() {
+        check(&[
+            ("GET http://a/x?y HTTP/2.0", "a /x?y None - - -"),
+            ("GET https://a:81/ HTTP/2.0\nHost: A:81", "a:81 / None - - -"),
+            ("GET /x HTTP/2.0\nHost: a", "a /x None - - -"),
+            ("GET /x HTTP/2.0", "host_missing"),
+            ("GET http://a/ HTTP/2.0\nHost: b", "host_differs"),
+            ("GET http://a/ HTTP/2.0\nHost: a\nHost: a", "host_repeated"),
+            ("GET http://u:p@a/ HTTP/2.0", "target_has_credentials"),
+            ("GET ftp://a/ HTTP/2.0", "scheme_unknown"),
+            ("OPTIONS http://a* HTTP/2.0", "target_invalid"),
+            ("CONNECT a:443 HTTP/2.0", "connect_refused"),
+            ("CONNECT http://a/x HTTP/2.0", "protocol_unknown"),
+        ]);
+    }
+
+    #[test]
+    fn a_head_of_http_2_is_held_to_the_same_size() {
+        let of = |target: usize, value: usize| {
+            format!("GET http://a/{} HTTP/2.0\nX: {}", "t".repeat(target), "v".repeat(value))
+        };
+        check(&[(&of(70_000, 1), "target_too_long"), (&of(10, 70_000), "head_too_large")]);
+        assert!(admitted(&of(30_000, 30_000)).is_ok());
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub enum Refusal {
     HostRepeated,
     /// A `Host` that is none.
     HostInvalid,
+    /// A `Host` beside another `:authority` in HTTP/2.
+    HostDiffers,
     /// A request target that is in none of the forms that its method allows.
     TargetInvalid,
     /// An absolute target of another scheme than http or https.
@@ -59,6 +61,8 @@ pub enum Refusal {
     MethodTooLong,
     /// A WebSocket, where the origin is spoken to over HTTP/2, which has no such change of protocol.
     UpgradeNotServed,
+    /// A CONNECT of HTTP/2 to another protocol than a WebSocket.
+    ProtocolUnknown,
     /// A protocol version that is not spoken here.
     VersionUnknown,
 }
@@ -83,11 +87,12 @@ pub enum Ending {
 
 impl Refusal {
     /// Every refusal, by status.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 28] = [
         Self::OptionsEndsHere,
         Self::HostMissing,
         Self::HostRepeated,
         Self::HostInvalid,
+        Self::HostDiffers,
         Self::TargetInvalid,
         Self::SchemeUnknown,
         Self::TargetHasCredentials,
@@ -109,6 +114,7 @@ impl Refusal {
         Self::CodingUnknown,
         Self::MethodTooLong,
         Self::UpgradeNotServed,
+        Self::ProtocolUnknown,
         Self::VersionUnknown,
     ];
 
@@ -124,6 +130,8 @@ impl Refusal {
                 "A request may have only one Host field."),
             Self::HostInvalid => row("host_invalid", StatusCode::BAD_REQUEST, Close, "The request's host is not valid",
                 "The Host field must be a host name or an address, with or without a port."),
+            Self::HostDiffers => row("host_differs", StatusCode::BAD_REQUEST, Close, "The request names two different hosts",
+                "In HTTP/2 a Host field may only repeat what :authority says."),
             Self::TargetInvalid => row("target_invalid", StatusCode::BAD_REQUEST, Close, "The request's target is not valid",
                 "The target must be a path that begins with a slash, or a whole http or https URL."),
             Self::SchemeUnknown => row("scheme_unknown", StatusCode::BAD_REQUEST, Close, "The request's scheme is not served here",
@@ -166,8 +174,10 @@ impl Refusal {
                 "The method of the request is longer than any that is in use."),
             Self::UpgradeNotServed => row("upgrade_not_served", StatusCode::NOT_IMPLEMENTED, Keep, "WebSockets are not served here",
                 "The service behind this address is reached over HTTP/2, which cannot change to a WebSocket."),
+            Self::ProtocolUnknown => row("protocol_unknown", StatusCode::NOT_IMPLEMENTED, Keep, "The protocol is not known here",
+                "The only protocol that CONNECT leads to here is websocket."),
             Self::VersionUnknown => row("version_unknown", StatusCode::HTTP_VERSION_NOT_SUPPORTED, Close, "The version of HTTP is not spoken here",
-                "HTTP/1.0 and HTTP/1.1 are spoken here."),
+                "HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here."),
         }
     }
 
@@ -250,6 +260,7 @@ mod tests {
             Refusal::TraceEndsHere,
             Refusal::HostNotServed,
             Refusal::UpgradeNotServed,
+            Refusal::ProtocolUnknown,
         ];
         assert_eq!(open, expected);
     }

@@ -1,10 +1,14 @@
 //! Owns the change of protocol that a client asks for (RFC 9110, section 7.8).
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::Version;
 use http::header;
 use http::request::Parts;
+use ring::digest;
 
 use super::Content;
 use super::Refusal;
@@ -12,19 +16,25 @@ use crate::proxy::fields::Field;
 use crate::proxy::fields::Fields;
 use crate::proxy::hop;
 
-/// The protocols that a client would change to, in its order, as a value of `Upgrade`.
+/// What a client would change to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Upgrade(HeaderValue);
+pub struct Upgrade {
+    /// The protocols in its order, as a value of `Upgrade`.
+    protocols: HeaderValue,
+    /// The proof that the server owes this proxy, where the handshake of a WebSocket is this proxy's own: a client of HTTP/2 makes
+    /// none (RFC 8441, section 5). A client of HTTP/1.1 checks it itself.
+    proof: Option<HeaderValue>,
+}
 
 impl Upgrade {
-    /// The upgrade that counts: asked for in HTTP/1.1, named in `Connection`, and to something else than HTTP itself (RFC 9110,
+    /// The upgrade that counts: asked for in HTTP/1.1 or by what stands for it in HTTP/2, named in `Connection`, and to something else than HTTP itself (RFC 9110,
     /// section 7.8). An upgrade to h2c would carry requests past this proxy unseen, so it is ignored, as a server may.
     ///
     /// # Errors
     ///
     /// An upgrade that brings a body along, or one to WebSocket by another method than GET.
     pub fn asked(parts: &Parts, fields: Fields, content: Content) -> Result<Option<Self>, Refusal> {
-        let asked = fields.has(Field::Upgrade) && parts.version == Version::HTTP_11;
+        let asked = fields.has(Field::Upgrade) && parts.version >= Version::HTTP_11;
         if !asked || !hop::has_option(&parts.headers, fields, "upgrade") {
             return Ok(None);
         }
@@ -39,19 +49,27 @@ impl Upgrade {
         if parts.method != Method::GET && protocols.iter().any(|name| name.eq_ignore_ascii_case("websocket")) {
             return Err(Refusal::UpgradeMethod);
         }
-        Ok(HeaderValue::try_from(protocols.join(", ")).ok().map(Self))
+        let key = parts.headers.get(header::SEC_WEBSOCKET_KEY).filter(|_| parts.version == Version::HTTP_2);
+        let proof = key.and_then(|key| HeaderValue::try_from(proof(key.as_bytes())).ok());
+        Ok(HeaderValue::try_from(protocols.join(", ")).ok().map(|protocols| Self { protocols, proof }))
     }
 
     /// The value to forward.
     #[must_use]
     pub fn value(&self) -> HeaderValue {
-        self.0.clone()
+        self.protocols.clone()
     }
 
     /// The protocols as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        self.protocols.to_str().unwrap_or_default()
+    }
+
+    /// Whether the head of a 101 proves what it has to.
+    #[must_use]
+    pub fn is_accepted(&self, headers: &HeaderMap) -> bool {
+        self.proof.as_ref().is_none_or(|proof| headers.get(header::SEC_WEBSOCKET_ACCEPT) == Some(proof))
     }
 
     /// Whether this protocol is among those asked for. Names are compared without case.
@@ -59,6 +77,14 @@ impl Upgrade {
     pub fn asks_for(&self, protocol: &str) -> bool {
         self.as_str().split(", ").any(|asked| asked.eq_ignore_ascii_case(protocol))
     }
+}
+
+/// What a server answers to a key of a WebSocket's handshake (RFC 6455, section 4.2.2).
+fn proof(key: &[u8]) -> String {
+    let mut digest = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    digest.update(key);
+    digest.update(WEBSOCKET);
+    STANDARD.encode(digest.finish())
 }
 
 /// Whether an upgrade to this protocol is passed on: a name with or without a version, and not HTTP or TLS below it.
@@ -72,6 +98,9 @@ fn is_passed_on(protocol: &str) -> bool {
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
+
+/// What makes a key one of a WebSocket (RFC 6455, section 1.3).
+const WEBSOCKET: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +154,22 @@ mod tests {
         assert_eq!(asked(&head("GET", "x"), Content::Chunked), Err(Refusal::UpgradeWithContent));
         assert_eq!(asked(&head("POST", "WebSocket"), Content::None), Err(Refusal::UpgradeMethod));
         assert_eq!(asked(&head("POST", "h2c"), Content::Length(9)), Ok(None));
+    }
+
+    #[test]
+    fn a_handshake_of_this_proxys_own_wants_its_proof() {
+        let ask = |version: http::Version| {
+            let mut parts = heads::request(
+                "GET / HTTP/1.1\nConnection: upgrade\nUpgrade: websocket\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            );
+            parts.version = version;
+            Upgrade::asked(&parts, Fields::of(&parts.headers), Content::None).unwrap().unwrap()
+        };
+        let right = heads::fields("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        let wrong = heads::fields("sec-websocket-accept: x");
+        let own = ask(http::Version::HTTP_2);
+        assert!(own.is_accepted(&right) && !own.is_accepted(&wrong) && !own.is_accepted(&heads::fields("")));
+        assert!(ask(http::Version::HTTP_11).is_accepted(&wrong), "the client looks at it itself");
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! who opens it, and where that fails, they all have the same failure.
 
 mod connection;
-mod inbound;
-mod pump;
 mod stream;
 
 use std::cell::Cell;
@@ -19,7 +17,6 @@ use tokio::time::Instant;
 
 pub(super) use self::connection::Connection;
 pub(super) use self::connection::Place;
-pub(super) use self::inbound::Inbound;
 pub(super) use self::stream::Refused;
 pub(super) use self::stream::Stream;
 use crate::fault::Failure;

@@ -5,9 +5,12 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Context;
 use std::task::Poll;
 
+use bytes::Bytes;
 use h2::Reason;
+use h2::SendStream;
 use h2::client::ResponseFuture;
 use http::HeaderMap;
 use http::HeaderName;
@@ -20,17 +23,20 @@ use http::request::Parts;
 use http::uri::Authority;
 use http::uri::PathAndQuery;
 use http::uri::Scheme;
+use http_body::Body;
+use http_body::Frame;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::Inbound;
 use super::Place;
-use super::pump;
-use super::pump::Held;
-use super::pump::Progress;
+use crate::net::pump;
+use crate::net::pump::Outcome;
+use crate::net::pump::Progress;
+use crate::upstream::body::ClientFault;
 use crate::upstream::body::OnInterim;
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection::HEADS;
+use crate::upstream::inbound::Inbound;
 
 /// One request on a connection. Dropping it before its end resets the stream (CANCEL), and nothing else.
 #[derive(Debug)]
@@ -68,13 +74,11 @@ pub(in crate::upstream) struct Refused {
 impl Stream {
     /// A stream on that place, which sends nothing yet.
     pub(in crate::upstream) fn new(place: Place, header_limit: u64, now: Instant) -> Self {
-        let progress =
-            Progress { stuck: Cell::new(false), last: Cell::new(now), sent: Cell::new(0), complete: Cell::new(false) };
         Self {
             received_before: place.connection.tap.received(),
             header_limit,
             place,
-            progress: Rc::new(progress),
+            progress: Rc::new(Progress::new(now)),
             head_sent: Cell::new(0),
             head_received: Cell::new(0),
             id: Cell::new(None),
@@ -89,23 +93,23 @@ impl Stream {
 
     /// Whether the server takes no more of the request: its window is full, or the connection is.
     pub(in crate::upstream) fn is_blocked(&self) -> bool {
-        self.progress.stuck.get() || self.place.connection.tap.is_blocked()
+        self.progress.is_stuck() || self.place.connection.tap.is_blocked()
     }
 
     /// When something of the request was last sent.
     pub(in crate::upstream) fn last_sent(&self) -> Instant {
-        let last = self.progress.last.get();
+        let last = self.progress.last();
         if self.place.connection.tap.is_blocked() { last.max(self.place.connection.tap.last_sent()) } else { last }
     }
 
     /// Whether all of the request was sent.
     pub(in crate::upstream) fn is_sent(&self) -> bool {
-        self.progress.complete.get() && !self.is_blocked()
+        self.progress.is_complete() && !self.is_blocked()
     }
 
     /// Bytes of the request that were sent, as they would be written in HTTP/1.
     pub(in crate::upstream) fn sent(&self) -> u64 {
-        self.head_sent.get() + self.progress.sent.get()
+        self.head_sent.get() + self.progress.sent()
     }
 
     /// Bytes of the response's head, in the same way.
@@ -162,12 +166,12 @@ impl Stream {
         };
         self.head_sent.set(size);
         self.id.set(Some(response.stream_id().as_u32()));
-        self.progress.last.set(Instant::now());
-        let held = Rc::new(RefCell::new(body));
+        let held = Held(Rc::new(RefCell::new(body)));
         if no_body {
-            self.progress.complete.set(true);
+            self.progress.finish();
         } else {
-            let task = pump::send(Rc::clone(&held), sending, Rc::clone(&self.progress));
+            self.progress.moved(0);
+            let task = send(held.clone(), sending, Rc::clone(&self.progress));
             *self.sending.borrow_mut() = Some(Sending(tokio::task::spawn_local(task)));
         }
         match self.await_head(response, interim).await {
@@ -199,17 +203,40 @@ impl Stream {
         });
         let (parts, stream) = response.await?.into_parts();
         self.head_received.set(size(&parts.headers));
-        let declared = parts.headers.get(header::CONTENT_LENGTH);
-        let declared = declared.and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
-        Ok(Response::from_parts(parts, Inbound::new(stream, declared)))
+        let body = Inbound::new(stream, &parts.headers);
+        Ok(Response::from_parts(parts, body))
     }
 
     /// The request as it was, where nothing of its body was taken.
     fn take_back(&self, parts: Parts, held: &Held) -> Option<Box<Request<RequestBody>>> {
         self.sending.borrow_mut().take();
-        let body = held.replace(RequestBody::empty());
+        let body = held.0.replace(RequestBody::empty());
         let untouched = body.watch().is_none_or(|watch| !watch.begun());
         untouched.then(|| Box::new(Request::from_parts(parts, body)))
+    }
+}
+
+/// A body that can be had back as long as nothing was taken from it.
+#[derive(Clone)]
+struct Held(Rc<RefCell<RequestBody>>);
+
+impl Body for Held {
+    type Data = Bytes;
+    type Error = ClientFault;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.borrow().is_end_stream()
+    }
+}
+
+/// Sends a body to its end. What the client broke off is reset as its own doing.
+async fn send(mut body: Held, mut stream: SendStream<Bytes>, progress: Rc<Progress>) {
+    if let Outcome::Broken(_) = pump::send(&mut body, &mut stream, &progress).await {
+        stream.send_reset(Reason::CANCEL);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Owns the body of a response that comes on a stream: its pieces, its trailers, and the window that they free.
+//! Owns a body that comes on a stream of HTTP/2, of a request or of a response: its pieces, its trailers, and the window that
+//! they free.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -6,13 +7,15 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use h2::RecvStream;
+use http::HeaderMap;
+use http::header;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
 
-/// The body of a response. Dropping it before its end resets the stream.
+/// The body of a message. Dropping it before its end resets the stream, where nothing else holds it.
 #[derive(Debug)]
-pub(in crate::upstream) struct Inbound {
+pub struct Inbound {
     stream: RecvStream,
     data_done: bool,
     done: bool,
@@ -21,8 +24,12 @@ pub(in crate::upstream) struct Inbound {
 }
 
 impl Inbound {
-    pub(super) const fn new(stream: RecvStream, declared: Option<u64>) -> Self {
-        Self { stream, data_done: false, done: false, left: declared }
+    /// The body behind a head with these fields. That its length is the one that they declare is held by the library.
+    #[must_use]
+    pub fn new(stream: RecvStream, headers: &HeaderMap) -> Self {
+        let declared = headers.get(header::CONTENT_LENGTH);
+        let left = declared.and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
+        Self { stream, data_done: false, done: false, left }
     }
 
     fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
