@@ -32,8 +32,11 @@ use crate::config::Limits;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
+use crate::listener::entrance::Agreed;
 use crate::listener::entrance::Entered;
 use crate::listener::farewell;
+use crate::listener::http2;
+use crate::listener::orders::NEWCOMER;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
@@ -50,10 +53,17 @@ use crate::upstream::Inflow;
 
 /// Serves one client until it leaves, is refused, or the program drains.
 pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>) {
-    let Entered { stream, arrival, agreed: _ } = entered;
+    let Entered { stream, arrival, agreed } = entered;
+    if agreed == Agreed::Http2 {
+        return Box::pin(http2::serve(stream, Bytes::new(), arrival, proxy, orders)).await;
+    }
     let desk = Rc::new(Desk::new(arrival, proxy, stream.descriptor()));
-    let ended = converse(&desk, stream, orders).await;
-    match ended {
+    match converse(&desk, stream, orders.clone()).await {
+        // Boxed, for nearly all connections never come here.
+        Ended::Changed(stream, read) => {
+            let (arrival, proxy) = (desk.arrival.clone(), Rc::clone(&desk.proxy));
+            Box::pin(http2::serve(stream, read, arrival, proxy, orders)).await;
+        }
         Ended::Tunnel(tunnel, stream, read) => tunnel.run(stream, read).await,
         Ended::Refused(refusal, stream) => desk.refuse(refusal, stream).await,
         Ended::Done(stream) => desk.close(stream).await,
@@ -69,6 +79,8 @@ enum Ended {
     Cut(Stream),
     /// A head could not be read, or did not come.
     Refused(Refusal, Stream),
+    /// The client speaks HTTP/2, and this was read of it.
+    Changed(Stream, Bytes),
     /// It goes on in another protocol.
     Tunnel(Box<Tunnel>, Stream, Bytes),
 }
@@ -96,6 +108,9 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
         if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
             return Poll::Ready(Ok(outcome));
         }
+        if desk.watch.speaks_http2() {
+            return Poll::Ready(Err(Late::Http2));
+        }
         if told.is_news() {
             deadline.reset(Instant::now() + NEWCOMER);
         }
@@ -113,6 +128,7 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_stream();
     match outcome {
+        Err(Late::Http2) => Ended::Changed(stream, desk.watch.take_withheld()),
         Err(Late::Idle) => Ended::Done(stream),
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, stream),
         Err(Late::Reader | Late::Left) => Ended::Cut(stream),
@@ -147,6 +163,8 @@ enum Late {
     Head,
     /// Taken more of its response.
     Reader,
+    /// Spoken HTTP/1: it began with the preface of HTTP/2.
+    Http2,
     /// Stayed: it has closed its side, which hyper does not see while it reads nothing.
     Left,
     /// Nothing: the program ends now.
@@ -191,7 +209,8 @@ impl Desk {
         self.watch.serving(has_body);
         self.version.set(request.version());
         self.had_body.set(has_body);
-        let Reply { response, tunnel } = self.proxy.handle(request.map(Inflow::Http1), &self.arrival, &self.interim).await;
+        let Reply { response, tunnel } =
+            self.proxy.handle(request.map(Inflow::Http1), &self.arrival, &self.interim).await;
         *self.tunnel.borrow_mut() = tunnel;
         self.owed(response)
     }
@@ -332,5 +351,3 @@ impl Body for Counted {
 
 /// How often a connection that is being served is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a client that has just come has to send its request when the program is to end.
-const NEWCOMER: Duration = Duration::from_millis(500);

@@ -2,7 +2,8 @@
 //!
 //! hyper answers a head that it cannot parse by itself, with an empty body, and it cannot send an interim response. So the
 //! door swallows what hyper writes when no response of ours is owed, for a refusal with a body to take its place, and lets
-//! interim responses out while a response is waited for. And it sees how long a client has kept us waiting.
+//! interim responses out while a response is waited for. It sees how long a client has kept us waiting, and whether it begins
+//! with the preface of HTTP/2, which hyper's server of HTTP/1 would only recognise if it came in one piece.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 
+use bytes::Bytes;
 use memchr::memchr;
 use memchr::memmem;
 use tokio::io::AsyncRead;
@@ -52,6 +54,10 @@ pub(super) struct Watch {
     used: Cell<bool>,
     blocked_since: Cell<Option<Instant>>,
     left: Cell<bool>,
+    /// What the client speaks, as far as that is known.
+    speaks: Cell<Speaks>,
+    /// What was read of it before that was known, or of HTTP/2.
+    withheld: RefCell<Vec<u8>>,
     descriptor: Option<RawFd>,
     interim: Arc<Interim>,
 }
@@ -67,6 +73,27 @@ pub(super) enum Phase {
     Serving,
 }
 
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// It has sent nothing yet, or the beginning of the preface of HTTP/2.
+    Unknown,
+    Http1,
+    Http2,
+}
+
+impl Speaks {
+    /// What it is that begins with these bytes.
+    fn of(first: &[u8]) -> Self {
+        let known = first.len().min(PREFACE.len());
+        match (first.get(..known), PREFACE.get(..known)) {
+            (Some(first), Some(preface)) if first != preface => Self::Http1,
+            _ if known == PREFACE.len() => Self::Http2,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 impl Watch {
     pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>) -> Rc<Self> {
         Rc::new(Self {
@@ -80,6 +107,8 @@ impl Watch {
             used: Cell::new(false),
             blocked_since: Cell::new(None),
             left: Cell::new(false),
+            speaks: Cell::new(Speaks::Unknown),
+            withheld: RefCell::default(),
             descriptor,
             interim,
         })
@@ -112,6 +141,16 @@ impl Watch {
     /// Whether the first line alone is longer than that many bytes.
     pub(super) fn first_line_exceeds(&self, limit: usize) -> bool {
         self.first_line.get().unwrap_or_else(|| self.head_bytes.get()) >= limit
+    }
+
+    /// Whether the client has begun with the preface of HTTP/2.
+    pub(super) fn speaks_http2(&self) -> bool {
+        self.speaks.get() == Speaks::Http2
+    }
+
+    /// What was read of HTTP/2.
+    pub(super) fn take_withheld(&self) -> Bytes {
+        self.withheld.take().into()
     }
 
     /// A head was read whole; what it asks for is being served. Without a body, whatever else has come belongs to the next.
@@ -206,8 +245,51 @@ impl Door {
     }
 }
 
+impl Door {
+    /// Reads what a client says first, until it is known what it speaks. HTTP/1 is passed on, HTTP/2 is kept.
+    fn poll_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Self { stream, watch } = self;
+        let mut withheld = watch.withheld.borrow_mut();
+        if withheld.is_empty() {
+            let before = buf.filled().len();
+            std::task::ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+            let first = buf.filled().get(before..).unwrap_or_default();
+            watch.note_read(first);
+            if first.is_empty() || Speaks::of(first) == Speaks::Http1 {
+                watch.speaks.set(Speaks::Http1);
+                return Poll::Ready(Ok(()));
+            }
+            withheld.extend_from_slice(first);
+            buf.set_filled(before);
+        }
+        while Speaks::of(&withheld) == Speaks::Unknown {
+            let mut rest = [0; PREFACE.len()];
+            let mut rest = ReadBuf::new(rest.get_mut(withheld.len()..).unwrap_or_default());
+            std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut rest))?;
+            watch.note_read(rest.filled());
+            if rest.filled().is_empty() {
+                break;
+            }
+            withheld.extend_from_slice(rest.filled());
+        }
+        if Speaks::of(&withheld) == Speaks::Http2 {
+            watch.speaks.set(Speaks::Http2);
+            return Poll::Pending;
+        }
+        watch.speaks.set(Speaks::Http1);
+        // It is shorter than the preface, and there is room for a whole head.
+        buf.put_slice(withheld.get(..buf.remaining()).unwrap_or(&withheld));
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl AsyncRead for Door {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.watch.speaks.get() {
+            Speaks::Http1 => {}
+            Speaks::Unknown => return self.poll_first(cx, buf),
+            Speaks::Http2 => return Poll::Pending,
+        }
         self.poll_interim(cx);
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -271,3 +353,5 @@ impl AsyncWrite for Door {
 
 /// How much of a head is kept for a refusal to read its `Accept` from.
 const HEAD_KEPT: usize = 4096;
+/// How a client of HTTP/2 begins (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

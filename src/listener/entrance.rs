@@ -12,7 +12,6 @@ pub(super) struct Entered {
     /// Who it is, and how it came.
     pub(super) arrival: Arrival,
     /// What was agreed on.
-    #[expect(dead_code, reason = "read by the one who speaks both versions of HTTP, which comes next")]
     pub(super) agreed: Agreed,
 }
 

@@ -5,6 +5,7 @@ mod door;
 mod entrance;
 mod farewell;
 pub mod gatekeeper;
+mod http2;
 pub mod orders;
 
 use std::io;

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::Context;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -63,3 +64,6 @@ fn next_change(orders: &watch::Receiver<Orders>, last: Orders) -> Pin<Box<dyn Fu
         }
     })
 }
+
+/// How long a client that has just come has to send its request when the program is to end.
+pub(super) const NEWCOMER: Duration = Duration::from_millis(500);

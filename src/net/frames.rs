@@ -155,7 +155,7 @@ fn goaway(payload: &[u8]) -> Option<Goaway> {
 pub const DATA: u8 = 0;
 /// HEADERS.
 pub const HEADERS: u8 = 1;
-/// RST_STREAM.
+/// `RST_STREAM`.
 pub const RST_STREAM: u8 = 3;
 /// GOAWAY.
 pub const GOAWAY: u8 = 7;

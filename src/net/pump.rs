@@ -33,7 +33,7 @@ impl Progress {
         self.stuck.get()
     }
 
-    /// When something was last sent.
+    /// When something was last sent, or could not be.
     #[must_use]
     pub const fn last(&self) -> Instant {
         self.last.get()
@@ -56,6 +56,13 @@ impl Progress {
         self.sent.set(self.sent.get() + bytes as u64);
         self.last.set(Instant::now());
         self.stuck.set(false);
+    }
+
+    /// There is something to be sent, and no room for it from now on.
+    fn stick(&self) {
+        if !self.stuck.replace(true) {
+            self.last.set(Instant::now());
+        }
     }
 
     /// The whole message is out.
@@ -137,7 +144,9 @@ async fn send_data(mut data: Bytes, rest: Rest, stream: &mut SendStream<Bytes>, 
         let room = poll_fn(|cx| {
             while stream.capacity() == 0 {
                 let changed = stream.poll_capacity(cx);
-                progress.stuck.set(changed.is_pending());
+                if changed.is_pending() {
+                    progress.stick();
+                }
                 if !matches!(std::task::ready!(changed), Some(Ok(_))) {
                     return Poll::Ready(None);
                 }

@@ -117,12 +117,7 @@ impl Proxy {
     }
 
     /// Serves one request.
-    pub async fn handle(
-        self: &Rc<Self>,
-        request: Request<Inflow>,
-        arrival: &Arrival,
-        interim: &Arc<Interim>,
-    ) -> Reply {
+    pub async fn handle(self: &Rc<Self>, request: Request<Inflow>, arrival: &Arrival, interim: &Arc<Interim>) -> Reply {
         let (passage, request) = match self.receive(request, arrival, interim) {
             Ok(received) => received,
             Err(reply) => return *reply,

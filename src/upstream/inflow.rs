@@ -15,6 +15,8 @@ use crate::upstream::inbound::Inbound;
 /// The body of a request or of a response as it comes.
 #[derive(Debug)]
 pub enum Inflow {
+    /// There is none.
+    Nothing,
     /// Over HTTP/1.
     Http1(Incoming),
     /// On a stream.
@@ -38,6 +40,7 @@ impl Body for Inflow {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         match &mut *self {
+            Self::Nothing => Poll::Ready(None),
             Self::Http1(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
             Self::Http2(body) => Pin::new(body).poll_frame(cx).map_err(Broken::from),
         }
@@ -45,6 +48,7 @@ impl Body for Inflow {
 
     fn is_end_stream(&self) -> bool {
         match self {
+            Self::Nothing => true,
             Self::Http1(body) => body.is_end_stream(),
             Self::Http2(body) => body.is_end_stream(),
         }
@@ -52,6 +56,7 @@ impl Body for Inflow {
 
     fn size_hint(&self) -> SizeHint {
         match self {
+            Self::Nothing => SizeHint::with_exact(0),
             Self::Http1(body) => body.size_hint(),
             Self::Http2(body) => body.size_hint(),
         }

@@ -275,18 +275,6 @@ fn a_refusal_is_answered_in_the_format_that_is_asked_for_and_logged_as_a_request
 }
 
 #[test]
-fn who_speaks_http_2_at_once_is_told_which_versions_are_spoken() {
-    let mut proxy = choosy();
-    let mut client = Client::connect(proxy.address());
-    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-    let answer = client.answer();
-    assert_eq!(answer.field("proxy-status"), Some("why502; error=http_request_error; status-code=505"));
-    assert_eq!((answer.head.status, answer.text().contains("HTTP/1.1")), (505, true), "{}", answer.text());
-    assert!(client.is_closed());
-    assert_eq!(proxy.line("request")["status"], 505);
-}
-
-#[test]
 fn a_target_that_is_larger_than_a_whole_head_may_be_is_told_so() {
     let proxy = Proxy::run(&in_front_of(&["http://127.0.0.1:1"], "", ""));
     assert_eq!(get(proxy.address(), &format!("/{}", "x".repeat(70_000)), "").head.status, 414);

@@ -196,7 +196,7 @@ fn each_way_of_ending_a_stream_or_a_connection_is_told_for_what_it_is() {
         (
             |origin, id| {
                 origin.goaway(id, 2, b"");
-                origin.0.wire.half_close();
+                origin.0.half_close();
             },
             "h2_connection_error",
             "application",
@@ -210,7 +210,7 @@ fn each_way_of_ending_a_stream_or_a_connection_is_told_for_what_it_is() {
             "application",
             "PROTOCOL_ERROR (1)",
         ),
-        (|origin, _| origin.0.wire.half_close(), "closed_before_response", "", "without an answer"),
+        (|origin, _| origin.0.half_close(), "closed_before_response", "", "without an answer"),
     ];
     for (play, fault, cause, says) in table {
         let (mut proxy, mut client, _origin, mut framed) =
@@ -237,7 +237,7 @@ fn a_stream_that_was_not_processed_goes_out_again_whatever_its_method() {
     let late_for_error: Refusing = |origin, _| origin.goaway(0, 11, b"");
     let processed: Refusing = |origin, id| {
         origin.goaway(id, 11, b"");
-        origin.0.wire.half_close();
+        origin.0.half_close();
     };
     let empty_post = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
     // The body is waited for, and nothing of it was taken yet.
@@ -299,7 +299,7 @@ fn after_goaway_what_is_in_flight_ends_and_what_comes_goes_elsewhere() {
 
 /// Whether the proxy closes the connection, whatever it says before.
 fn framed_is_closed(mut framed: Framed) -> bool {
-    framed.0.wire.until_closed(&mut Vec::new()).is_some()
+    framed.0.until_closed(&mut Vec::new()).is_some()
 }
 
 #[test]
@@ -402,7 +402,7 @@ fn a_body_that_is_reset_or_cut_is_cut_for_the_client_too() {
     type Cut = fn(&mut Framed, u32);
     let table: [(Cut, &str); 2] = [
         (|origin, id| origin.reset(id, 2), "h2_stream_reset"),
-        (|origin, _| origin.0.wire.half_close(), "response_truncated"),
+        (|origin, _| origin.0.half_close(), "response_truncated"),
     ];
     for (cut, fault) in table {
         let (mut proxy, mut client, _origin, mut framed) = played("", GET);
@@ -653,7 +653,7 @@ fn interim_answers_without_end_are_ended() {
         early.extend_from_slice(&id.to_be_bytes());
         early.extend_from_slice(b"\x08\x03103");
     }
-    std::thread::spawn(move || (0..300).all(|_| framed.0.wire.try_send(&early).is_ok()));
+    std::thread::spawn(move || (0..300).all(|_| framed.0.try_send(&early).is_ok()));
     assert_eq!(client.head().status, 502);
     assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
 }

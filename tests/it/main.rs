@@ -30,6 +30,10 @@ mod history;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod http2_attacks;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod intercept;

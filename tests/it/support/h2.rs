@@ -18,10 +18,11 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::origin::Conversation;
+use super::wire::Wire;
 
-/// A connection of the proxy that is played by hand, frame by frame.
+/// A connection to or of the proxy that is played by hand, frame by frame.
 #[derive(Debug)]
-pub(crate) struct Framed(pub(crate) Conversation);
+pub(crate) struct Framed(pub(crate) Wire);
 
 /// A frame as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 
 pub(crate) const WINDOW_UPDATE: u8 = 8;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const CONTINUATION: u8 = 9;
 
 pub(crate) const END_STREAM: u8 = 1;
 pub(crate) const END_HEADERS: u8 = 4;
@@ -50,9 +53,10 @@ pub(crate) const STATUS_200: &[u8] = &[0x88];
 
 impl Framed {
     /// Reads the preface, and says these settings.
-    pub(crate) fn greet(mut conversation: Conversation, settings: &[(u16, u32)]) -> Self {
-        assert_eq!(conversation.wire.bytes(24), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        let mut framed = Self(conversation);
+    pub(crate) fn greet(conversation: Conversation, settings: &[(u16, u32)]) -> Self {
+        let mut wire = conversation.wire;
+        assert_eq!(wire.bytes(24), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        let mut framed = Self(wire);
         let pairs = settings.iter().flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat());
         framed.say(SETTINGS, 0, 0, &pairs.collect::<Vec<u8>>());
         framed
@@ -62,7 +66,7 @@ impl Framed {
         let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
         let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
         // The proxy may have closed the connection already.
-        self.0.wire.try_send([&head, payload].concat()).ok();
+        self.0.try_send([&head, payload].concat()).ok();
     }
 
     pub(crate) fn goaway(&mut self, last_stream: u32, code: u32, text: &[u8]) {
@@ -78,6 +82,18 @@ impl Framed {
         self.say(DATA, END_STREAM, stream, body);
     }
 
+    /// The next frame of this kind; none where the connection ends before it. Others are read and left.
+    pub(crate) fn try_next(&mut self, kind: u8) -> Option<Frame> {
+        loop {
+            let mut head = Vec::new();
+            self.0.take(9, &mut head)?;
+            let frame = self.rest(&head)?;
+            if frame.kind == kind {
+                return Some(frame);
+            }
+        }
+    }
+
     /// The next frame of this kind; others are read and left.
     pub(crate) fn next(&mut self, kind: u8) -> Frame {
         loop {
@@ -89,10 +105,16 @@ impl Framed {
     }
 
     fn frame(&mut self) -> Frame {
-        let head = self.0.wire.bytes(9);
+        let head = self.0.bytes(9);
+        self.rest(&head).expect("a frame comes whole")
+    }
+
+    fn rest(&mut self, head: &[u8]) -> Option<Frame> {
         let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
         let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        Frame { kind: head[3], flags: head[4], stream, payload: self.0.wire.bytes(length) }
+        let mut payload = Vec::new();
+        self.0.take(length, &mut payload)?;
+        Some(Frame { kind: head[3], flags: head[4], stream, payload })
     }
 
     /// The stream of the next request.

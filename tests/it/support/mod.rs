@@ -4,6 +4,7 @@
 pub(crate) mod certs;
 pub(crate) mod client;
 pub(crate) mod h2;
+pub(crate) mod http2;
 pub(crate) mod museum;
 pub(crate) mod names;
 pub(crate) mod origin;

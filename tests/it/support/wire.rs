@@ -115,6 +115,11 @@ impl Wire {
         !self.receive().unwrap_or(false) && self.unread.is_empty()
     }
 
+    /// Whether the other side has closed so that what is sent comes back as a reset. Waits for nothing.
+    pub(crate) fn is_reset(&mut self) -> bool {
+        self.try_send(b"").is_err() || self.socket().take_error().is_ok_and(|error| error.is_some())
+    }
+
     /// Whether something can be read now. Waits for nothing.
     pub(crate) fn has_more(&self) -> bool {
         let mut one = [MaybeUninit::uninit()];

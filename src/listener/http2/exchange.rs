@@ -1,0 +1,167 @@
+//! Owns one request of HTTP/2 on its stream: what is asked, what is answered, and what becomes of it when either side gives up.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Context;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::Reason;
+use h2::RecvStream;
+use h2::SendStream;
+use h2::server::SendResponse;
+use http::Request;
+use http::Response;
+use http_body::Body;
+use http_body::Frame;
+use tokio::time::Instant;
+
+use super::House;
+use super::head;
+use super::head::Asked;
+use super::pipe::Pipe;
+use super::wire::Watch;
+use crate::net::deadline::Deadline;
+use crate::net::pump;
+use crate::net::pump::Outcome;
+use crate::net::pump::Progress;
+use crate::proxy::Reply;
+use crate::proxy::interim::Interim;
+use crate::proxy::relay::ClientBody;
+use crate::proxy::upgrade::Tunnel;
+use crate::upstream::Cut;
+use crate::upstream::Inbound;
+use crate::upstream::Inflow;
+
+/// Serves one request. Where the client takes it back, everything that is done for it is dropped.
+pub(super) async fn serve(house: Rc<House>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
+    let serving = house.watch.serve();
+    let (mut parts, stream) = request.into_parts();
+    match head::as_http1(&mut parts, &stream) {
+        Asked::Answer => {
+            let body = Inflow::Http2(Inbound::new(stream, &parts.headers));
+            answer(&house, Request::from_parts(parts, body), respond, None).await;
+        }
+        Asked::Tunnel => answer(&house, Request::from_parts(parts, Inflow::Nothing), respond, Some(stream)).await,
+    }
+    drop(serving);
+}
+
+async fn answer(
+    house: &House,
+    request: Request<Inflow>,
+    mut respond: SendResponse<Bytes>,
+    tunnelled: Option<RecvStream>,
+) {
+    let Some(Reply { response, tunnel }) = reply(house, request, &mut respond).await else { return };
+    match (tunnel, tunnelled) {
+        (Some(tunnel), Some(inbound)) => run(*tunnel, response, inbound, respond).await,
+        // A tunnel has come of nothing that stands for one.
+        (Some(_), None) => respond.send_reset(Reason::INTERNAL_ERROR),
+        (None, _) => relay(house, response, respond).await,
+    }
+}
+
+/// What the request gets; none where the client wants it no more. A bug costs the request that meets it, and no other.
+async fn reply(house: &House, request: Request<Inflow>, respond: &mut SendResponse<Bytes>) -> Option<Reply> {
+    let interim = Arc::<Interim>::default();
+    let mut work = pin!(house.proxy.handle(request, &house.arrival, &interim));
+    let reply = poll_fn(|cx| {
+        while let Poll::Ready(early) = interim.poll_next(cx) {
+            // A stream that is gone says so below.
+            respond.send_informational(early).ok();
+        }
+        if respond.poll_reset(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(Some(house.proxy.confess(&house.arrival).into())),
+        }
+    });
+    let reply = reply.await;
+    interim.close();
+    reply
+}
+
+/// Passes a response on.
+async fn relay(house: &House, response: Response<ClientBody>, mut respond: SendResponse<Bytes>) {
+    let (parts, body) = response.into_parts();
+    let ends = body.is_end_stream();
+    let Ok(mut stream) = respond.send_response(head::as_http2(parts), ends) else { return };
+    if ends {
+        house.watch.answered();
+        return;
+    }
+    let limit = house.proxy.state().limits().body_timeout;
+    match send(Told { body, watch: &house.watch }, &mut stream, limit).await {
+        Ok(Outcome::Whole) => house.watch.answered(),
+        Ok(Outcome::Unwanted) => {}
+        Ok(Outcome::Broken(Cut::Server(_))) => stream.send_reset(Reason::INTERNAL_ERROR),
+        Ok(Outcome::Broken(Cut::Client(_))) | Err(TooSlow) => stream.send_reset(Reason::CANCEL),
+    }
+}
+
+/// The client's window was shut for too long.
+struct TooSlow;
+
+async fn send(mut body: Told<'_>, stream: &mut SendStream<Bytes>, limit: Duration) -> Result<Outcome<Cut>, TooSlow> {
+    let progress = Progress::new(Instant::now());
+    let mut sending = pin!(pump::send(&mut body, stream, &progress));
+    let mut deadline = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = sending.as_mut().poll(cx) {
+            return Poll::Ready(Ok(outcome));
+        }
+        if !progress.is_stuck() {
+            return Poll::Pending;
+        }
+        let deadline = deadline.get_or_insert_with(|| Deadline::at(progress.last() + limit));
+        while Pin::new(&mut *deadline).poll(cx).is_ready() {
+            let due = progress.last() + limit;
+            if Instant::now() >= due {
+                return Poll::Ready(Err(TooSlow));
+            }
+            deadline.reset(due);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// Makes of the stream the client's end of a tunnel.
+async fn run(tunnel: Tunnel, response: Response<ClientBody>, inbound: RecvStream, mut respond: SendResponse<Bytes>) {
+    let (parts, _) = response.into_parts();
+    if let Ok(outbound) = respond.send_response(head::of_tunnel(parts), false) {
+        tunnel.run(Pipe::new(inbound, outbound), Bytes::new()).await;
+    }
+}
+
+/// A body whose pieces are told of as they go out.
+struct Told<'a> {
+    body: ClientBody,
+    watch: &'a Watch,
+}
+
+impl Body for Told<'_> {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        if frame.is_ready() {
+            self.watch.sent();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
