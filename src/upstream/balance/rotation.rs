@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug)]
 pub(super) struct Rotation {
     due: Box<[AtomicU64]>,
-    /// The moment of the latest turn. Who could not be chosen for a while is due now, not in the past.
+    /// The moment of the latest turn. Who could not be chosen for a while is due from then on, as at the beginning.
     clock: AtomicU64,
 }
 
@@ -23,11 +23,13 @@ impl Rotation {
         loop {
             let clock = self.clock.load(Ordering::Relaxed);
             // The clock may turn over, so that moments are compared by how far they lie ahead.
-            let wait = |due: u64| u64::try_from(due.wrapping_sub(clock).cast_signed()).unwrap_or_default();
+            let wait = |due: u64, share: u32| {
+                u64::try_from(due.wrapping_sub(clock).cast_signed()).unwrap_or_else(|_| pause(share) / 2)
+            };
             let waits = self.due.iter().enumerate().filter_map(|(server, due)| {
                 let share = share(server);
                 let due = due.load(Ordering::Relaxed);
-                (share > 0).then(|| (wait(due), server, due, share))
+                (share > 0).then(|| (wait(due, share), server, due, share))
             });
             let (wait, server, due, share) = waits.min_by_key(|(wait, server, ..)| (*wait, *server))?;
             let turn = clock.wrapping_add(wait);
