@@ -30,7 +30,8 @@ impl Format {
         if is_grpc(headers) {
             return Self::Grpc;
         }
-        let accepted = NEGOTIABLE.into_iter().filter_map(|format| Some((wish(headers, format)?, format)));
+        let accepted = NEGOTIABLE.into_iter().zip(wishes(headers));
+        let accepted = accepted.filter_map(|(format, wish)| Some((wish.filter(|wish| wish.weight > 0)?, format)));
         accepted.reduce(|best, next| if next.0 > best.0 { next } else { best }).map_or(Self::Text, |(_, format)| format)
     }
 
@@ -77,44 +78,66 @@ enum Fit {
     Exact,
 }
 
-/// The most specific range that fits the format decides on its weight; a weight of 0 refuses it.
-fn wish(headers: &HeaderMap, format: Format) -> Option<Wish> {
+/// How much each format is wanted, in their order: the most specific range that fits one decides; a weight of 0 refuses it.
+fn wishes(headers: &HeaderMap) -> [Option<Wish>; NEGOTIABLE.len()] {
+    let mut wishes = [None; NEGOTIABLE.len()];
     let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(ranges);
-    ranges
-        .enumerate()
-        .filter_map(|(index, range)| {
-            let (fit, weight) = fit(range, format)?;
-            Some(Wish { weight, fit, earliness: usize::MAX - index })
-        })
-        .reduce(|closest, next| if next.fit > closest.fit { next } else { closest })
-        .filter(|wish| wish.weight > 0)
-}
-
-/// How a range of `Accept` fits the format, and its weight; none where it does not, or is not a range.
-fn fit(range: &str, format: Format) -> Option<(Fit, u16)> {
-    let mut parts = split(range, ';').map(str::trim);
-    let (kind, subtype) = parts.next()?.split_once('/')?;
-    let (our_kind, our_subtype) = format.media();
-    let mut fit = if kind == "*" && subtype == "*" {
-        Fit::Anything
-    } else if !kind.eq_ignore_ascii_case(our_kind) {
-        return None;
-    } else if subtype == "*" {
-        Fit::AnySubtype
-    } else if subtype.eq_ignore_ascii_case(our_subtype) {
-        Fit::Exact
-    } else {
-        return None;
-    };
-    let mut weight = 1000;
-    for (name, value) in parts.filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, ""))) {
-        if name.eq_ignore_ascii_case("q") {
-            weight = thousandths(value)?;
-        } else if !(name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")) {
-            fit = fit.min(Fit::OtherParameters);
+    for (index, range) in ranges.enumerate() {
+        let Some(range) = Range::read(range) else { continue };
+        for (format, closest) in NEGOTIABLE.into_iter().zip(&mut wishes) {
+            let fit = range.fit(format).filter(|fit| closest.is_none_or(|closest: Wish| *fit > closest.fit));
+            if let Some(fit) = fit {
+                *closest = Some(Wish { weight: range.weight, fit, earliness: usize::MAX - index });
+            }
         }
     }
-    Some((fit, weight))
+    wishes
+}
+
+/// A range of `Accept`.
+struct Range<'a> {
+    kind: &'a str,
+    subtype: &'a str,
+    /// Thousandths.
+    weight: u16,
+    /// Whether it has a parameter that none of our types has.
+    particular: bool,
+}
+
+impl<'a> Range<'a> {
+    /// Reads it; none where it is no range.
+    fn read(range: &'a str) -> Option<Self> {
+        let mut parts = split(range, ';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        let mut read = Self { kind, subtype, weight: 1000, particular: false };
+        for (name, value) in
+            parts.filter(|part| !part.is_empty()).map(|part| part.split_once('=').unwrap_or((part, "")))
+        {
+            if name.eq_ignore_ascii_case("q") {
+                read.weight = thousandths(value)?;
+            } else if !(name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case("utf-8")) {
+                read.particular = true;
+            }
+        }
+        Some(read)
+    }
+
+    /// How closely it fits the format; none where it does not.
+    fn fit(&self, format: Format) -> Option<Fit> {
+        let (our_kind, our_subtype) = format.media();
+        let fit = if self.kind == "*" && self.subtype == "*" {
+            Fit::Anything
+        } else if !self.kind.eq_ignore_ascii_case(our_kind) {
+            return None;
+        } else if self.subtype == "*" {
+            Fit::AnySubtype
+        } else if self.subtype.eq_ignore_ascii_case(our_subtype) {
+            Fit::Exact
+        } else {
+            return None;
+        };
+        Some(if self.particular { fit.min(Fit::OtherParameters) } else { fit })
+    }
 }
 
 /// A `qvalue` (RFC 9110, section 12.4.2): 0 or 1 with at most three digits behind the point.
@@ -123,7 +146,8 @@ pub(super) fn thousandths(value: &str) -> Option<u16> {
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let digits = fraction.bytes().map(|digit| u16::from(digit - b'0')).chain(std::iter::repeat(0));
+    let fraction = digits.take(3).fold(0, |number, digit| number * 10 + digit);
     match whole {
         "0" => Some(fraction),
         "1" if fraction == 0 => Some(1000),

@@ -48,7 +48,8 @@ impl Mark {
         Self::End,
     ];
 
-    const fn sign(self) -> char {
+    /// The character that stands for it.
+    pub(super) const fn sign(self) -> char {
         match self {
             Self::RequestId => '\u{FDD0}',
             Self::Moment => '\u{FDD1}',

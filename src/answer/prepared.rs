@@ -106,36 +106,65 @@ impl Prepared {
         if let Some(seconds) = wait {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        let body = self.body.filled(&Filling { occurrence, wait, format: self.format, language: self.language });
+        let body = self.fill_body(occurrence);
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
         Answer { status: self.status, headers, body: Bytes::from(body) }
+    }
+
+    /// The body of that answer, without a head.
+    #[must_use]
+    pub fn fill_body(&self, occurrence: &Occurrence<'_>) -> String {
+        let wait = occurrence.retry_after.or(self.wait);
+        self.body.filled(&Filling { occurrence, wait, format: self.format, language: self.language })
+    }
+
+    /// The same answer with its body written otherwise. Where something is to be filled in stands a noncharacter of Unicode, which
+    /// has to stay.
+    #[must_use]
+    pub fn rewritten(&self, rewrite: impl FnOnce(&str) -> String) -> Self {
+        Self { body: Body::marked(&rewrite(&self.body.text())), ..self.clone() }
+    }
+
+    /// How many bytes its body has before it is filled in.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.body.size()
     }
 }
 
 /// A body with the places of its marks.
 #[derive(Debug, Clone)]
 struct Body {
-    /// The pieces, each with the mark that stands behind it; the last has none.
+    /// The pieces, each with the mark that stands behind it; the last may have none.
     pieces: Vec<(String, Option<Mark>)>,
 }
 
 impl Body {
     fn marked(text: &str) -> Self {
-        let mut pieces = Vec::new();
-        let mut piece = String::new();
-        for character in text.chars() {
-            match Mark::of(character) {
-                Some(mark) => pieces.push((std::mem::take(&mut piece), Some(mark))),
-                None => piece.push(character),
-            }
+        let pieces = text.split_inclusive(|character| Mark::of(character).is_some()).map(|piece| {
+            let mark = piece.chars().next_back().and_then(Mark::of);
+            let text = mark.and_then(|mark| piece.strip_suffix(mark.sign())).unwrap_or(piece);
+            (text.to_owned(), mark)
+        });
+        Self { pieces: pieces.collect() }
+    }
+
+    /// What it was made of.
+    fn text(&self) -> String {
+        let mut text = String::with_capacity(self.size() + ROOM_FOR_VALUES);
+        for (piece, mark) in &self.pieces {
+            text.push_str(piece);
+            text.extend(mark.map(Mark::sign));
         }
-        pieces.push((piece, None));
-        Self { pieces }
+        text
+    }
+
+    fn size(&self) -> usize {
+        self.pieces.iter().map(|(piece, _)| piece.len()).sum()
     }
 
     fn filled(&self, filling: &Filling<'_>) -> String {
-        let length: usize = self.pieces.iter().map(|(piece, _)| piece.len()).sum();
-        let mut body = String::with_capacity(length + ROOM_FOR_VALUES);
+        let mut body = String::with_capacity(self.size() + ROOM_FOR_VALUES);
         let mut kept = true;
         for (piece, mark) in &self.pieces {
             if kept {

@@ -109,9 +109,10 @@ impl Proxy {
             Outcome::Answered(sent) | Outcome::Cut(sent) => (sent, false),
             Outcome::Hidden => (0, true),
         };
-        let report = known.report(&state.shared.site, occurrence).body;
-        state.shared.past.keep(occurrence.request_id, &report);
-        let told = Told { diagnosis: &known.diagnosis, report: &report, bytes_sent, retried };
+        let site = &state.shared.site;
+        state.shared.past.keep(known.report(site, occurrence), occurrence);
+        let line = known.line(site, occurrence);
+        let told = Told { diagnosis: &known.diagnosis, report: line.as_bytes(), bytes_sent, retried };
         self.telemetry.record(Event::UpstreamFailure(story.failure(&told)));
     }
 }

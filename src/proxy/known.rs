@@ -2,8 +2,10 @@
 //!
 //! In an outage every request fails in the same way, and an origin that is down should not cost more than one that is up.
 
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -29,6 +31,7 @@ use crate::proxy::refuse;
 use crate::proxy::state::Destination;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
+use crate::telemetry;
 use crate::upstream::Exhausted;
 
 /// Failures that were explained within the last moments, on one core.
@@ -45,7 +48,9 @@ pub(super) struct Known {
     case: Case,
     pub(super) diagnosis: Diagnosis,
     policy: StatusPolicy,
-    answers: RefCell<Vec<(Kind, Rc<Prepared>)>>,
+    answers: RefCell<Vec<(Kind, Arc<Prepared>)>>,
+    /// The operator's answer in JSON as a line of the log has it.
+    line: OnceCell<Prepared>,
     at: Instant,
 }
 
@@ -90,7 +95,8 @@ impl Known {
         let checklist = &state.shared.checklist;
         let diagnosis = diagnosis::diagnose(&case, |cause| checklist.steps(&case, cause));
         let policy = state.shared.config.diagnosis.status;
-        Self { destination: Rc::clone(destination), case, diagnosis, policy, answers: RefCell::default(), at: now }
+        let (answers, line) = (RefCell::default(), OnceCell::new());
+        Self { destination: Rc::clone(destination), case, diagnosis, policy, answers, line, at: now }
     }
 
     fn is_like(
@@ -114,27 +120,33 @@ impl Known {
         self.prepared(role, style, occurrence).fill(occurrence)
     }
 
-    /// The operator's answer in JSON, as the log has it too.
-    pub(super) fn report(&self, site: &Site, occurrence: &Occurrence<'_>) -> Answer {
-        self.answer(Role::Operator, Style { format: Format::Json, language: Language::ENGLISH, site }, occurrence)
+    /// The operator's answer in JSON, to be filled in when somebody asks for it.
+    pub(super) fn report(&self, site: &Site, occurrence: &Occurrence<'_>) -> Arc<Prepared> {
+        self.prepared(Role::Operator, Style { format: Format::Json, language: Language::ENGLISH, site }, occurrence)
     }
 
-    fn prepared(&self, role: Role, style: Style<'_>, occurrence: &Occurrence<'_>) -> Rc<Prepared> {
+    /// The members of that answer as a line of the log has them.
+    pub(super) fn line(&self, site: &Site, occurrence: &Occurrence<'_>) -> String {
+        let line = self.line.get_or_init(|| self.report(site, occurrence).rewritten(telemetry::members_in_line));
+        line.fill_body(occurrence)
+    }
+
+    fn prepared(&self, role: Role, style: Style<'_>, occurrence: &Occurrence<'_>) -> Arc<Prepared> {
         let style = style.for_reader(role == Role::Operator);
         let kind = (role, style.format, style.language);
         let mut answers = self.answers.borrow_mut();
         if let Some((_, prepared)) = answers.iter().find(|(known, _)| *known == kind) {
-            return Rc::clone(prepared);
+            return Arc::clone(prepared);
         }
         let report = match role {
             Role::Visitor => Report::Visitor(VisitorReport::new(&self.case, &self.diagnosis, *occurrence)),
             Role::Operator => Report::Operator(OperatorReport::new(&self.case, &self.diagnosis, *occurrence)),
         };
-        let prepared = Rc::new(Prepared::failure(&report, style, self.policy));
+        let prepared = Arc::new(Prepared::failure(&report, style, self.policy));
         if answers.len() == MOST_ANSWERS {
             answers.remove(0);
         }
-        answers.push((kind, Rc::clone(&prepared)));
+        answers.push((kind, Arc::clone(&prepared)));
         prepared
     }
 }

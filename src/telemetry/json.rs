@@ -1,7 +1,7 @@
 //! Owns the JSON form of a line: one object, one line, whatever is in it.
 //!
-//! The `request` line is written by hand, since it is the one that every request pays for: a third of what serde takes
-//! for it. Every other event is written by serde and then copied member by member into the line.
+//! The lines that every request may pay for, `request` and `upstream_failure`, are written by hand: a third of what serde takes
+//! for them. Every other event is written by serde and then copied member by member into the line.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::event::Event;
 use super::event::Request;
+use super::event::UpstreamFailure;
 use super::event::before_query;
 use super::stamp::Stamp;
 
@@ -21,10 +22,7 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
         Event::Reloaded(reloaded) => members(out, reloaded),
         Event::ReloadRefused(refused) => members(out, refused),
         Event::Stopped(stopped) => members(out, stopped),
-        Event::UpstreamFailure(failure) => {
-            members(out, failure);
-            splice(out, failure.report);
-        }
+        Event::UpstreamFailure(failure) => members_of_failure(out, failure),
         Event::ServerEjected(ejected) => members(out, ejected),
         Event::ServerReturned(returned) => members(out, returned),
         Event::Probe(probe) => members(out, probe),
@@ -63,9 +61,29 @@ fn members_of_request(out: &mut Vec<u8>, request: &Request<'_>) {
     }
 }
 
+fn members_of_failure(out: &mut Vec<u8>, failure: &UpstreamFailure<'_>) {
+    text(out, b",\"client\":\"", failure.client.as_bytes());
+    text(out, b"\",\"method\":\"", failure.method.as_bytes());
+    text(out, b"\",\"host\":\"", failure.host);
+    text(out, b"\",\"path\":\"", before_query(failure.path));
+    text_or_null(out, b"\",\"route\":", failure.route);
+    number(out, b",\"bytes_sent\":", failure.bytes_sent);
+    out.extend_from_slice(if failure.retried { b",\"retried\":true" } else { b",\"retried\":false" });
+    out.extend_from_slice(failure.report);
+}
+
 /// Appends what serde makes of the event. It cannot fail: no key is anything but text, and nothing but memory is written.
 fn members(out: &mut Vec<u8>, event: &impl Serialize) {
     splice(out, &serde_json::to_vec(event).unwrap_or_default());
+}
+
+/// The members of a whole JSON object as a line has them behind others: a comma before each, and nothing that a line must not
+/// hold.
+#[must_use]
+pub fn members_in_line(object: &str) -> String {
+    let mut out = Vec::with_capacity(object.len());
+    splice(&mut out, object.as_bytes());
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Appends the members of a whole JSON object to one that is open and has members already.

@@ -38,6 +38,7 @@ pub use self::event::ServerReturned;
 pub use self::event::Started;
 pub use self::event::Stopped;
 pub use self::event::UpstreamFailure;
+pub use self::json::members_in_line;
 
 use self::count::Counters;
 use self::log::Lines;

@@ -128,7 +128,7 @@ fn upstream_failure() -> UpstreamFailure<'static> {
         route: Some("shop.example/"),
         bytes_sent: 0,
         retried: false,
-        report: br#"{"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]}"#,
+        report: br#","title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
         fault: Fault::ConnectionRefused,
         cause: Cause::OriginDown,
         confidence: 0.86,

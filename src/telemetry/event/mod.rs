@@ -131,18 +131,16 @@ pub struct Request<'a> {
     pub aborted: bool,
 }
 
-/// An exchange with an upstream has failed.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// An exchange with an upstream has failed. Its line is written by hand, see `json`.
+#[derive(Debug, Clone, Copy)]
 pub struct UpstreamFailure<'a> {
     /// The client's address, behind trusted proxies.
     pub client: &'a str,
     /// The method, as the client sent it.
     pub method: &'a str,
     /// The host, as the client sent it.
-    #[serde(serialize_with = "lossy")]
     pub host: &'a [u8],
     /// The path, as the client sent it. A query behind it is never written.
-    #[serde(serialize_with = "lossy_path")]
     pub path: &'a [u8],
     /// The route that took it.
     pub route: Option<&'a str>,
@@ -150,23 +148,17 @@ pub struct UpstreamFailure<'a> {
     pub bytes_sent: u64,
     /// Whether a retry hid it from the client.
     pub retried: bool,
-    /// The operator's answer (contract, section 5): one JSON object, whose members follow those above.
-    #[serde(skip)]
+    /// The operator's answer (contract, section 5): its members, which follow those above, as `members_in_line` makes them.
     pub report: &'a [u8],
     /// What was observed; the line has it from the report, as all that follows.
-    #[serde(skip)]
     pub fault: Fault,
     /// The likeliest cause.
-    #[serde(skip)]
     pub cause: Cause,
     /// How sure that is, from 0.0 to 1.0.
-    #[serde(skip)]
     pub confidence: f64,
     /// The upstream that failed.
-    #[serde(skip)]
     pub upstream: &'a str,
     /// One sentence for the operator.
-    #[serde(skip)]
     pub detail: &'a str,
 }
 
@@ -319,14 +311,6 @@ fn some_milliseconds<S: Serializer>(time: &Option<Duration>, serializer: S) -> R
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 pub(super) fn cause_word<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(cause.word())
-}
-
-fn lossy<S: Serializer>(text: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&String::from_utf8_lossy(text))
-}
-
-fn lossy_path<S: Serializer>(path: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-    lossy(before_query(path), serializer)
 }
 
 fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
