@@ -118,7 +118,7 @@ impl Proxy {
 
     /// Serves one request.
     pub async fn handle(self: &Rc<Self>, request: Request<Inflow>, arrival: &Arrival, interim: &Arc<Interim>) -> Reply {
-        let (passage, request) = match self.receive(request, arrival, interim) {
+        let Received { passage, request } = match self.receive(request, arrival, interim) {
             Ok(received) => received,
             Err(reply) => return *reply,
         };
@@ -135,7 +135,7 @@ impl Proxy {
         request: Request<Inflow>,
         arrival: &Arrival,
         interim: &Arc<Interim>,
-    ) -> Result<(Passage, Request<RequestBody>), Box<Reply>> {
+    ) -> Result<Received, Box<Reply>> {
         let state = self.state();
         let config = &state.shared.config;
         let (parts, body) = request.into_parts();
@@ -165,11 +165,14 @@ impl Proxy {
         let named = outbound.named;
         let most = most_bytes(config.limits.request_body_bytes);
         let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
-        let request = prepare(Request::from_parts(outbound.parts, body), &admitted, (version, protocol), interim);
-        Ok((Passage { state, destination, address: client.address, upgrade: admitted.upgrade, story }, request))
+        let request = Request::from_parts(outbound.parts, body);
+        let request = prepare(Box::new(request), &admitted, (version, protocol), interim);
+        let address = client.address;
+        let passage = Box::new(Passage { state, destination, address, upgrade: admitted.upgrade, story });
+        Ok(Received { passage, request })
     }
 
-    fn reply(self: &Rc<Self>, mut passage: Passage, outcome: Result<Answered, Unanswered>) -> Reply {
+    fn reply(self: &Rc<Self>, mut passage: Box<Passage>, outcome: Result<Answered, Unanswered>) -> Reply {
         match outcome {
             Ok(answered) => self.relay(passage, answered),
             Err(Unanswered::Client(fault)) => self.refuse(of_client(fault), &passage.story),
@@ -181,7 +184,13 @@ impl Proxy {
     }
 }
 
-/// What is kept of a request while a server has it.
+/// A request that goes on, and what is kept of it.
+struct Received {
+    passage: Box<Passage>,
+    request: Box<Request<RequestBody>>,
+}
+
+/// What is kept of a request while a server has it. It stays where it is until the answer has gone, for it is large.
 struct Passage {
     state: Rc<State>,
     destination: Rc<Destination>,
@@ -213,18 +222,17 @@ impl Drop for Unfinished<'_> {
 
 /// Lets interim responses through to a client that can take them, and holds a body back that waits to be asked for.
 fn prepare(
-    mut request: Request<RequestBody>,
+    mut request: Box<Request<RequestBody>>,
     admitted: &Admitted,
     (version, protocol): (Version, Protocol),
     interim: &Arc<Interim>,
-) -> Request<RequestBody> {
+) -> Box<Request<RequestBody>> {
     if version < Version::HTTP_11 {
         return request;
     }
     let gate = admitted.expects_continue.then(|| Arc::new(gate(version, interim)));
     if let Some(gate) = &gate {
-        let (parts, body) = request.into_parts();
-        request = Request::from_parts(parts, body.behind(Arc::clone(gate)));
+        request.body_mut().hold_behind(gate);
     }
     interim.open();
     let interim = Arc::clone(interim);

@@ -21,9 +21,6 @@ use crate::proxy::explain;
 use crate::proxy::hop::Named;
 use crate::proxy::response;
 use crate::proxy::response::Framing;
-use crate::proxy::state::Destination;
-use crate::proxy::state::State;
-use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
 use crate::telemetry::Event;
 use crate::upstream::Answered;
@@ -33,22 +30,22 @@ use crate::upstream::Switched;
 
 impl Proxy {
     /// Passes a response on. A head that hyper let through and nobody should see becomes a failure here.
-    pub(super) fn relay(self: &Rc<Self>, passage: Passage, answered: Answered) -> Reply {
-        let Passage { state, destination, upgrade, mut story, .. } = passage;
+    pub(super) fn relay(self: &Rc<Self>, mut passage: Box<Passage>, answered: Answered) -> Reply {
+        let Passage { state, destination, upgrade, story, .. } = &mut *passage;
         story.server = Some(Arc::clone(&answered.server.url.text));
         for failure in answered.hidden {
-            self.explain_hidden(&state, &destination, failure, &story);
+            self.explain_hidden(state, destination, failure, story);
         }
         let (parts, mut body) = answered.response.into_parts();
         let status = parts.status;
         let pseudonym = &state.shared.pseudonym;
         let refused = |body, malformed| {
             let exhausted = explain::rejected(body, malformed, status.as_u16());
-            self.explain(&state, &destination, exhausted, &story)
+            self.explain(state, destination, exhausted, story)
         };
         if parts.extensions.get::<Switched>().is_some() {
             return match response::switching(parts, upgrade.as_ref(), pseudonym) {
-                Ok(parts) => self.switch(parts, body, &destination, story),
+                Ok(parts) => self.switch(parts, body, *passage),
                 Err(malformed) => refused(body, malformed),
             };
         }
@@ -60,20 +57,13 @@ impl Proxy {
             body.use_up();
         }
         let proxy = Rc::clone(self);
-        let relay =
-            Relay { proxy, state, destination, body, named: relayed.named, story, status, sent: 0, aborted: true };
+        let relay = Relay { proxy, passage, body, named: relayed.named, status, sent: 0, aborted: true };
         Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
     }
 
-    fn switch(
-        self: &Rc<Self>,
-        parts: http::response::Parts,
-        body: ResponseBody,
-        destination: &Destination,
-        story: Story,
-    ) -> Reply {
-        let limit = destination.upstream.settings().timeouts.tunnel;
-        let tunnel = Tunnel::new(Rc::clone(self), body, limit, story);
+    fn switch(self: &Rc<Self>, parts: http::response::Parts, body: ResponseBody, passage: Passage) -> Reply {
+        let limit = passage.destination.upstream.settings().timeouts.tunnel;
+        let tunnel = Tunnel::new(Rc::clone(self), body, limit, passage.story);
         Reply { response: Response::from_parts(parts, ClientBody::empty()), tunnel: Some(Box::new(tunnel)) }
     }
 }
@@ -90,11 +80,9 @@ enum Kind {
 /// A server's body, counted; its end is the request's end.
 struct Relay {
     proxy: Rc<Proxy>,
-    state: Rc<State>,
-    destination: Rc<Destination>,
+    passage: Box<Passage>,
     body: ResponseBody,
     named: Named,
-    story: Story,
     status: StatusCode,
     sent: u64,
     /// Until the end is reached.
@@ -124,7 +112,8 @@ impl Relay {
             }
             Some(Err(cut)) => {
                 if let Cut::Server(failure) = &cut {
-                    self.proxy.explain_cut(&self.state, &self.destination, failure, &self.story, self.sent);
+                    let Passage { state, destination, story, .. } = &*self.passage;
+                    self.proxy.explain_cut(state, destination, failure, story, self.sent);
                 }
                 return Poll::Ready(Some(Err(cut)));
             }
@@ -144,7 +133,8 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         let aborted = self.aborted && !self.body.is_end_stream();
-        self.proxy.telemetry.record(Event::Request(self.story.request(self.status.as_u16(), self.sent, aborted)));
+        let request = self.passage.story.request(self.status.as_u16(), self.sent, aborted);
+        self.proxy.telemetry.record(Event::Request(request));
     }
 }
 

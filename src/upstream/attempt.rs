@@ -79,7 +79,7 @@ pub(super) enum Freshness {
 /// it is still there.
 pub(super) async fn run(
     lane: &Rc<Lane>,
-    request: Request<RequestBody>,
+    request: Box<Request<RequestBody>>,
     freshness: Freshness,
     place: &mut Option<Place>,
 ) -> Result<Response<ResponseBody>, Trouble> {
@@ -93,7 +93,7 @@ pub(super) async fn run(
             Ok(line) => (line, Instant::now()),
             Err(failure) => {
                 let failure = Box::new(finish(*failure, lane, begin));
-                return Err(Trouble::Failed { failure, unsent: Some(Box::new(request)) });
+                return Err(Trouble::Failed { failure, unsent: Some(request) });
             }
         },
     };
@@ -114,7 +114,7 @@ pub(super) async fn ask(
     lane: &Rc<Lane>,
     request: Request<RequestBody>,
     opened: &Cell<bool>,
-) -> Result<(Exchange, Response<Inflow>), Trouble> {
+) -> Result<(Box<Exchange>, Response<Inflow>), Trouble> {
     let begin = Instant::now();
     let line = Box::pin(open_line(lane, purpose(lane, &request), None, &mut None)).await.map_err(|failure| {
         let failure = Box::new(finish(failure, lane, begin));
@@ -122,7 +122,7 @@ pub(super) async fn ask(
     })?;
     opened.set(true);
     let mut exchange = Exchange::begin(lane, line, (begin, Instant::now()), &request);
-    let response = exchange.send(request).await?;
+    let response = exchange.send(Box::new(request)).await?;
     Ok((exchange, response))
 }
 
@@ -256,7 +256,7 @@ pub(super) fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failu
     failure
 }
 
-/// What is kept of an exchange while it runs.
+/// What is kept of an exchange while it runs. It stays where it is until the body has ended, for it is large.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) lane: Rc<Lane>,
@@ -294,25 +294,30 @@ type Sent = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 impl Exchange {
     /// What is to be kept of a request that goes out now.
-    fn begin(lane: &Rc<Lane>, line: Line, (begin, ready): (Instant, Instant), request: &Request<RequestBody>) -> Self {
+    fn begin(
+        lane: &Rc<Lane>,
+        line: Line,
+        (begin, ready): (Instant, Instant),
+        request: &Request<RequestBody>,
+    ) -> Box<Self> {
         let past = line.past(ready);
         let body = request.body();
         let (watch, gate, declared) = (body.watch(), body.gate(), body.size_hint().exact());
         let upgrade = request.headers().contains_key(http::header::UPGRADE);
         let path = Path::of(request.uri().path());
-        Self { lane: Rc::clone(lane), line, past, watch, gate, declared, path, upgrade, begin, ready }
+        Box::new(Self { lane: Rc::clone(lane), line, past, watch, gate, declared, path, upgrade, begin, ready })
     }
 
     /// Sends the request, and waits for the head of its response.
-    async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Inflow>, Trouble> {
+    async fn send(&mut self, request: Box<Request<RequestBody>>) -> Result<Response<Inflow>, Trouble> {
         match &mut self.line {
             Line::Http1(connection, _) => {
                 connection.tap.begin(CAPTURE, self.ready);
-                let sending = connection.sender.try_send_request(request);
+                let sending = connection.sender.try_send_request(*request);
                 self.answer(sending, Self::answered).await
             }
             // Boxed, for what a stream takes would weigh on every request of HTTP/1.
-            Line::Http2(_) => Box::pin(self.answer_on_stream(request)).await,
+            Line::Http2(_) => Box::pin(self.answer_on_stream(*request)).await,
         }
     }
 

@@ -107,10 +107,8 @@ impl RequestBody {
     }
 
     /// Holds the body back until the gate opens (`Expect: 100-continue`, RFC 9110, section 10.1.1).
-    #[must_use]
-    pub fn behind(mut self, gate: Arc<Gate>) -> Self {
-        self.gate = self.stream.is_some().then_some(gate);
-        self
+    pub fn hold_behind(&mut self, gate: &Arc<Gate>) {
+        self.gate = self.stream.is_some().then(|| Arc::clone(gate));
     }
 
     /// What can be seen of it; none where there is no body.
@@ -243,7 +241,7 @@ impl fmt::Debug for OnInterim {
 pub struct ResponseBody {
     stream: Inflow,
     first: Option<Frame<Bytes>>,
-    pub(super) lease: Option<Box<Lease>>,
+    pub(super) lease: Option<Lease>,
     deadline: Deadline,
     waiting_since: Option<Instant>,
 }
@@ -251,7 +249,7 @@ pub struct ResponseBody {
 impl ResponseBody {
     /// The body behind a response's head, whose first piece may have been read already. It gives the lease back at its end.
     #[must_use]
-    pub(super) fn new(stream: Inflow, first: Option<Frame<Bytes>>, lease: Box<Lease>) -> Self {
+    pub(super) fn new(stream: Inflow, first: Option<Frame<Bytes>>, lease: Lease) -> Self {
         let deadline = Deadline::at(Instant::now());
         Self { stream, first, lease: Some(lease), deadline, waiting_since: None }
     }
@@ -264,13 +262,13 @@ impl ResponseBody {
 
     /// The connection is not to be used again: the framing of this response is in doubt.
     pub fn use_up(&mut self) {
-        self.lease.iter_mut().for_each(|lease| lease.use_up());
+        self.lease.iter_mut().for_each(Lease::use_up);
     }
 
     /// Where the stream arrives after a 101.
     #[must_use]
     pub fn upgraded(&mut self) -> Option<oneshot::Receiver<Upgraded>> {
-        self.lease.as_mut().and_then(|lease| lease.upgraded())
+        self.lease.as_mut().and_then(Lease::upgraded)
     }
 
     /// Gives the connection back once everything was read.

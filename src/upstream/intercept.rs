@@ -19,6 +19,7 @@ use crate::fault::failure::ResponseEvidence;
 use crate::net::deadline::within;
 use crate::upstream::attempt::Trouble;
 use crate::upstream::body::ResponseBody;
+use crate::upstream::lease::Lease;
 
 /// The fault that an intercepted status is.
 pub(super) const fn fault(status: u16) -> Option<Fault> {
@@ -50,7 +51,7 @@ async fn read(body: &mut ResponseBody, limit: Duration, received: &mut u64) -> V
     let mut page = Vec::new();
     let whole = async {
         while let Some(frame) = poll_fn(|cx| next(body, cx)).await {
-            *received = body.lease.as_ref().map_or(*received, |lease| lease.received());
+            *received = body.lease.as_ref().map_or(*received, Lease::received);
             let data = frame.into_data().unwrap_or_default();
             let room = MOST_READ.saturating_sub(page.len());
             page.extend(data.iter().take(room));

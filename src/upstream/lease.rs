@@ -31,7 +31,7 @@ use crate::upstream::server::InFlight;
 impl Exchange {
     /// The head is there: it is checked, and the beginning of the body with it where that has come along.
     pub(super) fn accept(
-        mut self,
+        mut self: Box<Self>,
         response: Response<Inflow>,
         in_flight: InFlight,
     ) -> Result<Response<ResponseBody>, Trouble> {
@@ -61,7 +61,7 @@ impl Exchange {
         let ahead = first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
         let declared = stream.size_hint().exact().map(|rest| rest + ahead);
         let lease = Lease { exchange: self, in_flight, declared, passed: 0, failed: false, reusable: true };
-        Ok(Response::from_parts(parts, ResponseBody::new(stream, first, Box::new(lease))))
+        Ok(Response::from_parts(parts, ResponseBody::new(stream, first, lease)))
     }
 }
 
@@ -110,7 +110,7 @@ fn peek(stream: &mut Inflow) -> Result<Option<Frame<Bytes>>, Broken> {
 /// What a response's body holds until its end: the connection, the server's place in flight, and the exchange's evidence.
 #[derive(Debug)]
 pub(super) struct Lease {
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     in_flight: InFlight,
     declared: Option<u64>,
     passed: u64,

@@ -278,7 +278,11 @@ impl Upstream {
     /// # Errors
     ///
     /// The client's fault, or every attempt's failure.
-    pub async fn call(&self, request: Request<RequestBody>, client: Option<IpAddr>) -> Result<Answered, Unanswered> {
+    pub async fn call(
+        &self,
+        request: Box<Request<RequestBody>>,
+        client: Option<IpAddr>,
+    ) -> Result<Answered, Unanswered> {
         self.shared.budget.gain();
         let mut tries = Tries::of(self.shared.balancer.key(request.headers(), client));
         let (lane, place) = self.enter(tries.key).await.map_err(Unanswered::Exhausted)?;
@@ -318,8 +322,8 @@ impl Upstream {
             return None;
         }
         let request = match (unsent, again) {
-            (Some(unsent), _) => *unsent,
-            (None, Some(again)) if retry::is_safe(failure, again.method(), true) => again.request(),
+            (Some(unsent), _) => unsent,
+            (None, Some(again)) if retry::is_safe(failure, again.method(), true) => Box::new(again.request()),
             (None, _) => return None,
         };
         if died_idle(failure) {
