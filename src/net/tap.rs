@@ -247,7 +247,7 @@ impl Tap {
         if limit > 0 {
             let mut captured = self.captured.borrow_mut();
             let room = limit.saturating_sub(captured.len());
-            captured.extend(bytes.iter().take(room));
+            captured.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
         }
     }
 

@@ -55,8 +55,8 @@ pub fn strip(headers: &mut HeaderMap, fields: Fields) -> Named {
     for name in &named.0 {
         headers.remove(name);
     }
-    for (field, name) in HOP_BY_HOP {
-        if fields.has(field) {
+    for (field, name) in &HOP_BY_HOP {
+        if fields.has(*field) {
             headers.remove(name);
         }
     }
@@ -101,7 +101,7 @@ const KNOWN: [&str; 5] = ["keep-alive", "close", "upgrade", "te", "http2-setting
 
 /// Removed even when `Connection` does not name them. What they ask for is applied first: `TE`, `Upgrade` and
 /// `Transfer-Encoding` are written again where this proxy asks for the same.
-const HOP_BY_HOP: [(Field, HeaderName); 11] = [
+static HOP_BY_HOP: [(Field, HeaderName); 11] = [
     (Field::Connection, header::CONNECTION),
     (Field::Http2Settings, HTTP2_SETTINGS),
     (Field::KeepAlive, KEEP_ALIVE),
@@ -116,7 +116,7 @@ const HOP_BY_HOP: [(Field, HeaderName); 11] = [
 ];
 
 /// What `Connection` cannot take away.
-const END_TO_END: [HeaderName; 22] = [
+static END_TO_END: [HeaderName; 22] = [
     header::AUTHORIZATION,
     header::CACHE_CONTROL,
     header::CONTENT_ENCODING,

@@ -57,8 +57,8 @@ pub fn introduce(
 
 /// Takes out everything that a stranger says of where the request came from (RFC 7239, section 8.1).
 fn forget(headers: &mut HeaderMap, fields: Fields) {
-    for (field, name) in CLAIMS {
-        if fields.has(field) {
+    for (field, name) in &CLAIMS {
+        if fields.has(*field) {
             headers.remove(name);
         }
     }
@@ -114,7 +114,7 @@ fn chain(headers: &HeaderMap, name: &HeaderName, before: Option<&str>, own: &[u8
 }
 
 /// What a client may say of where its request came from.
-const CLAIMS: [(Field, HeaderName); 4] = [
+static CLAIMS: [(Field, HeaderName); 4] = [
     (Field::Forwarded, header::FORWARDED),
     (Field::XForwardedFor, X_FORWARDED_FOR),
     (Field::XForwardedHost, X_FORWARDED_HOST),

@@ -52,23 +52,45 @@ pub(super) struct Story {
 impl Story {
     /// The story as it begins: who asks for what.
     pub(super) fn begin(parts: &Parts, client: &Client, arrival: &Arrival) -> Self {
-        Self {
+        let mut story = Self {
             begin: Instant::now(),
             request_id: client.request_id.clone(),
             client: told(client, arrival),
             role: client.role,
             method: parts.method.clone(),
             version: parts.version,
-            host: host(parts),
+            host: None,
             target: parts.uri.path_and_query().cloned(),
-            wish: Wish::of(&parts.headers),
+            wish: Wish::default(),
             upgrade: None,
-            personal: parts.headers.contains_key(header::COOKIE) || parts.headers.contains_key(header::AUTHORIZATION),
+            personal: false,
             has_body: false,
-            is_check: parts.headers.get(header::USER_AGENT).is_some_and(|name| name == probe::USER_AGENT),
+            is_check: false,
             route: None,
             upstream: None,
             server: None,
+        };
+        // One look at each field is cheaper than a lookup of each name.
+        for (name, value) in &parts.headers {
+            story.hear(name, value);
+        }
+        story.host = story.host.or_else(|| authority(parts));
+        story
+    }
+
+    fn hear(&mut self, name: &HeaderName, value: &HeaderValue) {
+        if *name == header::HOST {
+            self.host.get_or_insert_with(|| value.clone());
+        } else if *name == header::ACCEPT {
+            join(&mut self.wish.accept, value);
+        } else if *name == header::ACCEPT_LANGUAGE {
+            join(&mut self.wish.accept_language, value);
+        } else if *name == header::CONTENT_TYPE {
+            self.wish.content_type.get_or_insert_with(|| value.clone());
+        } else if *name == header::COOKIE || *name == header::AUTHORIZATION {
+            self.personal = true;
+        } else if *name == header::USER_AGENT {
+            self.is_check = value == probe::USER_AGENT;
         }
     }
 
@@ -172,7 +194,7 @@ impl Story {
 }
 
 /// What a client says of the format and the language of an answer, kept as it came: only a failing answer reads it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Wish {
     accept: Option<HeaderValue>,
     accept_language: Option<HeaderValue>,
@@ -180,14 +202,6 @@ pub(super) struct Wish {
 }
 
 impl Wish {
-    fn of(headers: &HeaderMap) -> Self {
-        Self {
-            accept: list(headers, &header::ACCEPT),
-            accept_language: list(headers, &header::ACCEPT_LANGUAGE),
-            content_type: headers.get(header::CONTENT_TYPE).cloned(),
-        }
-    }
-
     /// How an answer of this proxy's own is written for the client.
     pub(super) fn style<'a>(&self, state: &'a State) -> Style<'a> {
         let mut headers = HeaderMap::with_capacity(3);
@@ -198,10 +212,9 @@ impl Wish {
     }
 }
 
-/// The host as the head names it, before anybody has looked at it.
-fn host(parts: &Parts) -> Option<HeaderValue> {
-    let authority = || HeaderValue::from_str(parts.uri.authority()?.as_str()).ok();
-    parts.headers.get(header::HOST).cloned().or_else(authority)
+/// The host as the target names it, before anybody has looked at it.
+fn authority(parts: &Parts) -> Option<HeaderValue> {
+    HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()
 }
 
 /// How an answer is written for whoever sent this head.
@@ -209,14 +222,13 @@ pub(super) fn style<'a>(headers: &HeaderMap, state: &'a State) -> Style<'a> {
     Style { format: Format::of(headers), language: Language::of(headers), site: &state.shared.site }
 }
 
-/// A field that is a list; several lines of it as one (RFC 9110, section 5.3).
-fn list(headers: &HeaderMap, name: &HeaderName) -> Option<HeaderValue> {
-    let mut lines = headers.get_all(name).iter();
-    if let (first, None) = (lines.next(), lines.next()) {
-        return first.cloned();
-    }
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-    HeaderValue::from_bytes(&lines.join(&b", "[..])).ok()
+/// A line of a field that is a list; several are as one (RFC 9110, section 5.3).
+fn join(list: &mut Option<HeaderValue>, line: &HeaderValue) {
+    let whole = match list {
+        None => Some(line.clone()),
+        Some(before) => HeaderValue::from_bytes(&[before.as_bytes(), line.as_bytes()].join(&b", "[..])).ok(),
+    };
+    *list = whole;
 }
 
 /// A diagnosis on its way into the log.

@@ -42,15 +42,18 @@ fn is_registered_name(mut name: &[u8]) -> bool {
     while let [byte, rest @ ..] = name {
         name = match (byte, rest) {
             (b'%', [high, low, rest @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
-            (byte, rest) if byte.is_ascii_alphanumeric() || MARKS.contains(byte) => rest,
+            (byte, rest) if is_name_character(*byte) => rest,
             _ => return false,
         };
     }
     true
 }
 
-/// What a registered name may hold besides letters, digits and percent-encoded bytes: `unreserved` and `sub-delims`.
-const MARKS: &[u8] = b"-._~!$&'()*+,;=";
+/// What a registered name may hold besides percent-encoded bytes: `unreserved` and `sub-delims`.
+const fn is_name_character(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9')
+        || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$' | b'&' | b'\'' | b'('..=b',' | b';' | b'=')
+}
 
 #[cfg(test)]
 mod tests {
