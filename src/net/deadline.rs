@@ -3,6 +3,7 @@
 //! A timer of its own for every exchange would arm a kernel timer at each wait, which costs more than the bookkeeping of
 //! the whole request. Deadlines are late by up to one `TICK`, never early.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::Future;
 use std::future::poll_fn;
@@ -80,8 +81,8 @@ impl Future for Deadline {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        // One that was just made lies ahead, which need not be looked up; the wheel is coarser than the difference.
-        if self.key.is_some() && Instant::now() >= self.at {
+        // It comes with a tick, whose time is known. One that was just made lies ahead of the next.
+        if self.key.is_some() && TICKED.get() >= Some(self.at) {
             if let Some(key) = self.key.take() {
                 WHEEL.with_borrow_mut(|wheel| wheel.remove(key));
             }
@@ -130,10 +131,12 @@ async fn turn_while_needed(turning: Turning) {
     let mut due = Vec::new();
     loop {
         tokio::time::sleep(TICK).await;
+        let now = Instant::now();
         let empty = WHEEL.with_borrow_mut(|wheel| {
-            wheel.turn(Instant::now(), &mut due);
+            wheel.turn(now, &mut due);
             wheel.entries.is_empty()
         });
+        TICKED.set(Some(now));
         due.drain(..).for_each(Waker::wake);
         if empty {
             drop(turning);
@@ -255,6 +258,8 @@ impl Wheel {
 
 thread_local! {
     static WHEEL: RefCell<Wheel> = RefCell::new(Wheel::new());
+    /// When the wheel was last turned.
+    static TICKED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// How late a deadline may be.
