@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::Builder;
+use tokio::runtime::LocalOptions;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use crate::config;
@@ -17,6 +18,7 @@ use crate::listener::orders::Orders;
 use crate::proxy::Proxy;
 use crate::proxy::state::Shared;
 use crate::proxy::state::State;
+use crate::server::StartError;
 use crate::server::changes;
 use crate::server::doors::Doors;
 use crate::server::doors::LAST_WORDS;
@@ -52,9 +54,22 @@ pub(super) struct Update {
 }
 
 impl Core {
-    /// Serves until it is to stop and has drained.
-    pub(super) fn run(self, runtime: &Runtime) {
-        LocalSet::new().block_on(runtime, self.serve());
+    /// Starts a thread that serves until it is to stop and has drained. Its runtime cannot be moved, so that it is made there.
+    pub(super) fn start(self, name: String) -> Result<JoinHandle<()>, StartError> {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let run = move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+            Ok(runtime) => {
+                tell.send(Ok(())).ok();
+                runtime.block_on(self.serve());
+            }
+            Err(error) => {
+                tell.send(Err(error)).ok();
+            }
+        };
+        let thread = std::thread::Builder::new().name(name).spawn(run).map_err(StartError::Thread)?;
+        // A thread that cannot tell has panicked, and whoever joins it hears of it.
+        told.recv().unwrap_or(Ok(())).map_err(StartError::Runtime)?;
+        Ok(thread)
     }
 
     async fn serve(self) {

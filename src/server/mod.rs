@@ -165,9 +165,7 @@ impl Server {
             updates: receiver,
             changes,
         };
-        let runtime = runtime()?;
-        let thread = std::thread::Builder::new().name(format!("core-{index}")).spawn(move || core.run(&runtime));
-        Ok(Thread { running: thread.map_err(StartError::Thread)?, updates })
+        Ok(Thread { running: core.start(format!("core-{index}"))?, updates })
     }
 
     /// Where it listens, with the port that was chosen where the configuration says 0.
@@ -234,7 +232,7 @@ impl Server {
     }
 }
 
-/// What a core, or the one who waits for signals, runs on.
+/// What the one who waits for signals runs on.
 fn runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)
 }
