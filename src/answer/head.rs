@@ -39,6 +39,15 @@ pub(super) fn fields(style: Style<'_>, proxy_status: HeaderValue) -> HeaderMap {
     headers
 }
 
+/// A page of the operator's own may style itself and draw what it brings along; it loads nothing, runs nothing and is framed
+/// by nobody.
+pub(super) const fn own_page_policy() -> HeaderValue {
+    HeaderValue::from_static(
+        "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; \
+         form-action 'none'; frame-ancestors 'none'",
+    )
+}
+
 /// After how many seconds another try is usually worth it; none where it takes somebody to change something first.
 pub(super) const fn usual_wait(fault: Fault) -> Option<u64> {
     match fault {

@@ -46,7 +46,8 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Renders a failure. The report's own occurrence is left out: it comes with `fill`.
+    /// Renders a failure. The report's own occurrence is left out: it comes with `fill`. But where the style has a shape, the
+    /// answer is for occurrences of that shape only.
     #[must_use]
     pub fn failure(report: &Report<'_>, style: Style<'_>, policy: StatusPolicy) -> Self {
         let style = style.for_reader(report.operator().is_some());
@@ -54,8 +55,15 @@ impl Prepared {
         let fault = report.visitor().fault;
         let status = head::status(fault, policy);
         let mut headers = head::fields(style, proxy_status::of_failure(report));
+        let own_page = match report {
+            Report::Visitor(visitor) if format == Format::Html => style.site.own_page(visitor, style, status),
+            Report::Visitor(_) | Report::Operator(_) => None,
+        };
+        if own_page.is_some() {
+            headers.insert(header::CONTENT_SECURITY_POLICY, head::own_page_policy());
+        }
         let body = match format {
-            Format::Html => html::of_failure(report, style, status),
+            Format::Html => own_page.unwrap_or_else(|| html::of_failure(report, style, status)),
             Format::Problem | Format::Json => problem::of_failure(report, style, status.as_u16()),
             Format::Text => text::of_failure(report, style, status),
             Format::Grpc => {
@@ -129,6 +137,24 @@ impl Prepared {
     #[must_use]
     pub fn size(&self) -> usize {
         self.body.size()
+    }
+}
+
+/// What an occurrence has and what it lacks, as a template may ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    incident: bool,
+    wait: bool,
+    repeatable: bool,
+}
+
+impl Shape {
+    pub(super) const fn of(occurrence: &Occurrence<'_>) -> Self {
+        Self {
+            incident: occurrence.incident.is_some(),
+            wait: occurrence.retry_after.is_some(),
+            repeatable: occurrence.repeatable,
+        }
     }
 }
 

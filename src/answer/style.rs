@@ -2,6 +2,8 @@
 
 use super::format::Format;
 use super::language::Language;
+use super::occurrence::Occurrence;
+use super::prepared::Shape;
 use super::site::Site;
 
 /// How an answer is written.
@@ -16,6 +18,12 @@ pub struct Style<'a> {
 }
 
 impl Style<'_> {
+    /// What of an occurrence a prepared answer depends on: nothing, but for a page of the operator's own, which may ask.
+    #[must_use]
+    pub fn shape(self, occurrence: &Occurrence<'_>) -> Option<Shape> {
+        (self.format == Format::Html && self.site.has_own_page()).then(|| Shape::of(occurrence))
+    }
+
     /// The same for a reader who is answered in English: an operator, or a program that speaks gRPC.
     #[must_use]
     pub fn for_reader(self, is_operator: bool) -> Self {

@@ -37,9 +37,10 @@ fn summary(config: &Config) -> Vec<String> {
         let servers: Vec<&str> = upstream.servers.iter().map(|server| &*server.url.text).collect();
         ("upstream", format!("{}: {}", upstream.name, servers.join(", ")))
     });
+    let template = config.page.template.iter().map(|template| ("template", template.file.display().to_string()));
     let runbook = config.diagnosis.checklists.iter().map(|file| ("runbook", file.display().to_string()));
     let notices = config.notices().into_iter().map(|notice| ("notice", notice));
-    let rows = listeners.chain(routes).chain(upstreams).chain(runbook).chain(notices);
+    let rows = listeners.chain(routes).chain(upstreams).chain(template).chain(runbook).chain(notices);
     rows.map(|(what, says)| format!("  {what:<8}  {says}")).collect()
 }
 
@@ -54,8 +55,8 @@ fn host_in_words(host: &HostPattern) -> String {
 pub(super) const HELP: &str = "\
 Without --config it looks for ./why502.toml, then for /etc/why502/why502.toml.
 Each problem is a line on standard error, with its place and its cure, and the
-exit status is 2. Certificates, keys and the runbook that the file names are
-read too.
+exit status is 2. Certificates, keys, the runbook and the template that the file
+names are read too.
 
 Example:
   why502 check --config why502.toml";
@@ -105,6 +106,22 @@ mod tests {
     fn a_right_file_is_summed_up() {
         let directory = directory_with(&[("why502.toml", RIGHT)]);
         assert_eq!(checked(directory.path(), "why502.toml"), (Exit::Done, SUMMARY.to_owned(), String::new()));
+    }
+
+    #[test]
+    fn a_mistake_in_the_template_is_told_with_its_place() {
+        let named = format!("{RIGHT}\n[page]\ntemplate = \"page.html\"\n");
+        let directory =
+            directory_with(&[("why502.toml", &named), ("page.html", "<h1>{{ title }}</h1>\n<p>{{ detial }}")]);
+        let says = "/page.html:2:7: \"detial\" is not there; did you mean \"detail\"?\n1 problem\n";
+        assert_eq!(checked(directory.path(), "why502.toml"), (Exit::Wrong, String::new(), says.to_owned()));
+        let wrong = format!("{named}nmae = \"x\"\n");
+        fs::write(directory.file("why502.toml"), wrong).unwrap();
+        let (_, _, told) = checked(directory.path(), "why502.toml");
+        assert!(
+            told.contains("unknown key `nmae`") && told.contains("/page.html:2:7: ") && told.contains("2 problems"),
+            "{told}"
+        );
     }
 
     const RIGHT: &str = r#"

@@ -1,13 +1,16 @@
-//! Owns which files a command reads: the configuration, looked for where none is named, and the runbook that it names.
+//! Owns which files a command reads: the configuration, looked for where none is named, and the runbook and the template that
+//! it names.
 //!
-//! Both are read to the end whatever is wrong with either, so that a person hears of every problem at once.
+//! All are read to the end whatever is wrong with any, so that a person hears of every problem at once.
 
 use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::answer::Site;
 use crate::config;
 use crate::config::Config;
+use crate::config::PageTemplate;
 use crate::config::Problems;
 use crate::config::document::Document;
 use crate::config::problem::Problem;
@@ -24,11 +27,11 @@ pub(super) struct Sources {
 
 impl Sources {
     /// Reads the configuration file that is named, or the first that is there of those that are looked for, and the
-    /// runbook that it names.
+    /// runbook and the template that it names.
     ///
     /// # Errors
     ///
-    /// Every problem of the file, then every problem of the runbook; one problem where there is no file.
+    /// Every problem of the file, then every problem of the runbook, then the template's; one problem where there is no file.
     pub(super) fn open(named: Option<PathBuf>) -> Result<Self, Vec<Problem>> {
         let file = match named {
             Some(file) => file,
@@ -44,16 +47,20 @@ impl Sources {
     /// As those of `open`.
     pub(super) fn read(file: PathBuf) -> Result<Self, Vec<Problem>> {
         let config = config::load(&file);
+        let template = match &config {
+            Ok(config) => config.page.template.as_ref().map_or(Ok(()), Site::try_template),
+            Err(_) => template_of_a_wrong_file(&file),
+        };
         let runbook = match &config {
             Ok(config) => config.diagnosis.checklists.clone(),
             Err(_) => runbook_of_a_wrong_file(&file),
         };
         let checklist = runbook.map_or_else(|| Ok(Checklist::built_in()), |runbook| with_runbook(&runbook));
-        match (config, checklist) {
-            (Ok(config), Ok(checklist)) => Ok(Self { file, config, checklist }),
-            (config, checklist) => {
-                let both = [config.err(), checklist.err()];
-                Err(both.iter().flatten().flatten().cloned().collect())
+        match (config, checklist, template) {
+            (Ok(config), Ok(checklist), Ok(())) => Ok(Self { file, config, checklist }),
+            (config, checklist, template) => {
+                let all = [config.err(), checklist.err(), template.err().map(Problems::from)];
+                Err(all.iter().flatten().flatten().cloned().collect())
             }
         }
     }
@@ -75,6 +82,14 @@ fn runbook_of_a_wrong_file(file: &Path) -> Option<PathBuf> {
     let text = fs::read_to_string(file).ok()?;
     let document = Document::parse(&text, file);
     document.root().table("diagnosis").path("checklists").map(|found| found.value)
+}
+
+/// The same for the template of its page. One that cannot be read has been told.
+fn template_of_a_wrong_file(file: &Path) -> Result<(), Problem> {
+    let named = |text: &str| Document::parse(text, file).root().table("page").path("template").map(|found| found.value);
+    let Some(file) = fs::read_to_string(file).ok().and_then(|text| named(&text)) else { return Ok(()) };
+    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
+    Site::try_template(&PageTemplate { file, text: text.into() })
 }
 
 fn with_runbook(file: &Path) -> Result<Checklist, Problems> {

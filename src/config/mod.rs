@@ -45,6 +45,7 @@ pub use self::operators::Operators;
 pub use self::operators::Token;
 pub use self::page::Contact;
 pub use self::page::Page;
+pub use self::page::PageTemplate;
 pub use self::problem::Problems;
 pub use self::route::Route;
 pub use self::upstream::Balance;

@@ -1,9 +1,12 @@
 //! Owns `[page]`: what the site says of itself on the pages that visitors see.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::document::Table;
 use super::document::Written;
+use super::files;
+use super::problem::Placed;
 use super::problem::Wrong;
 use super::problem::quoted;
 
@@ -14,6 +17,17 @@ pub struct Page {
     pub name: Option<Arc<str>>,
     /// Where visitors find its status, or somebody to tell.
     pub contact: Option<Contact>,
+    /// The operator's own page.
+    pub template: Option<PageTemplate>,
+}
+
+/// A template as it was read. Whether it is right is for `crate::answer` to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageTemplate {
+    /// Its file.
+    pub file: PathBuf,
+    /// Its text.
+    pub text: Arc<str>,
 }
 
 /// A web page or an e-mail address, as a link.
@@ -40,10 +54,20 @@ impl Page {
         let page = Self {
             name: table.value::<Name>("name").map(|name| name.value.0),
             contact: table.value("contact").map(|contact| contact.value),
+            template: table.path("template").and_then(|file| template(&table, file)),
         };
         table.close();
         page
     }
+}
+
+/// The text of a template.
+fn template(table: &Table<'_>, file: Placed<PathBuf>) -> Option<PageTemplate> {
+    let text = String::from_utf8(files::readable(table, &file)?);
+    if text.is_err() {
+        table.note(file.place, Wrong::new("this template is not UTF-8", "save it as UTF-8"));
+    }
+    text.ok().map(|text| PageTemplate { file: file.value, text: text.into() })
 }
 
 /// A name that fits on a line.

@@ -521,7 +521,7 @@ impl Directory {
         let made = rcgen::generate_simple_self_signed(["app.internal".to_owned()]).unwrap();
         let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        let files: [(&str, &[u8]); 14] = [
+        let files: [(&str, &[u8]); 15] = [
             ("client.pem", pem.as_bytes()),
             ("internal-ca.pem", pem.as_bytes()),
             ("client.key", key.as_bytes()),
@@ -534,6 +534,7 @@ impl Directory {
             ("short.token", b"0123456789abcde"),
             ("odd.token", b"0123456789 abcdef"),
             ("runbook.toml", b""),
+            ("page.html", b"<!doctype html>"),
             ("latin1.toml", b"# a\n# \xfc\n"),
             ("empty", b"\n"),
         ];

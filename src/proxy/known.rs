@@ -17,6 +17,7 @@ use crate::answer::Occurrence;
 use crate::answer::OperatorReport;
 use crate::answer::Prepared;
 use crate::answer::Report;
+use crate::answer::Shape;
 use crate::answer::Site;
 use crate::answer::Style;
 use crate::answer::VisitorReport;
@@ -39,7 +40,7 @@ use crate::upstream::Exhausted;
 pub(super) struct Explained(RefCell<Vec<Rc<Known>>>);
 
 /// Which of the answers to one failure it is.
-type Kind = (Role, Format, Language);
+type Kind = (Role, Format, Language, Option<Shape>);
 
 /// One failure, explained.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl Known {
 
     fn prepared(&self, role: Role, style: Style<'_>, occurrence: &Occurrence<'_>) -> Arc<Prepared> {
         let style = style.for_reader(role == Role::Operator);
-        let kind = (role, style.format, style.language);
+        let kind = (role, style.format, style.language, style.shape(occurrence));
         let mut answers = self.answers.borrow_mut();
         if let Some((_, prepared)) = answers.iter().find(|(known, _)| *known == kind) {
             return Arc::clone(prepared);

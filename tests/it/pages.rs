@@ -208,3 +208,81 @@ fn each_policy_has_its_status_in_every_format() {
         }
     }
 }
+
+/// A proxy like `refused`, with this template.
+fn with_template(template: &str) -> (Proxy, Reserved) {
+    let (directory, closed) = (PrivateDirectory::new().unwrap(), Reserved::port());
+    fs::write(directory.file("token"), TOKEN).unwrap();
+    fs::write(directory.file("page.html"), template).unwrap();
+    let tables = "[operators]\ntoken_file = \"token\"\n[diagnosis]\nprobes = false\n\
+                  [page]\nname = \"Fish & Chips\"\ntemplate = \"page.html\"\n";
+    (Proxy::run_in(directory, &in_front_of(&[&closed.url()], "", tables)), closed)
+}
+
+#[test]
+fn a_page_of_the_operators_own_takes_the_place_of_ours_for_visitors() {
+    let template = "{{ language }}|{{ site }}|{{ status }}|{{ fault }}|{{ title }}|{{ request_id }}|{{ clock }}|\
+                    {{ say(language, 'Try again') }}|{% if repeatable %}again{% else %}once{% endif %}|\
+                    {% if incident %}incident{% endif %}|{{ wait }}";
+    let (proxy, closed) = with_template(template);
+    let answer = get(proxy.address(), "/", &asking("text/html", "de"));
+    let id = answer.field("x-request-id").unwrap();
+    let says: Vec<&str> = answer.text().split('|').collect();
+    let expected =
+        ["de", "Fish &amp; Chips", "502", "connection_refused", "Der Ursprungsserver hat die Verbindung abgelehnt", id];
+    assert_eq!(says[..6], expected, "{}", answer.text());
+    assert!(says[6].ends_with(" UTC"), "{}", answer.text());
+    assert_eq!(says[7..10], ["Erneut versuchen", "again", "incident"], "{}", answer.text());
+    assert_eq!(says[10], format!("{}\u{a0}Sekunden", answer.field("retry-after").unwrap()));
+    let policy = answer.field("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; style-src 'unsafe-inline'; img-src data:;"), "{policy}");
+    assert!(!policy.contains("script"), "{policy}");
+    assert_eq!(answer.field("content-length"), Some(&*answer.body.len().to_string()));
+
+    let mut client = Client::connect(proxy.address());
+    let post = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n{}\r\n", asking("text/html", "en"));
+    client.send(post);
+    assert!(client.answer().text().contains("|Try again|once|"));
+
+    let operators = format!("{}X-Why502-Token: {TOKEN}\r\n", asking("text/html", "de"));
+    let operators = get(proxy.address(), "/", &operators);
+    assert!(operators.text().starts_with("<!doctype html>") && operators.text().contains(&closed.address.to_string()));
+    for format in ["text/plain", "application/json"] {
+        assert!(get(proxy.address(), "/", &asking(format, "en")).text().contains("The origin refused the connection"));
+    }
+    let mut client = Client::connect(proxy.address());
+    client.send(format!("GET / HTTP/1.1\r\n{}\r\n", asking("text/html", "en")));
+    let refusal = client.answer();
+    assert!(refusal.head.status == 400 && refusal.text().starts_with("<!doctype html>"), "{}", refusal.text());
+}
+
+#[test]
+fn the_example_of_a_page_works_in_every_language() {
+    let (proxy, _closed) = with_template(include_str!("../../config/page.html"));
+    for (asked, tag, _, step) in LANGUAGES {
+        let answer = get(proxy.address(), "/", &asking("text/html", asked));
+        assert_eq!((answer.head.status, answer.field("content-language")), (502, Some(tag)), "{asked}");
+        assert!(answer.text().contains(&format!("<html lang=\"{tag}\">")), "{asked}");
+        assert!(answer.text().contains(step) || tag == "en", "{asked}: {}", answer.text());
+        assert!(!answer.text().contains("://") && !answer.text().contains("{{"), "{asked}");
+    }
+}
+
+#[test]
+fn a_broken_template_starts_nothing() {
+    let directory = PrivateDirectory::new().unwrap();
+    let tables = "[page]\ntemplate = \"page.html\"\n";
+    fs::write(directory.file("why502.toml"), in_front_of(&["http://127.0.0.1:1"], "", tables)).unwrap();
+    for (template, told) in [
+        ("<h1>\n  {{ titel }}", "page.html:2:6: \"titel\" is not there; did you mean \"title\"?"),
+        ("{% if fault == 'proxy_loop' %}{{ upstream }}{% endif %}", "page.html:1:34: \"upstream\" is not there;"),
+        ("{% for step in steps %}", "page.html:1:"),
+    ] {
+        fs::write(directory.file("page.html"), template).unwrap();
+        for command in ["check", "run"] {
+            let ended = why502(&[command, "--config", "why502.toml"], directory.path());
+            assert_eq!(ended.status, Some(2), "{command} {template}");
+            assert!(ended.err.contains(told), "{command}: {}", ended.err);
+        }
+    }
+}
