@@ -106,7 +106,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn each_language_is_written_as_its_readers_write() {
-    let spaced = [" !", " ?", " ;", " :", " %", " »"].map(str::to_owned);
+    let spaced = [" !", " ?", " ; ", " : ", " %", " »"].map(str::to_owned);
     for (tag, file) in TRANSLATED {
         for (english, text) in read(file) {
             let said = format!("{tag}: {text}");
