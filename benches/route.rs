@@ -17,7 +17,7 @@ fn main() {
         let host = format!("host-{}.example", count / 2);
         let begin = Instant::now();
         for _ in 0..ROUNDS {
-            black_box(routes.find(black_box(&host), black_box("/api/v1/items")).is_ok());
+            black_box(routes.find(black_box(&host), black_box("/api/v1/items"), black_box(false)).is_ok());
         }
         let each = begin.elapsed() / ROUNDS;
         println!("{count:>5} hosts  {each:?} a look-up");
@@ -31,7 +31,7 @@ fn routes(count: usize) -> Routes<usize> {
         text.push_str(&route);
     }
     let config = config::from_text(&text, Path::new("bench.toml")).expect("the bench's configuration is right");
-    Routes::new(&config.routes, |_| 0)
+    Routes::new(&config.routes, |_, _| 0)
 }
 
 const ROUNDS: u32 = 1_000_000;

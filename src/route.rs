@@ -1,4 +1,5 @@
-//! Owns the choice of a route: the most specific host, then the longest path prefix on whole segments.
+//! Owns the choice of a route: the most specific host, then the longest path prefix on whole segments. A redirect to https
+//! is for requests without TLS only, and wins there over a route to an upstream that is as specific.
 //!
 //! What a route leads to is the caller's: `Routes` is generic over it. Nothing is allocated to find one.
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use crate::config::HostPattern;
 use crate::config::Route;
+use crate::config::Target;
 
 /// Every route, in the order in which they are tried.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub struct Found<T> {
     pub label: Arc<str>,
     /// The path prefix.
     pub prefix: Arc<str>,
+    /// Whether it is only for requests without TLS.
+    pub plain_only: bool,
     /// Where it leads.
     pub target: T,
 }
@@ -48,11 +52,13 @@ struct Group<T> {
 }
 
 impl<T> Routes<T> {
-    /// Sorts the routes; `target` says where each of them leads. Of two that are equal, the first wins.
-    pub fn new(routes: &[Route], mut target: impl FnMut(&Route) -> T) -> Self {
+    /// Sorts the routes; `target` says where each of them, with its label, leads. Of two that are equal, the first wins.
+    pub fn new(routes: &[Route], mut target: impl FnMut(&Route, &Arc<str>) -> T) -> Self {
         let mut sorted = Self { exact: Vec::new(), suffixes: Vec::new(), any: Vec::new() };
         for route in routes {
-            let found = Found { label: label(route), prefix: Arc::clone(&route.path), target: target(route) };
+            let (label, prefix) = (label(route), Arc::clone(&route.path));
+            let plain_only = route.target == Target::Https;
+            let found = Found { target: target(route, &label), label, prefix, plain_only };
             match &route.host {
                 HostPattern::Any => sorted.any.push(found),
                 HostPattern::Exact(host) => group(&mut sorted.exact, host).push(found),
@@ -63,18 +69,18 @@ impl<T> Routes<T> {
         sorted.suffixes.sort_by_key(|group| Reverse(group.host.len()));
         let groups = sorted.exact.iter_mut().chain(&mut sorted.suffixes).map(|group| &mut group.routes);
         for routes in groups.chain([&mut sorted.any]) {
-            routes.sort_by_key(|route| Reverse(route.prefix.len()));
+            routes.sort_by_key(|route| Reverse((route.prefix.len(), route.plain_only)));
         }
         sorted
     }
 
     /// The route for a request to this host (as the `Host` field has it, port and final dot included or not) and path
-    /// (without the query; `*` counts as `/`).
+    /// (without the query; `*` counts as `/`) that came with TLS or without.
     ///
     /// # Errors
     ///
     /// What kept every route from matching.
-    pub fn find(&self, host: &str, path: &str) -> Result<&Found<T>, Miss> {
+    pub fn find(&self, host: &str, path: &str, secure: bool) -> Result<&Found<T>, Miss> {
         let host = bare(host);
         let path = if path == "*" { "/" } else { path };
         let exact = self.exact.binary_search_by(|group| order(&group.host, host)).ok();
@@ -84,11 +90,11 @@ impl<T> Routes<T> {
         let mut known = !self.any.is_empty();
         for group in exact.into_iter().chain(suffixes) {
             known = true;
-            if let Some(found) = first(&group.routes, path) {
+            if let Some(found) = first(&group.routes, path, secure) {
                 return Ok(found);
             }
         }
-        first(&self.any, path).ok_or(if known { Miss::NoPath } else { Miss::NoHost })
+        first(&self.any, path, secure).ok_or(if known { Miss::NoPath } else { Miss::NoHost })
     }
 }
 
@@ -130,8 +136,8 @@ fn order(a: &str, b: &str) -> Ordering {
     a.bytes().map(lower).cmp(b.bytes().map(lower))
 }
 
-fn first<'a, T>(routes: &'a [Found<T>], path: &str) -> Option<&'a Found<T>> {
-    routes.iter().find(|route| covers(&route.prefix, path))
+fn first<'a, T>(routes: &'a [Found<T>], path: &str, secure: bool) -> Option<&'a Found<T>> {
+    routes.iter().find(|route| covers(&route.prefix, path) && !(secure && route.plain_only))
 }
 
 /// Whether the path is the prefix itself or goes on with a new segment after it.
@@ -150,6 +156,7 @@ mod tests {
     use super::Routes;
     use crate::config::HostPattern;
     use crate::config::Route;
+    use crate::config::Target;
 
     fn pattern(host: &str) -> HostPattern {
         match host.strip_prefix('*') {
@@ -160,18 +167,15 @@ mod tests {
     }
 
     fn routes(rows: &[(&str, &str)]) -> Routes<String> {
-        let routes: Vec<Route> = rows
-            .iter()
-            .map(|(host, path)| Route { host: pattern(host), path: Arc::from(*path), upstream: Arc::from("app") })
-            .collect();
+        let routes: Vec<Route> = rows.iter().map(|(host, path)| Route::new(pattern(host), path, "app")).collect();
         let mut names = rows.iter().map(|(host, path)| format!("{host}{path}"));
-        Routes::new(&routes, |_| names.next().unwrap())
+        Routes::new(&routes, |_, _| names.next().unwrap())
     }
 
     fn check(rows: &[(&str, &str)], cases: &[(&str, &str, Result<&str, Miss>)]) {
         let routes = routes(rows);
         for (host, path, expected) in cases {
-            let found = routes.find(host, path).map(|found| found.target.as_str());
+            let found = routes.find(host, path, false).map(|found| found.target.as_str());
             assert_eq!(found, *expected, "{host} {path}");
         }
     }
@@ -265,16 +269,35 @@ mod tests {
     fn the_first_of_two_equal_routes_wins_and_labels_say_what_was_written() {
         let mut number = 0;
         let twice = [("*.a.example", "/x"), ("*.a.example", "/x")];
-        let twice: Vec<Route> = twice
-            .iter()
-            .map(|(host, path)| Route { host: pattern(host), path: Arc::from(*path), upstream: Arc::from("app") })
-            .collect();
-        let routes = Routes::new(&twice, |_| {
+        let twice: Vec<Route> = twice.iter().map(|(host, path)| Route::new(pattern(host), path, "app")).collect();
+        let routes = Routes::new(&twice, |_, _| {
             number += 1;
             number
         });
-        let found = routes.find("b.a.example", "/x").unwrap();
+        let found = routes.find("b.a.example", "/x", false).unwrap();
         assert_eq!((found.target, &*found.label, &*found.prefix), (1, "*.a.example/x", "/x"));
+    }
+
+    #[test]
+    fn a_redirect_takes_what_came_without_tls_and_is_not_there_for_the_rest() {
+        let redirect = |host, path| Route { target: Target::Https, ..Route::new(pattern(host), path, "") };
+        let to_app = |host, path| Route::new(pattern(host), path, "app");
+        let table = [to_app("*", "/"), redirect("*", "/"), to_app("*", "/.well-known"), redirect("b.example", "/")];
+        let routes =
+            Routes::new(&table, |route, label| format!("{label} {}", route.upstream().map_or("https", |it| it)));
+        for (host, path, secure, expected) in [
+            ("a", "/x", false, Ok("*/ https")),
+            ("a", "/x", true, Ok("*/ app")),
+            ("a", "/.well-known/x", false, Ok("*/.well-known app")),
+            ("b.example", "/.well-known/x", false, Ok("b.example/ https")),
+            ("b.example", "/.well-known/x", true, Ok("*/.well-known app")),
+        ] {
+            let found = routes.find(host, path, secure).map(|found| found.target.as_str());
+            assert_eq!(found, expected, "{host}{path} {secure}");
+        }
+        let alone = Routes::new(&[redirect("a", "/")], |_, _| ());
+        assert_eq!(alone.find("a", "/", true).err(), Some(Miss::NoPath));
+        assert_eq!(alone.find("c", "/", false).err(), Some(Miss::NoHost));
     }
 
     /// Random tables and requests against the definition itself: of all routes that match, the most specific.
@@ -295,7 +318,7 @@ mod tests {
                 .max_by_key(|(pattern, prefix)| (!pattern.starts_with('*'), pattern.len(), prefix.len()))
                 .map(|(pattern, prefix)| format!("{pattern}{prefix}"));
             let table = routes(&rows);
-            let found = table.find(host, path).ok().map(|found| found.target.clone());
+            let found = table.find(host, path, false).ok().map(|found| found.target.clone());
             assert_eq!(found, expected, "{host}{path} in {rows:?}");
         }
     }

@@ -31,7 +31,8 @@ fn summary(config: &Config) -> Vec<String> {
     let listeners = config.listeners.iter().map(|listener| ("listener", listener.address.to_string()));
     let routes = config.routes.iter().map(|route| {
         let host = host_in_words(&route.host);
-        ("route", format!("{host} {} to {}", route.path, route.upstream))
+        let target = route.upstream().map_or("https", |name| name);
+        ("route", format!("{host} {} to {target}", route.path))
     });
     let upstreams = config.upstreams.iter().map(|upstream| {
         let servers: Vec<&str> = upstream.servers.iter().map(|server| &*server.url.text).collect();

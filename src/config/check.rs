@@ -34,13 +34,15 @@ pub(super) fn across(
 
 /// Without an upstream and a route there is nothing that could be answered.
 fn something_to_do(root: &Table<'_>, routes: &[Option<ReadRoute>], upstreams: &[Option<Placed<Upstream>>]) {
-    let wanted = routes.iter().flatten().next().map_or("app", |read| &*read.route.upstream);
+    let wanted = routes.iter().flatten().find_map(|read| read.route.upstream()).map_or("app", |name| name);
+    let only_redirects = routes.iter().all(|read| read.as_ref().is_some_and(|read| read.route.upstream().is_none()));
     let there = upstreams.iter().flatten().next().map_or("app", |upstream| &*upstream.value.name);
     let server = r#"servers = ["http://127.0.0.1:3000"]"#;
     let add_upstream = format!("add [[upstream]] with name = {} and {server}", quoted(wanted));
     let add_route = format!("[[route]] with upstream = {}", quoted(there));
     let wrong = match (root.has("route"), root.has("upstream")) {
         (true, true) => return,
+        (true, false) if only_redirects => return,
         (false, false) => Wrong::new("nothing is configured", format!("{add_upstream}, and {add_route}")),
         (true, false) => Wrong::new("there is no [[upstream]] to send requests to", add_upstream),
         (false, true) => {
@@ -83,9 +85,13 @@ fn upstream_twice(document: &Document<'_>, upstreams: &[Option<Placed<Upstream>>
     }
 }
 
-/// The most specific route wins, so one can only be out of reach where another is as specific.
+/// The most specific route wins, so one can only be out of reach where another is as specific. A redirect and a route to an
+/// upstream go together: one is for requests without TLS, the other for those with it.
 fn route_twice(document: &Document<'_>, routes: &[Option<ReadRoute>]) {
-    let conditions = routes.iter().flatten().map(|read| ((&read.route.host, &read.route.path), read.condition));
+    let conditions = routes.iter().flatten().map(|ReadRoute { route, condition, .. }| {
+        let redirects = route.upstream().is_none();
+        ((&route.host, &route.path, redirects), *condition)
+    });
     for (_, first, second) in repeated(conditions) {
         let what = format!("this route can never match: the one on line {} has the same host and path", first.line);
         document.note(second, Wrong::new(what, "remove one of the two, or change its host or path"));
@@ -111,12 +117,10 @@ fn upstream_unknown(document: &Document<'_>, routes: &[Option<ReadRoute>], upstr
     let names: Option<Vec<&str>> = upstreams.iter().map(|read| read.as_ref().map(|it| &*it.value.name)).collect();
     // An upstream without a name may be the one that is meant, and where there is none at all that has been said.
     let Some(names) = names.filter(|names| !names.is_empty()) else { return };
-    for ReadRoute { route, upstream: place, .. } in routes.iter().flatten() {
-        if names.contains(&&*route.upstream) {
-            continue;
-        }
-        let what = format!("there is no upstream {}", quoted(&route.upstream));
-        let instead = match nearest(&route.upstream, names.iter().copied()) {
+    for ReadRoute { route, target: place, .. } in routes.iter().flatten() {
+        let Some(wanted) = route.upstream().filter(|wanted| !names.contains(&&***wanted)) else { continue };
+        let what = format!("there is no upstream {}", quoted(wanted));
+        let instead = match nearest(wanted, names.iter().copied()) {
             Some(name) => format!("did you mean {}?", quoted(name)),
             None => format!("write {}, or add an [[upstream]] of that name", one_of(names.iter().copied())),
         };

@@ -9,6 +9,7 @@ mod dns;
 pub mod document;
 mod files;
 mod forwarding;
+mod headers;
 mod limits;
 mod listener;
 mod log;
@@ -35,6 +36,7 @@ pub use self::diagnosis::StatusPolicy;
 pub use self::dns::Dns;
 pub use self::forwarding::Forwarding;
 pub use self::forwarding::ForwardingHeaders;
+pub use self::headers::HeaderChanges;
 pub use self::limits::Limits;
 pub use self::limits::Runtime;
 pub use self::listener::Listener;
@@ -48,6 +50,7 @@ pub use self::page::Page;
 pub use self::page::PageTemplate;
 pub use self::problem::Problems;
 pub use self::route::Route;
+pub use self::route::Target;
 pub use self::upstream::Balance;
 pub use self::upstream::Ejection;
 pub use self::upstream::HashOn;
@@ -147,7 +150,7 @@ impl Config {
         let upstream = Upstream::with_settings(document.root().table("upstream"), Arc::clone(&name), servers);
         Ok(Self {
             listeners: address.map(|address| Listener { address }).into_iter().collect(),
-            routes: vec![Route { host: HostPattern::Any, path: "/".into(), upstream: name }],
+            routes: vec![Route::new(HostPattern::Any, "/", &name)],
             upstreams: vec![Arc::new(upstream)],
             ..read(&document)
         })

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 
 use super::Config;
+use super::HostPattern;
+use super::Route;
+use super::Target;
 use super::Timeouts;
 use super::Upstream;
 use super::problem::quoted;
@@ -15,13 +18,42 @@ impl Config {
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let upstreams = self.upstreams.iter().flat_map(|upstream| self.about(upstream));
-        upstreams.chain(self.about_people()).collect()
+        let redirects = self.routes.iter().filter_map(|route| self.about_redirect(route));
+        redirects.chain(upstreams).chain(self.about_people()).collect()
+    }
+
+    /// A redirect that is meant for everything leaves out whatever a more specific route takes.
+    fn about_redirect(&self, redirect: &Route) -> Option<String> {
+        if redirect.target != Target::Https || redirect.host != HostPattern::Any {
+            return None;
+        }
+        let redirected = |one: &Route| {
+            self.routes
+                .iter()
+                .any(|other| other.target == Target::Https && (&other.host, &other.path) == (&one.host, &one.path))
+        };
+        let past = self.routes.iter().find(|route| {
+            route.target != Target::Https
+                && route.host != HostPattern::Any
+                && route.path == redirect.path
+                && !redirected(route)
+        })?;
+        let host = match &past.host {
+            HostPattern::Suffix(suffix) => format!("*{suffix}"),
+            HostPattern::Exact(host) => host.to_string(),
+            HostPattern::Any => String::new(),
+        };
+        Some(format!(
+            "the redirect of every host leaves out {host}, whose own route is more specific; to send that to https too, \
+             add a [[route]] with host = {} and redirect = \"https\"",
+            quoted(&host)
+        ))
     }
 
     fn about(&self, upstream: &Upstream) -> Vec<String> {
         let name = quoted(&upstream.name);
         let mut notices = Vec::new();
-        if !self.routes.iter().any(|route| route.upstream == upstream.name) {
+        if !self.routes.iter().any(|route| route.upstream() == Some(&upstream.name)) {
             notices.push(format!("upstream {name}: no route leads to it, so it gets no request"));
         }
         for server in upstream.servers.iter().map(|server| &server.url) {

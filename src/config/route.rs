@@ -1,9 +1,13 @@
-//! Owns `[[route]]`: which request goes to which upstream. Which of several routes wins is for `crate::route` to say.
+//! Owns `[[route]]`: which request goes where, and what is changed on the way. Which of several routes wins is for
+//! `crate::route` to say.
 
 use std::sync::Arc;
 
 use super::document::Table;
+use super::document::Word;
 use super::document::Written;
+use super::headers::HeaderChanges;
+use super::headers::Side;
 use super::problem::Place;
 use super::problem::Placed;
 use super::problem::Wrong;
@@ -17,8 +21,23 @@ pub struct Route {
     pub host: HostPattern,
     /// The path prefix, on whole segments; begins with `/`, and ends with one only where it is `/` itself.
     pub path: Arc<str>,
-    /// The upstream's name.
-    pub upstream: Arc<str>,
+    /// Where it leads.
+    pub target: Target,
+    /// Whether the origin sees the path without the prefix.
+    pub strip_path: bool,
+    /// What is changed in a request's head on its way to the origin.
+    pub request_headers: HeaderChanges,
+    /// What is changed in an answer's head on its way to the client.
+    pub response_headers: HeaderChanges,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// To the upstream of this name.
+    Upstream(Arc<str>),
+    /// To the same address in https; for requests only that came without TLS.
+    Https,
 }
 
 /// A route and the places that `check` may have to name.
@@ -27,27 +46,88 @@ pub(super) struct ReadRoute {
     pub(super) route: Route,
     /// Of the path, the host or, where neither was written, the route itself.
     pub(super) condition: Place,
-    /// Of the upstream's name.
-    pub(super) upstream: Place,
+    /// Of the upstream's name, or of the redirect.
+    pub(super) target: Place,
+}
+
+impl Route {
+    /// A route to an upstream that changes nothing.
+    #[must_use]
+    pub fn new(host: HostPattern, path: &str, upstream: &str) -> Self {
+        Self {
+            host,
+            path: path.into(),
+            target: Target::Upstream(upstream.into()),
+            strip_path: false,
+            request_headers: HeaderChanges::default(),
+            response_headers: HeaderChanges::default(),
+        }
+    }
+
+    /// The name of the upstream that it leads to.
+    #[must_use]
+    pub const fn upstream(&self) -> Option<&Arc<str>> {
+        match &self.target {
+            Target::Upstream(name) => Some(name),
+            Target::Https => None,
+        }
+    }
 }
 
 impl ReadRoute {
     pub(super) fn read(table: Table<'_>) -> Option<Self> {
         let host = table.value::<HostPattern>("host");
         let path = table.value::<PathPrefix>("path");
-        let upstream = table.required::<String>("upstream", r#"upstream = "app", the name of an [[upstream]]"#);
-        table.not_yet(&["redirect", "strip_path", "request_headers", "response_headers"]);
+        let target = read_target(&table);
+        let strip_path = table.flag("strip_path", false);
+        let request_headers = HeaderChanges::read(&table, Side::Request);
+        let response_headers = HeaderChanges::read(&table, Side::Response);
         let places = [path.as_ref().map(|path| path.place), host.as_ref().map(|host| host.place), Some(table.place())];
         let condition = places.into_iter().flatten().next();
+        let path = path.map_or_else(|| "/".into(), |path| path.value.0);
+        if strip_path && &*path == "/" && target.as_ref().is_some_and(|target| target.value != Target::Https) {
+            let what = "there is nothing to strip from the path \"/\"";
+            table.note(table.place_of_value("strip_path"), Wrong::new(what, STRIP_CURE));
+        }
         table.close();
-        let Placed { value: name, place: upstream } = upstream?;
-        let route = Route {
-            host: host.map_or(HostPattern::Any, |host| host.value),
-            path: path.map_or_else(|| "/".into(), |path| path.value.0),
-            upstream: name.into(),
-        };
-        condition.map(|condition| Self { route, condition, upstream })
+        let Placed { value: target, place } = target?;
+        let host = host.map_or(HostPattern::Any, |host| host.value);
+        let route = Route { host, path, target, strip_path, request_headers, response_headers };
+        condition.map(|condition| Self { route, condition, target: place })
     }
+}
+
+/// `upstream` or `redirect`, of which a route has exactly one.
+fn read_target(table: &Table<'_>) -> Option<Placed<Target>> {
+    let redirect = table.value::<Redirect>("redirect");
+    if !table.has("redirect") {
+        let example = r#"upstream = "app", the name of an [[upstream]]"#;
+        let name = table.required::<String>("upstream", example)?;
+        return Some(Placed { value: Target::Upstream(name.value.into()), place: name.place });
+    }
+    let both = table.value::<String>("upstream").map(|upstream| upstream.place);
+    if let Some(place) = both {
+        let what = "a route with a `redirect` sends nothing to an upstream";
+        table.note(place, Wrong::new(what, "remove one of the two, or write two routes"));
+    }
+    for key in ["strip_path", "request_headers"] {
+        if table.has(key) {
+            let what = format!("a route with a `redirect` sends nothing on, so `{key}` does nothing here");
+            table.note(table.place_of_value(key), Wrong::new(what, "remove it"));
+        }
+    }
+    redirect.map(|Placed { value: Redirect::Https, place }| Placed { value: Target::Https, place })
+}
+
+/// `redirect`
+#[derive(Debug, Clone, Copy)]
+enum Redirect {
+    Https,
+}
+
+impl Word for Redirect {
+    const NOUN: &'static str = "a redirect";
+    const WORDS: &'static [(&'static str, Self)] = &[("https", Self::Https)];
 }
 
 /// A path that a route is for, with all that is below it.
@@ -87,6 +167,8 @@ impl Written for PathPrefix {
         Ok(Self(shortest(text).into()))
     }
 }
+
+const STRIP_CURE: &str = r#"write the path that is to go, such as path = "/api", or remove strip_path"#;
 
 /// A path without slashes at its end, since a prefix is for whole segments.
 fn shortest(path: &str) -> String {

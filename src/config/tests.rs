@@ -49,7 +49,7 @@ fn an_extra_key_is_refused_in_every_table() {
         assert_eq!(problems.iter().count(), 1, "{problems}");
         tables += 1;
     }
-    assert_eq!(tables, 19);
+    assert_eq!(tables, 20);
 }
 
 /// Whatever the parser makes of half a file: it is read or refused, and no problem is without words.
@@ -245,14 +245,103 @@ fn every_wrong_limit_and_check_of_a_server_is_told_with_its_cure() {
 }
 
 #[test]
+fn everything_wrong_with_where_a_route_leads_and_what_it_changes_is_told_with_its_cure() {
+    let one_connection = "is for one connection only, and this proxy writes its own; remove it";
+    let table = [
+        ("redirect = \"https\"", String::new()),
+        ("host = \"a\"\nredirect = \"http\"", r#"8:12: "http" is not a redirect; write "https""#.to_owned()),
+        (
+            "host = \"a\"\nupstream = \"app\"\nredirect = \"https\"",
+            "8:12: a route with a `redirect` sends nothing to an upstream; remove one of the two, or write two routes"
+                .to_owned(),
+        ),
+        (
+            "redirect = \"https\"\nstrip_path = true\nrequest_headers = { X = \"1\" }\nresponse_headers = { X = \"1\" }",
+            [
+                "8:14: a route with a `redirect` sends nothing on, so `strip_path` does nothing here; remove it",
+                "9:19: a route with a `redirect` sends nothing on, so `request_headers` does nothing here; remove it",
+            ]
+            .join("\n"),
+        ),
+        ("redirect = \"https\"\n[[route]]\nredirect = \"https\"", "8:1: this route can never match: the one on line 6 has the same host and path; remove one of the two, or change its host or path".to_owned()),
+        ("host = \"a\"", r#"6:1: [[route]] has no `upstream`; add upstream = "app", the name of an [[upstream]]"#.to_owned()),
+        (
+            "host = \"a\"\nupstream = \"app\"\nstrip_path = true",
+            r#"9:14: there is nothing to strip from the path "/"; write the path that is to go, such as path = "/api", or remove strip_path"#.to_owned(),
+        ),
+        ("path = \"/a\"\nupstream = \"app\"\nstrip_path = 1", "9:14: 1 is neither true nor false; write true or false, without quotes".to_owned()),
+        (
+            "path = \"/a\"\nupstream = \"app\"\nrequest_headers = \"X\"",
+            r#"9:19: `request_headers` is a table of names and texts; write request_headers = { "X-Env" = "prod", "X-Debug" = "" }"#.to_owned(),
+        ),
+        (
+            "path = \"/a\"\nupstream = \"app\"\n[route.request_headers]\nX-A = \"1\"\nx-a = \"2\"\n\"a b\" = \"\"\nX-B = 1\nX-C = \" 1\"\nX-D = \"a\\nb\"",
+            [
+                "11:1: the field \"x-a\" is written twice; keep one of the two; case makes no difference",
+                r#"12:1: "a b" cannot be the name of a field; write letters, digits and hyphens: "X-Env""#,
+                "13:7: 1 is not text; write it in quotes",
+                "14:7: the value begins or ends with a space, which no field's value can; remove it",
+                "15:7: the value has characters that no field can carry; write it on one line, without control characters",
+            ]
+            .join("\n"),
+        ),
+        (
+            "path = \"/a\"\nupstream = \"app\"\n[route.request_headers]\nConnection = \"\"\nContent-Length = \"1\"\nHost = \"b\"\nVia = \"\"\n\
+             X-Request-Id = \"1\"\nX-Why502-Token = \"1\"\ntraceparent = \"1\"\ntracestate = \"\"",
+            [
+                format!("10:1: \"connection\" {one_connection}"),
+                "11:1: \"content-length\" frames the body, which this proxy does itself; remove it".to_owned(),
+                r#"12:1: "host" is set for an upstream as a whole; write host_header = "shop.example" below the [[upstream]]"#.to_owned(),
+                "13:1: \"via\" is this proxy's own to write; remove it".to_owned(),
+                "14:1: \"x-request-id\" is this proxy's own to write; remove it".to_owned(),
+                "15:1: \"x-why502-token\" is the operator's, and is never passed on; remove it".to_owned(),
+                r#"16:1: "traceparent" is this proxy's own to continue or begin; write "" to send none, or remove it"#.to_owned(),
+            ]
+            .join("\n"),
+        ),
+        (
+            "path = \"/a\"\nupstream = \"app\"\nresponse_headers = { Upgrade = \"x\", Host = \"a\", Date = \"\", Proxy-Status = \"\", Server = \"\" }",
+            [
+                format!("9:22: \"upgrade\" {one_connection}"),
+                "9:37: \"host\" is no field of a response; remove it".to_owned(),
+                "9:49: \"date\" says when an answer was made; remove it".to_owned(),
+                "9:60: \"proxy-status\" is this proxy's own to write; remove it".to_owned(),
+            ]
+            .join("\n"),
+        ),
+    ];
+    for (text, expected) in table {
+        assert_eq!(messages(&format!("{RIGHT}[[route]]\n{text}")), expected, "{text}");
+    }
+    assert_eq!(messages("[[route]]\nredirect = \"https\""), "", "redirects alone need no upstream");
+}
+
+#[test]
+fn a_redirect_of_everything_says_what_it_leaves_out() {
+    let notices = |routes: &str| {
+        let text =
+            format!("diagnosis.probes = false\n{routes}\n{}", RIGHT.split_once("[[upstream]]").map_or("", |it| it.1));
+        from_text(&text.replacen("\nname", "\n[[upstream]]\nname", 1), Path::new("why502.toml")).unwrap().notices()
+    };
+    let redirect = "[[route]]\nredirect = \"https\"";
+    let shop = "[[route]]\nhost = \"*.shop.example\"\nupstream = \"app\"";
+    let says = "the redirect of every host leaves out *.shop.example, whose own route is more specific; to send that to https \
+                too, add a [[route]] with host = \"*.shop.example\" and redirect = \"https\"";
+    for (routes, expected) in [
+        (format!("{redirect}\n[[route]]\nupstream = \"app\""), vec![]),
+        (format!("{redirect}\n[[route]]\npath = \"/acme\"\nupstream = \"app\""), vec![]),
+        (format!("{redirect}\n{shop}"), vec![says]),
+        (format!("{redirect}\n{shop}\n{redirect}\nhost = \"*.shop.example\""), vec![]),
+    ] {
+        assert_eq!(notices(&routes), expected, "{routes}");
+    }
+}
+
+#[test]
 fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
     let table = [
         ("[[listener]]\ntls = { certificate = \"a\", key = \"b\" }", "7:1", "tls"),
         ("[[listener]]\nproxy_protocol = true", "7:1", "proxy_protocol"),
-        ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nstrip_path = true", "9:1", "strip_path"),
-        ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nrequest_headers = {}", "9:1", "request_headers"),
-        ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nresponse_headers = {}", "9:1", "response_headers"),
-        ("[[route]]\nhost = \"a\"\nupstream = \"app\"\nredirect = \"https\"", "9:1", "redirect"),
         ("[admin]\naddress = \"127.0.0.1:9502\"", "6:2", "admin"),
         ("[incidents]\nkeep = \"90d\"", "6:2", "incidents"),
     ];
@@ -491,6 +580,9 @@ fn collect_keys(table: &str, entries: &DeTable<'_>, found: &mut BTreeSet<String>
     for (key, value) in entries {
         let path = if own.is_empty() { key.get_ref().to_string() } else { format!("{own}.{}", key.get_ref()) };
         match value.get_ref() {
+            DeValue::Table(_) if path.ends_with("_headers") => {
+                found.insert(format!("{table} {}", key.get_ref()));
+            }
             DeValue::Table(below) => collect_keys(&format!("[{path}]"), below, found),
             DeValue::Array(list) if list.iter().any(|element| element.get_ref().is_table()) => {
                 for below in list.iter().filter_map(|element| element.get_ref().as_table()) {

@@ -1,4 +1,4 @@
-//! Owns who asks: the client's address behind trusted proxies, whether it is an operator, and the request's id.
+//! Owns who asks: the client's address behind trusted proxies, whether it is an operator, the request's id and its trace.
 //!
 //! Nothing that a stranger says about itself is believed: only a peer in `[forwarding] trusted_proxies` may speak for another.
 
@@ -16,6 +16,7 @@ use super::fields::Field;
 use super::fields::Fields;
 use super::fields::X_WHY502_TOKEN;
 use super::request_id::RequestId;
+use super::trace::Trace;
 use super::vouched::Vouched;
 use crate::config::Forwarding;
 use crate::config::Operators;
@@ -35,6 +36,8 @@ pub struct Client {
     pub host: Option<HeaderValue>,
     /// The request's id.
     pub request_id: RequestId,
+    /// The trace that the request belongs to.
+    pub trace: Trace,
 }
 
 /// Whether the peer may speak for others.
@@ -76,6 +79,7 @@ impl Client {
                 scheme: arrival.scheme,
                 host: None,
                 request_id: RequestId::new(now),
+                trace: Trace::begin(),
             };
         }
         let vouched = Vouched::by(headers, fields, forwarding);
@@ -91,6 +95,7 @@ impl Client {
             scheme: vouched.scheme(headers, fields).unwrap_or(arrival.scheme),
             host: vouched.host(headers, fields),
             request_id: RequestId::given(headers).unwrap_or_else(|| RequestId::new(now)),
+            trace: Trace::given(headers, fields).unwrap_or_else(Trace::begin),
         }
     }
 }

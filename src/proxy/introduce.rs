@@ -1,4 +1,4 @@
-//! Owns what the origin is told of the client: `X-Forwarded-*` and `Forwarded`, as `[forwarding] headers` has it.
+//! Owns what the origin is told of the client and of the way to it: `X-Forwarded-*` and `Forwarded`, as `[forwarding] headers` has it.
 
 use std::net::IpAddr;
 
@@ -16,8 +16,10 @@ use super::fields::Fields;
 use super::fields::X_FORWARDED;
 use super::fields::X_FORWARDED_FOR;
 use super::fields::X_FORWARDED_HOST;
+use super::fields::X_FORWARDED_PREFIX;
 use super::fields::X_FORWARDED_PROTO;
 use super::forwarded;
+use super::way::Way;
 use crate::config::ForwardingHeaders;
 
 /// Tells the origin of the client, in the fields that are configured. A stranger's word is replaced, a trusted proxy's gets
@@ -29,7 +31,7 @@ pub fn introduce(
     admitted: &Admitted,
     arrival: &Arrival,
     client: &Client,
-    chosen: ForwardingHeaders,
+    (way, chosen): (&Way, ForwardingHeaders),
 ) {
     if client.standing == Standing::Stranger {
         forget(headers, fields);
@@ -41,6 +43,7 @@ pub fn introduce(
                 headers.remove(header::FORWARDED);
             }
             list(headers, admitted, arrival, client);
+            tell_of_prefix(headers, way);
         }
         ForwardingHeaders::Forwarded => {
             for name in [X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO] {
@@ -50,6 +53,7 @@ pub fn introduce(
         }
         ForwardingHeaders::Both => {
             list(headers, admitted, arrival, client);
+            tell_of_prefix(headers, way);
             describe(headers, admitted, arrival, client);
         }
     }
@@ -85,6 +89,14 @@ fn list(headers: &mut HeaderMap, admitted: &Admitted, arrival: &Arrival, client:
         host if host.is_empty() => headers.remove(X_FORWARDED_HOST),
         host => headers.insert(X_FORWARDED_HOST, host.clone()),
     };
+}
+
+/// `X-Forwarded-Prefix`, where the origin does not see the whole path; behind what a trusted proxy has stripped before.
+fn tell_of_prefix(headers: &mut HeaderMap, way: &Way) {
+    if let Some(prefix) = &way.stripped {
+        let chain = chain(headers, &X_FORWARDED_PREFIX, None, prefix.as_bytes());
+        headers.insert(X_FORWARDED_PREFIX, chain);
+    }
 }
 
 /// `Forwarded` with an element for the peer added.
@@ -138,8 +150,9 @@ mod tests {
     use crate::proxy::client::Client;
     use crate::proxy::fields::Fields;
     use crate::proxy::heads;
+    use crate::proxy::way::Way;
 
-    /// What the origin is told besides Host. Trusted is 10/8.
+    /// What the origin is told besides Host, on a route that strips `/api`. Trusted is 10/8.
     fn told(from: Peer, scheme: Scheme, fields: &str, headers: ForwardingHeaders) -> Vec<String> {
         let mut parts = heads::request(&format!("GET / HTTP/1.1\nHost: shop.example:80\n{fields}"));
         let seen = Fields::of(&parts.headers);
@@ -148,7 +161,8 @@ mod tests {
         let trusted = Networks { networks: vec!["10.0.0.0/8".parse().unwrap()], unix: false };
         let forwarding = Forwarding { trusted_proxies: trusted, headers };
         let client = Client::identify(&parts, seen, &arrival, &forwarding, &Operators::default(), UNIX_EPOCH);
-        introduce(&mut parts.headers, seen, &admitted, &arrival, &client, headers);
+        let way = Way { stripped: Some(http::HeaderValue::from_static("/api")), ..Way::default() };
+        introduce(&mut parts.headers, seen, &admitted, &arrival, &client, (&way, headers));
         parts.headers.remove("host");
         heads::lines(&parts.headers)
     }
@@ -163,7 +177,12 @@ mod tests {
     #[test]
     fn a_strangers_word_is_replaced_by_what_was_seen() {
         let stranger = |headers| told(tcp("192.0.2.9"), Scheme::Http, SPOOFED, headers);
-        let listed = ["x-forwarded-for: 192.0.2.9", "x-forwarded-host: shop.example:80", "x-forwarded-proto: http"];
+        let listed = [
+            "x-forwarded-for: 192.0.2.9",
+            "x-forwarded-host: shop.example:80",
+            "x-forwarded-prefix: /api",
+            "x-forwarded-proto: http",
+        ];
         let described = "forwarded: for=192.0.2.9;host=\"shop.example:80\";proto=http";
         assert_eq!(stranger(ForwardingHeaders::XForwarded), listed);
         assert_eq!(stranger(ForwardingHeaders::Forwarded), [described]);
@@ -183,6 +202,7 @@ mod tests {
                 format!("forwarded: for={described};host=\"shop.example:80\";proto=https"),
                 format!("x-forwarded-for: {listed}"),
                 "x-forwarded-host: shop.example:80".to_owned(),
+                "x-forwarded-prefix: /api".to_owned(),
                 "x-forwarded-proto: https".to_owned(),
             ];
             assert_eq!(told(from, Scheme::Https, "", ForwardingHeaders::Both), expected);
@@ -192,13 +212,14 @@ mod tests {
     #[test]
     fn a_trusted_proxys_word_gets_ours_added() {
         let fields = "X-Forwarded-For: 6.6.6.6, 192.0.2.9\nX-Forwarded-For: 10.1.1.1\nX-Forwarded-Host: shop\n\
-                      X-Forwarded-Proto: https\nX-Forwarded-Port: 443";
+                      X-Forwarded-Proto: https\nX-Forwarded-Port: 443\nX-Forwarded-Prefix: /shop";
         assert_eq!(
             told(tcp("10.0.0.1"), Scheme::Http, fields, ForwardingHeaders::XForwarded),
             [
                 "x-forwarded-for: 6.6.6.6, 192.0.2.9, 10.1.1.1, 10.0.0.1",
                 "x-forwarded-host: shop",
                 "x-forwarded-port: 443",
+                "x-forwarded-prefix: /shop, /api",
                 "x-forwarded-proto: https",
             ]
         );
@@ -225,7 +246,12 @@ mod tests {
         let fields = "Forwarded: for=192.0.2.9;proto=https;host=shop";
         assert_eq!(
             told(tcp("10.0.0.1"), Scheme::Http, fields, ForwardingHeaders::XForwarded),
-            ["x-forwarded-for: 192.0.2.9, 10.0.0.1", "x-forwarded-host: shop", "x-forwarded-proto: https",]
+            [
+                "x-forwarded-for: 192.0.2.9, 10.0.0.1",
+                "x-forwarded-host: shop",
+                "x-forwarded-prefix: /api",
+                "x-forwarded-proto: https",
+            ]
         );
     }
 

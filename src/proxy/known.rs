@@ -154,7 +154,7 @@ impl Known {
 
 fn case(state: &State, destination: &Destination, exhausted: Exhausted, findings: Findings, story: &Story) -> Case {
     let Exhausted { mut attempts, mut telling, .. } = exhausted;
-    let history = attempts.get(telling).map(|failure| destination.upstream.history(failure, story.path()));
+    let history = attempts.get(telling).map(|failure| destination.upstream.history(failure, story.path_there()));
     let history = history.unwrap_or_default();
     if attempts.len() > MOST_ATTEMPTS {
         let told = attempts.swap_remove(telling);

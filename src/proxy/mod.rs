@@ -23,6 +23,7 @@ pub mod trace;
 pub mod upgrade;
 pub mod via;
 pub mod vouched;
+pub mod way;
 
 #[cfg(test)]
 mod heads;
@@ -50,6 +51,7 @@ use crate::proxy::interim::Interim;
 use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::state::Destination;
+use crate::proxy::state::Led;
 use crate::proxy::state::Shared;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
@@ -145,12 +147,17 @@ impl Proxy {
         let mut story = Story::begin(&parts, &client, arrival);
 
         let refused = |refusal, story: &Story| Box::new(self.refuse(refusal, story));
-        let admitted = admission::admit(&parts, fields, &config.limits).map_err(|refusal| refused(refusal, &story))?;
+        let mut admitted =
+            admission::admit(&parts, fields, &config.limits).map_err(|refusal| refused(refusal, &story))?;
         story.admitted(&admitted);
-        let (route, destination) = state.find(admitted.host(), admitted.path()).map_err(|miss| {
+        let Led { way, to } = state.find(admitted.host(), admitted.path(), client.scheme).map_err(|miss| {
             refused(if miss == Miss::NoHost { Refusal::HostNotServed } else { Refusal::NoRoute }, &story)
         })?;
-        story.routed(route, destination.upstream.settings());
+        story.routed(way);
+        let Some(destination) = to else { return Err(Box::new(self.redirect(&admitted, &story))) };
+        let onward = way.onward(&admitted.target);
+        story.bound_for(destination.upstream.settings(), onward.as_ref());
+        admitted.target = onward.unwrap_or(admitted.target);
 
         let protocol = destination.upstream.settings().protocol;
         if protocol == Protocol::H2 && admitted.upgrade.as_ref().is_some_and(|asked| asked.asks_for("websocket")) {
@@ -158,7 +165,7 @@ impl Proxy {
         }
         let version = parts.version;
         let destination = Rc::clone(destination);
-        let outbound = match forward::request(parts, fields, &admitted, arrival, &client, &destination.onward) {
+        let outbound = match forward::request(parts, fields, &admitted, arrival, &client, (way, &destination.onward)) {
             Ok(outbound) => outbound,
             Err(fault) => return Err(Box::new(self.explain(&state, &destination, explain::alone(fault), &story))),
         };

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Response;
@@ -17,13 +18,16 @@ use crate::answer::RefusalReport;
 use crate::answer::Style;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
+use crate::proxy::admission::Admitted;
 use crate::proxy::admission::refusal::Ending;
 use crate::proxy::admission::refusal::Refusal;
 use crate::proxy::arrival::Arrival;
+use crate::proxy::fields::X_REQUEST_ID;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::story;
 use crate::proxy::story::Story;
+use crate::proxy::way;
 use crate::telemetry::Event;
 use crate::telemetry::event;
 
@@ -35,6 +39,19 @@ impl Proxy {
         self.own(answer(refusal, story.wish.style(&state), occurrence), story).into()
     }
 
+    /// Sends a client that came without TLS to the same address in https. A method other than GET and HEAD is to be kept, which
+    /// only a 308 asks for; old clients know only the 301.
+    pub(super) fn redirect(&self, admitted: &Admitted, story: &Story) -> Reply {
+        let Some(location) = way::https(admitted.host(), &admitted.target, None) else {
+            return self.refuse(Refusal::HostMissing, story);
+        };
+        let status = if story.is_repeatable() { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };
+        let mut headers = HeaderMap::with_capacity(4);
+        headers.insert(header::LOCATION, location);
+        headers.insert(X_REQUEST_ID, story.request_id.value());
+        self.own(Answer { status, headers, body: Bytes::new() }, story).into()
+    }
+
     /// A response of this proxy's own, and its access line.
     pub(super) fn own(&self, answer: Answer, story: &Story) -> Response<ClientBody> {
         let is_head = story.method == http::Method::HEAD;
@@ -43,6 +60,9 @@ impl Proxy {
         let mut response = Response::new(if is_head { ClientBody::empty() } else { ClientBody::whole(answer.body) });
         *response.status_mut() = answer.status;
         *response.headers_mut() = answer.headers;
+        if let Some(way) = &story.way {
+            way.response_headers.complete(response.headers_mut());
+        }
         response
     }
 
@@ -54,6 +74,7 @@ impl Proxy {
         let answer = answer(refusal, style, occurrence(request_id.as_str(), false));
         self.telemetry.record(Event::Request(event::Request {
             request_id: request_id.as_str(),
+            span: None,
             client: arrival.told.to_str().unwrap_or_default(),
             method: "-",
             host: b"",

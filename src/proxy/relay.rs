@@ -8,6 +8,7 @@ use std::task::Context;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::Response;
 use http::StatusCode;
 use http_body::Body;
@@ -18,9 +19,11 @@ use crate::proxy::Passage;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
 use crate::proxy::explain;
+use crate::proxy::fields::X_REQUEST_ID;
 use crate::proxy::hop::Named;
 use crate::proxy::response;
 use crate::proxy::response::Framing;
+use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
 use crate::telemetry::Event;
 use crate::upstream::Answered;
@@ -45,17 +48,21 @@ impl Proxy {
         };
         if parts.extensions.get::<Switched>().is_some() {
             return match response::switching(parts, upgrade.as_ref(), pseudonym) {
-                Ok(parts) => self.switch(parts, body, *passage),
+                Ok(mut parts) => {
+                    dress(&mut parts.headers, story);
+                    self.switch(parts, body, *passage)
+                }
                 Err(malformed) => refused(body, malformed),
             };
         }
-        let relayed = match response::response(parts, pseudonym) {
+        let mut relayed = match response::response(parts, pseudonym) {
             Ok(relayed) => relayed,
             Err(malformed) => return refused(body, malformed),
         };
         if relayed.framing == Framing::Doubtful {
             body.use_up();
         }
+        dress(&mut relayed.parts.headers, story);
         let proxy = Rc::clone(self);
         let relay = Relay { proxy, passage, body, named: relayed.named, status, sent: 0, aborted: true };
         Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
@@ -66,6 +73,15 @@ impl Proxy {
         let tunnel = Tunnel::new(Rc::clone(self), body, limit, passage.story);
         Reply { response: Response::from_parts(parts, ClientBody::empty()), tunnel: Some(Box::new(tunnel)) }
     }
+}
+
+/// Readies a server's head for the client: what the route changes, and the id by which the log knows the request, unless the
+/// server has sent one itself.
+fn dress(headers: &mut HeaderMap, story: &Story) {
+    if let Some(way) = &story.way {
+        way.response_headers.apply(headers);
+    }
+    headers.entry(X_REQUEST_ID).or_insert_with(|| story.request_id.value());
 }
 
 /// A body on its way to a client.

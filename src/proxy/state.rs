@@ -10,10 +10,12 @@ use crate::diagnosis::case::Here;
 use crate::diagnosis::case::Settings;
 use crate::diagnosis::checklist::Checklist;
 use crate::probe;
+use crate::proxy::arrival::Scheme;
 use crate::proxy::forward::Onward;
 use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::via::Pseudonym;
+use crate::proxy::way::Way;
 use crate::route::Miss;
 use crate::route::Routes;
 use crate::upstream;
@@ -49,11 +51,19 @@ pub struct Shared {
 pub struct State {
     /// What all cores share.
     pub(super) shared: Arc<Shared>,
-    routes: Routes<usize>,
+    routes: Routes<Led>,
     destinations: Vec<Rc<Destination>>,
 }
 
-/// Where a route leads.
+/// Where a request is led.
+#[derive(Debug)]
+pub(super) struct Led {
+    pub(super) way: Rc<Way>,
+    /// None where the same address in https is the destination.
+    pub(super) to: Option<Rc<Destination>>,
+}
+
+/// An upstream as requests reach it.
 #[derive(Debug)]
 pub(super) struct Destination {
     pub(super) upstream: Rc<Upstream>,
@@ -81,19 +91,20 @@ impl State {
     fn of(shared: &Arc<Shared>, part: impl Fn(&Arc<upstream::Shared>) -> Rc<Upstream>) -> Self {
         let destination =
             |upstream: &Arc<upstream::Shared>| Rc::new(Destination::new(upstream, part(upstream), shared));
-        let destinations = shared.upstreams.iter().map(destination).collect();
-        let index = |route: &config::Route| {
-            shared.upstreams.iter().position(|upstream| upstream.settings.name == route.upstream).unwrap_or(usize::MAX)
+        let destinations: Vec<_> = shared.upstreams.iter().map(destination).collect();
+        let named = |name: &Arc<str>| {
+            destinations.iter().find(|destination| destination.upstream.settings().name == *name).cloned()
         };
-        let routes = Routes::new(&shared.config.routes, index);
+        let routes = Routes::new(&shared.config.routes, |route, label| Led {
+            way: Rc::new(Way::new(route, label)),
+            to: route.upstream().and_then(named),
+        });
         Self { shared: Arc::clone(shared), routes, destinations }
     }
 
-    /// Where a request to this host and path goes, and the route's label.
-    pub(super) fn find(&self, host: &str, path: &str) -> Result<(&Arc<str>, &Rc<Destination>), Miss> {
-        let found = self.routes.find(host, path)?;
-        let destination = self.destinations.get(found.target).ok_or(Miss::NoPath)?;
-        Ok((&found.label, destination))
+    /// Where a request to this host and path goes.
+    pub(super) fn find(&self, host: &str, path: &str, scheme: Scheme) -> Result<&Led, Miss> {
+        self.routes.find(host, path, scheme == Scheme::Https).map(|found| &found.target)
     }
 
     /// What all cores share.

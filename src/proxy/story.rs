@@ -1,5 +1,6 @@
 //! Owns what the log tells of one request, gathered while it passes.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use http::HeaderMap;
@@ -25,6 +26,8 @@ use crate::proxy::client::Client;
 use crate::proxy::client::Role;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::state::State;
+use crate::proxy::way::Way;
+use crate::telemetry::Span;
 use crate::telemetry::event;
 
 /// One request, as the log tells it. Everything in it is shared or small, for it is made for each request.
@@ -32,19 +35,22 @@ use crate::telemetry::event;
 pub(super) struct Story {
     pub(super) begin: Instant,
     pub(super) request_id: RequestId,
+    pub(super) span: Span,
     pub(super) client: HeaderValue,
     pub(super) role: Role,
     pub(super) method: Method,
     pub(super) version: Version,
     pub(super) host: Option<HeaderValue>,
     pub(super) target: Option<PathAndQuery>,
+    /// The target as the origin gets it, where that is another.
+    pub(super) onward: Option<PathAndQuery>,
     pub(super) wish: Wish,
     pub(super) upgrade: Option<HeaderValue>,
     pub(super) personal: bool,
     pub(super) has_body: bool,
     /// Whether it is a check of another why502's, or of this one's that has come back.
     pub(super) is_check: bool,
-    pub(super) route: Option<Arc<str>>,
+    pub(super) way: Option<Rc<Way>>,
     pub(super) upstream: Option<Arc<str>>,
     pub(super) server: Option<Arc<str>>,
 }
@@ -55,18 +61,20 @@ impl Story {
         let mut story = Self {
             begin: Instant::now(),
             request_id: client.request_id.clone(),
+            span: client.trace.span,
             client: told(client, arrival),
             role: client.role,
             method: parts.method.clone(),
             version: parts.version,
             host: None,
             target: parts.uri.path_and_query().cloned(),
+            onward: None,
             wish: Wish::default(),
             upgrade: None,
             personal: false,
             has_body: false,
             is_check: false,
-            route: None,
+            way: None,
             upstream: None,
             server: None,
         };
@@ -102,14 +110,29 @@ impl Story {
         self.has_body = admitted.content != Content::None;
     }
 
-    /// Where it goes.
-    pub(super) fn routed(&mut self, route: &Arc<str>, upstream: &config::Upstream) {
-        self.route = Some(Arc::clone(route));
-        self.upstream = Some(Arc::clone(&upstream.name));
+    /// The route that takes it.
+    pub(super) fn routed(&mut self, way: &Rc<Way>) {
+        self.way = Some(Rc::clone(way));
     }
 
-    pub(super) fn path(&self) -> &str {
+    /// Where it goes, and the target that it has there, where that is another.
+    pub(super) fn bound_for(&mut self, upstream: &config::Upstream, onward: Option<&PathAndQuery>) {
+        self.upstream = Some(Arc::clone(&upstream.name));
+        self.onward = onward.cloned();
+    }
+
+    /// The path as the client asks for it.
+    fn path(&self) -> &str {
         self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+
+    /// The path as the origin is asked for it.
+    pub(super) fn path_there(&self) -> &str {
+        self.onward.as_ref().map_or_else(|| self.path(), PathAndQuery::path)
+    }
+
+    fn route(&self) -> Option<&str> {
+        self.way.as_ref().map(|way| &*way.label)
     }
 
     fn host(&self) -> &[u8] {
@@ -138,7 +161,7 @@ impl Story {
         RequestFacts {
             method: self.method.to_string(),
             host: String::from_utf8_lossy(self.host()).into_owned(),
-            path: self.path().to_owned(),
+            path: self.path_there().to_owned(),
             upgrade: self.upgrade.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned),
             has_body: self.has_body,
             personal: self.personal,
@@ -148,7 +171,7 @@ impl Story {
     /// Whether these are the facts of this request too.
     pub(super) fn asks_for(&self, facts: &RequestFacts) -> bool {
         self.method.as_str() == facts.method
-            && self.path() == facts.path
+            && self.path_there() == facts.path
             && self.host() == facts.host.as_bytes()
             && self.upgrade.as_ref().map(HeaderValue::as_bytes) == facts.upgrade.as_deref().map(str::as_bytes)
             && (self.has_body, self.personal) == (facts.has_body, facts.personal)
@@ -158,6 +181,7 @@ impl Story {
     pub(super) fn request(&self, status: u16, bytes_sent: u64, aborted: bool) -> event::Request<'_> {
         event::Request {
             request_id: self.request_id.as_str(),
+            span: Some(self.span),
             client: self.client(),
             method: self.method.as_str(),
             host: self.host(),
@@ -166,7 +190,7 @@ impl Story {
             status,
             bytes_sent,
             elapsed: self.begin.elapsed(),
-            route: self.route.as_deref(),
+            route: self.route(),
             upstream: self.upstream.as_deref(),
             server: self.server.as_deref(),
             aborted,
@@ -180,9 +204,10 @@ impl Story {
             method: self.method.as_str(),
             host: self.host(),
             path: self.path().as_bytes(),
-            route: self.route.as_deref(),
+            route: self.route(),
             bytes_sent: told.bytes_sent,
             retried: told.retried,
+            span: self.span,
             report: told.report,
             fault: told.diagnosis.fault,
             cause: told.diagnosis.cause,

@@ -45,6 +45,10 @@ fn head(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
 
 fn members_of_request(out: &mut Vec<u8>, request: &Request<'_>) {
     text(out, b",\"request_id\":\"", request.request_id.as_bytes());
+    if let Some(span) = request.span {
+        text(out, b"\",\"trace_id\":\"", &span.trace_id());
+        text(out, b"\",\"span_id\":\"", &span.span_id());
+    }
     text(out, b"\",\"client\":\"", request.client.as_bytes());
     text(out, b"\",\"method\":\"", request.method.as_bytes());
     text(out, b"\",\"host\":\"", request.host);
@@ -69,6 +73,9 @@ fn members_of_failure(out: &mut Vec<u8>, failure: &UpstreamFailure<'_>) {
     text_or_null(out, b"\",\"route\":", failure.route);
     number(out, b",\"bytes_sent\":", failure.bytes_sent);
     out.extend_from_slice(if failure.retried { b",\"retried\":true" } else { b",\"retried\":false" });
+    text(out, b",\"trace_id\":\"", &failure.span.trace_id());
+    text(out, b"\",\"span_id\":\"", &failure.span.span_id());
+    out.push(b'"');
     out.extend_from_slice(failure.report);
 }
 
@@ -237,7 +244,7 @@ mod tests {
             ),
             (
                 samples::request(),
-                r#""level":"info","event":"request","request_id":"01J8Z3K4M5N6P7Q8R9S0T1V2W3","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","protocol":"HTTP/1.1","status":200,"bytes_sent":5120,"elapsed_ms":1.407,"route":"shop.example/","upstream":"app","server":"http://app-1.internal:3000""#,
+                r#""level":"info","event":"request","request_id":"01J8Z3K4M5N6P7Q8R9S0T1V2W3","trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","protocol":"HTTP/1.1","status":200,"bytes_sent":5120,"elapsed_ms":1.407,"route":"shop.example/","upstream":"app","server":"http://app-1.internal:3000""#,
             ),
             (
                 samples::refusal(),
@@ -245,11 +252,11 @@ mod tests {
             ),
             (
                 samples::failure(),
-                r#""level":"error","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":false,"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
+                r#""level":"error","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":false,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
             ),
             (
                 samples::hidden_failure(),
-                r#""level":"warn","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":true,"title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
+                r#""level":"warn","event":"upstream_failure","client":"10.50.0.10","method":"GET","host":"shop.example","path":"/cart","route":"shop.example/","bytes_sent":0,"retried":true,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
             ),
             (
                 samples::ejected(),

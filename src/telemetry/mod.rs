@@ -35,6 +35,7 @@ pub use self::event::Reloaded;
 pub use self::event::Request;
 pub use self::event::ServerEjected;
 pub use self::event::ServerReturned;
+pub use self::event::Span;
 pub use self::event::Started;
 pub use self::event::Stopped;
 pub use self::event::UpstreamFailure;

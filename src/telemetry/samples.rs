@@ -18,6 +18,7 @@ use super::Request;
 use super::Responses;
 use super::ServerEjected;
 use super::ServerReturned;
+use super::Span;
 use super::Started;
 use super::Stopped;
 use super::Totals;
@@ -26,6 +27,8 @@ use super::stamp::Stamp;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
 use crate::fault::Fault;
+
+const SPAN: Span = Span { trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
 
 /// A leap day's noon, and seven milliseconds.
 pub(super) fn stamp() -> Stamp {
@@ -78,6 +81,7 @@ pub(super) fn totals() -> Totals {
 pub(super) fn request() -> Event<'static> {
     Event::Request(Request {
         request_id: "01J8Z3K4M5N6P7Q8R9S0T1V2W3",
+        span: Some(SPAN),
         client: "10.50.0.10",
         method: "GET",
         host: b"shop.example",
@@ -96,6 +100,7 @@ pub(super) fn request() -> Event<'static> {
 pub(super) fn refusal() -> Event<'static> {
     Event::Request(Request {
         request_id: "01J8Z3K4M5N6P7Q8R9S0T1V2W3",
+        span: None,
         client: "10.50.0.10",
         method: "GET",
         host: b"nowhere.example",
@@ -128,6 +133,7 @@ fn upstream_failure() -> UpstreamFailure<'static> {
         route: Some("shop.example/"),
         bytes_sent: 0,
         retried: false,
+        span: SPAN,
         report: br#","title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
         fault: Fault::ConnectionRefused,
         cause: Cause::OriginDown,

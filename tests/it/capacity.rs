@@ -293,3 +293,44 @@ fn greeting(limits: &str) -> (Proxy, Arc<AtomicUsize>) {
     });
     (proxy, most)
 }
+
+#[test]
+fn idle_connections_to_a_server_are_kept_for_so_long_and_so_many() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(
+        &[&origin.url],
+        "[upstream.pool]\nidle_timeout = \"2s\"\nmax_idle = 1",
+        "[runtime]\nworkers = 1",
+    ));
+    let mut clients: Vec<_> = (0..3).map(|_| Client::connect(proxy.address())).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    let mut conversations: Vec<_> = (0..3).map(|_| origin.accept()).collect();
+    for conversation in &mut conversations {
+        conversation.request();
+    }
+    for conversation in &mut conversations {
+        conversation.answer("hello");
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().text(), "hello");
+    }
+    // One of them is kept and serves the next request; then it is idle for too long.
+    clients[0].send("GET /again HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut kept = Vec::new();
+    for mut conversation in conversations {
+        if let Some(request) = conversation.next() {
+            assert_eq!(request.line, "GET /again HTTP/1.1");
+            conversation.answer("again");
+            kept.push(conversation);
+        }
+    }
+    assert_eq!(clients[0].answer().text(), "again");
+    assert_eq!(kept.len(), 1);
+    assert!(origin.is_left_alone());
+    let begin = Instant::now();
+    assert!(kept[0].is_closed());
+    let after = begin.elapsed();
+    assert!((Duration::from_secs(1)..Duration::from_secs(8)).contains(&after), "closed after {after:?}");
+}

@@ -34,6 +34,8 @@ mod http2;
 #[cfg(test)]
 mod http2_attacks;
 #[cfg(test)]
+mod ids;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod intercept;
@@ -51,6 +53,8 @@ mod probes;
 mod reload;
 #[cfg(test)]
 mod retries;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

@@ -51,6 +51,25 @@ impl<'d> Table<'d> {
         elements.iter().filter_map(|element| self.noted(element, self.written(element))).collect()
     }
 
+    /// A table whose keys are names that the writer chooses, each with a text; those that are no text are noted and left
+    /// out. Empty where it was not written. The example is a value that would be right.
+    #[must_use]
+    pub fn pairs(&self, key: &'static str, example: &str) -> Vec<(Placed<String>, Placed<String>)> {
+        self.know(key);
+        let Some(found) = self.entry(key) else { return Vec::new() };
+        let Some(entries) = found.get_ref().as_table() else {
+            let what = format!("`{key}` is a table of names and texts");
+            self.wrong(found, Wrong::new(what, format!("write {key} = {example}")));
+            return Vec::new();
+        };
+        let pair = |(name, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let place = self.document().place(name.span().start);
+            let name: &std::borrow::Cow<'_, str> = name.get_ref();
+            Some((Placed { value: name.to_string(), place }, self.noted(value, self.written(value))?))
+        };
+        entries.iter().filter_map(pair).collect()
+    }
+
     /// A list of at least one item, each of which is text that has a form, or a table; those that are wrong are noted and left
     /// out. The example is a line that would be right.
     #[must_use]

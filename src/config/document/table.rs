@@ -51,6 +51,12 @@ impl<'d> Table<'d> {
         self.place
     }
 
+    /// Where the value of a key begins; for one that was not written, where the table does.
+    #[must_use]
+    pub fn place_of_value(&self, key: &str) -> Place {
+        self.entry(key).map_or(self.place, |found| self.place_of(found))
+    }
+
     /// The table's name as it is written, brackets included; empty for the root.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -4,6 +4,7 @@
 //! counted (`count`). Text that came over the network may be anything: whoever writes it escapes it.
 
 mod incident;
+mod span;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use serde::Serializer;
 
 pub use self::incident::IncidentClosed;
 pub use self::incident::IncidentOpened;
+pub use self::span::Span;
 use super::Totals;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
@@ -105,6 +107,8 @@ pub struct Stopped<'a> {
 pub struct Request<'a> {
     /// Its id, as in `X-Request-Id`.
     pub request_id: &'a str,
+    /// Its trace and this proxy's part in it; none where there was no head to read.
+    pub span: Option<Span>,
     /// The client's address, behind trusted proxies.
     pub client: &'a str,
     /// The method, as the client sent it.
@@ -148,6 +152,8 @@ pub struct UpstreamFailure<'a> {
     pub bytes_sent: u64,
     /// Whether a retry hid it from the client.
     pub retried: bool,
+    /// The request's trace and this proxy's part in it.
+    pub span: Span,
     /// The operator's answer (contract, section 5): its members, which follow those above, as `members_in_line` makes them.
     pub report: &'a [u8],
     /// What was observed; the line has it from the report, as all that follows.

@@ -205,7 +205,7 @@ impl Request {
     /// The fields as lines, sorted by name, without those that every request gets and that hold something random.
     pub(crate) fn lines(&self) -> Vec<String> {
         let mut fields: Vec<_> =
-            self.fields.iter().filter(|(name, _)| !matches!(&**name, "via" | "x-request-id")).collect();
+            self.fields.iter().filter(|(name, _)| !matches!(&**name, "via" | "x-request-id" | "traceparent")).collect();
         fields.sort_by_key(|(name, _)| name);
         fields.into_iter().map(|(name, value)| format!("{name}: {value}")).collect()
     }
