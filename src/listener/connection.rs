@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::listener::crowd::Seat;
 use crate::listener::door::Door;
 use crate::listener::door::Phase;
 use crate::listener::door::Watch;
@@ -52,21 +53,25 @@ use crate::upstream::Cut;
 use crate::upstream::Inflow;
 
 /// Serves one client until it leaves, is refused, or the program drains.
-pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>) {
+pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>, seat: Rc<Seat>) {
     let Entered { stream, arrival, agreed } = entered;
     if agreed == Agreed::Http2 {
-        return Box::pin(http2::serve(stream, Bytes::new(), arrival, proxy, orders)).await;
+        return Box::pin(http2::serve((stream, Bytes::new()), arrival, proxy, orders, seat)).await;
     }
-    let desk = Rc::new(Desk::new(arrival, proxy, stream.descriptor()));
+    let desk = Rc::new(Desk::new(arrival, proxy, stream.descriptor(), Rc::clone(&seat)));
     match converse(&desk, stream, orders.clone()).await {
         // Boxed, for nearly all connections never come here.
         Ended::Changed(stream, read) => {
             let (arrival, proxy) = (desk.arrival.clone(), Rc::clone(&desk.proxy));
-            Box::pin(http2::serve(stream, read, arrival, proxy, orders)).await;
+            Box::pin(http2::serve((stream, read), arrival, proxy, orders, seat)).await;
         }
-        Ended::Tunnel(tunnel, stream, read) => tunnel.run(stream, read).await,
+        Ended::Tunnel(tunnel, stream, read) => {
+            seat.busy();
+            tunnel.run(stream, read).await;
+        }
         Ended::Refused(refusal, stream) => desk.refuse(refusal, stream).await,
         Ended::Done(stream) => desk.close(stream).await,
+        Ended::Idle(stream) => farewell::close(stream).await,
         Ended::Cut(stream) => stream.reset_on_close(),
     }
 }
@@ -75,6 +80,8 @@ pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Rec
 enum Ended {
     /// Nothing is left to say.
     Done(Stream),
+    /// Nothing is left to say, and nothing was said for a while.
+    Idle(Stream),
     /// The client is to see that a message was cut, or has not taken what it was sent.
     Cut(Stream),
     /// A head could not be read, or did not come.
@@ -111,6 +118,9 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
         if desk.watch.speaks_http2() {
             return Poll::Ready(Err(Late::Http2));
         }
+        if desk.watch.makes_way(cx) {
+            return Poll::Ready(Err(Late::Idle));
+        }
         if told.is_news() {
             deadline.reset(Instant::now() + NEWCOMER);
         }
@@ -129,7 +139,7 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let stream = parts.io.into_inner().into_stream();
     match outcome {
         Err(Late::Http2) => Ended::Changed(stream, desk.watch.take_withheld()),
-        Err(Late::Idle) => Ended::Done(stream),
+        Err(Late::Idle) => Ended::Idle(stream),
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, stream),
         Err(Late::Reader | Late::Left) => Ended::Cut(stream),
         Err(Late::Everything) if serving => Ended::Cut(stream),
@@ -172,9 +182,9 @@ enum Late {
 }
 
 impl Desk {
-    fn new(arrival: Arrival, proxy: Rc<Proxy>, descriptor: Option<RawFd>) -> Self {
+    fn new(arrival: Arrival, proxy: Rc<Proxy>, descriptor: Option<RawFd>, seat: Rc<Seat>) -> Self {
         let interim = Arc::<Interim>::default();
-        let watch = Watch::new(Arc::clone(&interim), descriptor);
+        let watch = Watch::new(Arc::clone(&interim), descriptor, seat);
         Self {
             arrival,
             proxy,

@@ -23,6 +23,7 @@ use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
+use crate::listener::crowd::Seat;
 use crate::net::stream::Stream;
 use crate::net::tcp_info;
 use crate::proxy::interim::Interim;
@@ -60,6 +61,7 @@ pub(super) struct Watch {
     withheld: RefCell<Vec<u8>>,
     descriptor: Option<RawFd>,
     interim: Arc<Interim>,
+    seat: Rc<Seat>,
 }
 
 /// What the connection is doing.
@@ -95,7 +97,7 @@ impl Speaks {
 }
 
 impl Watch {
-    pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>) -> Rc<Self> {
+    pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>, seat: Rc<Seat>) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Idle(Instant::now())),
             owed: Cell::new(false),
@@ -111,11 +113,17 @@ impl Watch {
             withheld: RefCell::default(),
             descriptor,
             interim,
+            seat,
         })
     }
 
     pub(super) fn phase(&self) -> Phase {
         self.phase.get()
+    }
+
+    /// Whether the client only waits, and has to leave for others.
+    pub(super) fn makes_way(&self, cx: &Context<'_>) -> bool {
+        self.seat.has_to_leave(cx) && matches!(self.phase.get(), Phase::Idle(_))
     }
 
     /// Since when the client has taken no byte of what is to be sent.
@@ -172,7 +180,12 @@ impl Watch {
     /// The whole response is in hyper's hands.
     pub(super) fn served(&self) {
         let now = Instant::now();
-        self.phase.set(if self.ahead.take() { Phase::Head(now) } else { Phase::Idle(now) });
+        if self.ahead.take() {
+            self.phase.set(Phase::Head(now));
+        } else {
+            self.phase.set(Phase::Idle(now));
+            self.seat.idle(now);
+        }
     }
 
     /// The status with which hyper wanted to answer by itself, if it did.
@@ -198,6 +211,7 @@ impl Watch {
         }
         self.used.set(true);
         if let Phase::Idle(_) = self.phase.get() {
+            self.seat.busy();
             self.phase.set(Phase::Head(Instant::now()));
         }
         if let Phase::Head(_) = self.phase.get() {

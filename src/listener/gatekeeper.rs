@@ -5,13 +5,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::config::Limits;
 use crate::fault::failure::Peer;
-use crate::net::deadline::Deadline;
+use crate::net::deadline::within;
 
 /// Counts clients.
 #[derive(Debug)]
@@ -20,6 +23,11 @@ pub struct Gatekeeper {
     most_of_one: AtomicUsize,
     inside: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize>>,
+    /// Somebody has left.
+    freed: Notify,
+    /// Somebody waits for a place, and a client that only waits for its next request should leave.
+    crowded: Notify,
+    wants_room: AtomicBool,
 }
 
 /// A client's place, given back when it is dropped.
@@ -39,6 +47,9 @@ impl Gatekeeper {
             most_of_one: AtomicUsize::new(limits.connections_per_client),
             inside: AtomicUsize::new(0),
             by_address: Mutex::default(),
+            freed: Notify::new(),
+            crowded: Notify::new(),
+            wants_room: AtomicBool::new(false),
         })
     }
 
@@ -58,7 +69,9 @@ impl Gatekeeper {
     pub async fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
         let mut place = self.count(peer)?;
         while !self.enter() {
-            Deadline::after(CROWDED_PAUSE).await;
+            self.want_room();
+            self.crowded.notify_waiters();
+            within(CROWDED_PAUSE, self.freed.notified()).await.ok();
         }
         place.inside = true;
         Some(place)
@@ -74,6 +87,21 @@ impl Gatekeeper {
             }
         }
         false
+    }
+
+    /// Waits until there is a crowd.
+    pub(super) async fn crowded(&self) {
+        self.crowded.notified().await;
+    }
+
+    /// Whether room is wanted; whoever asks has to make it, or to say that it cannot.
+    pub(super) fn wants_room(&self) -> bool {
+        self.wants_room.swap(false, Ordering::Relaxed)
+    }
+
+    /// Lets it be made, by the first core that can.
+    pub(super) fn want_room(&self) {
+        self.wants_room.store(true, Ordering::Relaxed);
     }
 
     /// Counts the client among those of its address.
@@ -99,6 +127,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         if self.inside {
             self.gatekeeper.inside.fetch_sub(1, Ordering::Relaxed);
+            self.gatekeeper.freed.notify_one();
         }
         let Some(address) = self.address else { return };
         let mut counts = self.gatekeeper.by_address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -111,7 +140,7 @@ impl Drop for Place {
     }
 }
 
-/// How often a place is looked for while there is none.
+/// How often somebody is told to leave while there is no place and nobody leaves.
 const CROWDED_PAUSE: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

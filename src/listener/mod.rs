@@ -1,6 +1,7 @@
 //! Owns the doors through which clients come in: accepting, how many at once, and closing without losing one.
 
 mod connection;
+pub mod crowd;
 mod door;
 mod entrance;
 mod farewell;
@@ -23,6 +24,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::fault::failure::Peer;
+use crate::listener::crowd::Crowd;
+use crate::listener::crowd::Seated;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::gatekeeper::Place;
 use crate::listener::orders::Orders;
@@ -71,7 +74,12 @@ impl Socket {
 }
 
 /// Accepts clients on one socket until `drain` says to stop, and then waits for those that are in to finish.
-pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>, mut drain: watch::Receiver<Orders>) {
+pub async fn serve(
+    socket: Socket,
+    proxy: Rc<Proxy>,
+    (gatekeeper, crowd): (Arc<Gatekeeper>, Rc<Crowd>),
+    mut drain: watch::Receiver<Orders>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -90,22 +98,29 @@ pub async fn serve(socket: Socket, proxy: Rc<Proxy>, gatekeeper: Arc<Gatekeeper>
         while connections.try_join_next().is_some() {}
         match admitted {
             Ok((stream, peer, place)) => {
+                let place = (place, crowd.sit_down());
                 connections.spawn_local(welcome(stream, peer, Rc::clone(&proxy), drain.clone(), place));
             }
-            Err(error) => pause(&error, &proxy).await,
+            Err(error) => pause(&error, &proxy, &crowd).await,
         }
     }
-    drain_queue(&socket, &proxy, &gatekeeper, &drain, &mut connections).await;
+    drain_queue(&socket, &proxy, (&gatekeeper, &crowd), &drain, &mut connections).await;
     drop(socket);
     while connections.join_next().await.is_some() {}
 }
 
 /// A client's whole stay: in through the entrance, and served until it leaves.
-async fn welcome(stream: Stream, peer: Peer, proxy: Rc<Proxy>, orders: watch::Receiver<Orders>, place: Place) {
+async fn welcome(
+    stream: Stream,
+    peer: Peer,
+    proxy: Rc<Proxy>,
+    orders: watch::Receiver<Orders>,
+    (place, seated): (Place, Seated),
+) {
     if let Some(entered) = entrance::enter(stream, peer).await {
-        connection::serve(entered, proxy, orders).await;
+        connection::serve(entered, proxy, orders, seated.seat()).await;
     }
-    drop(place);
+    drop((place, seated));
 }
 
 /// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first. No handshake
@@ -113,7 +128,7 @@ async fn welcome(stream: Stream, peer: Peer, proxy: Rc<Proxy>, orders: watch::Re
 async fn drain_queue(
     socket: &Socket,
     proxy: &Rc<Proxy>,
-    gatekeeper: &Arc<Gatekeeper>,
+    (gatekeeper, crowd): (&Arc<Gatekeeper>, &Rc<Crowd>),
     drain: &watch::Receiver<Orders>,
     connections: &mut JoinSet<()>,
 ) {
@@ -130,6 +145,7 @@ async fn drain_queue(
     let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
     while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
         if let Some(place) = gatekeeper.admit(&peer).await {
+            let place = (place, crowd.sit_down());
             connections.spawn_local(welcome(stream, peer, Rc::clone(proxy), drain.clone(), place));
         }
         if Instant::now() >= end {
@@ -139,17 +155,20 @@ async fn drain_queue(
 }
 
 /// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file
-/// descriptors, and trying again at once would only burn the processor.
-async fn pause(error: &io::Error, proxy: &Proxy) {
+/// descriptors: some of those who only wait make way, and trying again at once would only burn the processor.
+async fn pause(error: &io::Error, proxy: &Proxy, crowd: &Crowd) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
     }
     let message = format!("this host cannot accept connections at the moment, clients wait: {error}");
     proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
+    (0..MADE_TO_LEAVE).take_while(|_| crowd.make_way()).for_each(drop);
     Deadline::after(SHORTAGE_PAUSE).await;
 }
 
 /// How long clients that come while the program drains are still taken in: longer than the last step of a handshake takes.
 const QUEUE_TIME: Duration = Duration::from_millis(200);
+/// How many clients that only wait are told to leave when this host has run out of something.
+const MADE_TO_LEAVE: usize = 16;
 /// How long accepting rests when this host has run out of something.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);

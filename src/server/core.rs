@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::config;
 use crate::listener;
+use crate::listener::crowd::Crowd;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
 use crate::proxy::Proxy;
@@ -75,12 +76,14 @@ impl Core {
     async fn serve(self) {
         let Self { shared, doorways, telemetry, gatekeeper, mut orders, mut updates, changes } = self;
         let proxy = Proxy::new(State::new(&shared), telemetry);
-        let mut doors = Doors::new(&proxy, &gatekeeper);
+        let crowd = Rc::<Crowd>::default();
+        let mut doors = Doors::new(&proxy, (Arc::clone(&gatekeeper), Rc::clone(&crowd)));
         for doorway in doorways {
             doors.open(doorway);
         }
         let mut housekeeping = JoinSet::new();
         housekeeping.spawn_local(keep_house(Rc::clone(&proxy)));
+        housekeeping.spawn_local(crowd.make_room(gatekeeper));
         let mut checks = changes.map(|changes| {
             housekeeping.spawn_local(changes::tell(changes, Rc::clone(&proxy)));
             Checks::default()

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::listener;
+use crate::listener::crowd::Crowd;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
 use crate::proxy::Proxy;
@@ -21,7 +22,7 @@ use crate::telemetry::Notice;
 /// The doors of a core.
 pub(super) struct Doors {
     proxy: Rc<Proxy>,
-    gatekeeper: Arc<Gatekeeper>,
+    places: (Arc<Gatekeeper>, Rc<Crowd>),
     /// Those that are open, and those that are closed and still have clients inside.
     all: Vec<Rc<Door>>,
     /// What serves at each.
@@ -40,9 +41,8 @@ struct Door {
 
 impl Doors {
     /// None yet.
-    pub(super) fn new(proxy: &Rc<Proxy>, gatekeeper: &Arc<Gatekeeper>) -> Self {
-        let (proxy, gatekeeper) = (Rc::clone(proxy), Arc::clone(gatekeeper));
-        Self { proxy, gatekeeper, all: Vec::new(), serving: JoinSet::new(), closing: JoinSet::new() }
+    pub(super) fn new(proxy: &Rc<Proxy>, places: (Arc<Gatekeeper>, Rc<Crowd>)) -> Self {
+        Self { proxy: Rc::clone(proxy), places, all: Vec::new(), serving: JoinSet::new(), closing: JoinSet::new() }
     }
 
     /// Lets clients in there.
@@ -57,7 +57,7 @@ impl Doors {
     fn try_open(&mut self, doorway: Doorway, number: u64) -> io::Result<()> {
         let socket = doorway.into_socket()?;
         let (orders, told) = watch::channel(Orders::Serve);
-        let serving = listener::serve(socket, Rc::clone(&self.proxy), Arc::clone(&self.gatekeeper), told);
+        let serving = listener::serve(socket, Rc::clone(&self.proxy), self.places.clone(), told);
         let serving = self.serving.spawn_local(serving);
         self.all.push(Rc::new(Door { number, orders, serving }));
         Ok(())

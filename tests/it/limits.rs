@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::support::client::Client;
 use super::support::client::get;
 use super::support::origin::Origin;
+use super::support::origin::work;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
 
@@ -168,7 +169,7 @@ fn the_limit_on_clients_holds_over_all_cores() {
 
 fn check_a_crowd(workers: usize) {
     let origin = Origin::listen();
-    let tables = format!("[limits]\nconnections = 2\n[runtime]\nworkers = {workers}");
+    let tables = format!("[limits]\nconnections = 2\nheader_timeout = \"5m\"\n[runtime]\nworkers = {workers}");
     let proxy = Proxy::run(&in_front_of(&[&origin.url], "", &tables));
     origin.greet("hello");
     let ask = |client: &mut Client| client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -176,15 +177,16 @@ fn check_a_crowd(workers: usize) {
     for client in &mut inside {
         ask(client);
         client.answer();
+        client.send("GET / HTTP/1.1\r\n");
     }
     let mut waiting: Vec<_> = (0..8).map(|_| Client::connect(proxy.address())).collect();
     // Whoever comes in leaves again, so that the next one can; which one that is, the kernel decides.
     for client in &mut waiting {
         client.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     }
-    // Those inside are served meanwhile.
+    // Those inside are served meanwhile, and as long as they ask for something they stay.
     for client in &mut inside {
-        ask(client);
+        client.send("Host: a\r\n\r\nGET / HTTP/1.1\r\n");
         assert_eq!(client.answer().text(), "hello");
     }
     let early = waiting.iter().filter(|client| client.wire.has_more()).count();
@@ -192,6 +194,75 @@ fn check_a_crowd(workers: usize) {
     drop(inside);
     for mut client in waiting {
         assert_eq!(client.answer().text(), "hello");
+    }
+}
+
+#[test]
+fn whoever_has_waited_for_the_longest_makes_way_where_all_places_are_taken() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[limits]\nconnections = 3\n[runtime]\nworkers = 1"));
+    origin.greet("hello");
+    let enter = || {
+        let mut client = Client::connect(proxy.address());
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().text(), "hello");
+        client
+    };
+    let (mut first, mut second, mut busy) = (enter(), enter(), enter());
+    busy.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1");
+    let mut third = enter();
+    assert!(first.is_closed());
+    second.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(second.answer().text(), "hello");
+    let _fourth = enter();
+    assert!(third.is_closed(), "the second was served since");
+    busy.send("2");
+    assert_eq!(busy.answer().text(), "hello");
+}
+
+#[test]
+fn a_crowd_comes_through_a_full_house_on_every_core() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[limits]\nconnections = 4\n[runtime]\nworkers = 3"));
+    origin.greet("hello");
+    let mut inside = Vec::new();
+    let begin = Instant::now();
+    for _ in 0..100 {
+        let mut client = Client::connect(proxy.address());
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().text(), "hello");
+        inside.push(client);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(20), "100 clients took {:?}", begin.elapsed());
+}
+
+#[test]
+fn a_head_that_drips_does_not_outstay_its_time() {
+    let mut proxy = greeted("header_timeout = \"500ms\"");
+    let mut client = Client::connect(proxy.address());
+    let begin = Instant::now();
+    let mut head = "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: ".to_owned() + &"x".repeat(10_000);
+    // A byte now and then, each long before the limit.
+    while !head.is_empty() && client.wire.try_send(head.remove(0).to_string()).is_ok() {
+        work(Duration::from_millis(20));
+        if client.wire.has_more() {
+            break;
+        }
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "it dripped for {:?}", begin.elapsed());
+    assert_eq!(client.answer().head.status, 408);
+    assert_eq!(proxy.line("request")["status"], 408);
+}
+
+#[test]
+fn a_thousand_idle_clients_are_held_and_each_is_still_served() {
+    let proxy = greeted("connections = 2000");
+    let mut clients: Vec<_> = (0..1000).map(|_| Client::connect(proxy.address())).collect();
+    for _ in 0..2 {
+        for client in &mut clients {
+            client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(client.answer().text(), "hello");
+        }
     }
 }
 

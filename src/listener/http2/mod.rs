@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::listener::crowd::Seat;
 use crate::listener::farewell;
 use crate::listener::http2::wire::Watch;
 use crate::listener::http2::wire::Wire;
@@ -50,13 +51,13 @@ use crate::proxy::arrival::Arrival;
 
 /// Speaks HTTP/2 with a client until it leaves or is let go. `first` is what was read of it already.
 pub(super) async fn serve(
-    stream: Stream,
-    first: Bytes,
+    (stream, first): (Stream, Bytes),
     arrival: Arrival,
     proxy: Rc<Proxy>,
     orders: watch::Receiver<Orders>,
+    seat: Rc<Seat>,
 ) {
-    let house = Rc::new(House { arrival, proxy, watch: Watch::new() });
+    let house = Rc::new(House { arrival, proxy, watch: Watch::new(), seat });
     let end = converse(&house, stream, first, orders).await;
     let Some(stream) = house.watch.take_stream() else { return };
     match end {
@@ -71,6 +72,18 @@ struct House {
     arrival: Arrival,
     proxy: Rc<Proxy>,
     watch: Rc<Watch>,
+    seat: Rc<Seat>,
+}
+
+impl House {
+    /// Whether the client only waits, and has to leave for others.
+    fn makes_way(&self, cx: &Context<'_>) -> bool {
+        match self.watch.idle_since() {
+            Some(since) => self.seat.idle(since),
+            None => self.seat.busy(),
+        }
+        self.seat.has_to_leave(cx)
+    }
 }
 
 /// How a conversation ended.
@@ -95,6 +108,11 @@ async fn converse(house: &Rc<House>, stream: Stream, first: Bytes, orders: watch
         }
         if conversation.poll(cx).is_ready() {
             return Poll::Ready(End::Said);
+        }
+        if !conversation.is_leaving() && house.makes_way(cx) {
+            conversation.take_leave();
+            deadline.reset(Instant::now() + FAREWELL);
+            cx.waker().wake_by_ref();
         }
         if told.is_news() {
             deadline.reset(Instant::now() + NEWCOMER);
@@ -178,6 +196,10 @@ impl Conversation {
             leaving: None,
             ended: None,
         }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
     }
 
     fn is_open(&self) -> bool {
