@@ -105,8 +105,9 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let outcome = poll_fn(|cx| {
         match told.poll_now(cx) {
             Orders::Leave => return Poll::Ready(Err(Late::Everything)),
-            // A client that has just come is answered first: hyper would close a connection on which nothing was read yet.
-            Orders::Drain if !leaving && desk.watch.was_used() => {
+            // hyper would close a connection on which no whole head was read yet, and its request may be on its way: whoever sends
+            // one soon is answered first, and told that it is the last.
+            Orders::Drain if !leaving && desk.watch.phase() == Phase::Serving => {
                 leaving = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }

@@ -51,8 +51,6 @@ pub(super) struct Watch {
     head_bytes: Cell<usize>,
     /// Where in it the first line ends.
     first_line: Cell<Option<usize>>,
-    /// A byte has come on this connection.
-    used: Cell<bool>,
     blocked_since: Cell<Option<Instant>>,
     left: Cell<bool>,
     /// What the client speaks, as far as that is known.
@@ -106,7 +104,6 @@ impl Watch {
             ahead: Cell::new(false),
             head_bytes: Cell::new(0),
             first_line: Cell::new(None),
-            used: Cell::new(false),
             blocked_since: Cell::new(None),
             left: Cell::new(false),
             speaks: Cell::new(Speaks::Unknown),
@@ -134,11 +131,6 @@ impl Watch {
     /// Whether the client has closed its side.
     pub(super) fn has_left(&self) -> bool {
         self.left.get()
-    }
-
-    /// Whether the client has sent anything yet.
-    pub(super) fn was_used(&self) -> bool {
-        self.used.get()
     }
 
     /// Whether the client has ended the connection below hyper, which does not look while a body waits to be taken.
@@ -209,7 +201,6 @@ impl Watch {
             self.left.set(true);
             return;
         }
-        self.used.set(true);
         if let Phase::Idle(_) = self.phase.get() {
             self.seat.busy();
             self.phase.set(Phase::Head(Instant::now()));

@@ -65,5 +65,5 @@ fn next_change(orders: &watch::Receiver<Orders>, last: Orders) -> Pin<Box<dyn Fu
     })
 }
 
-/// How long a client that has just come has to send its request when the program is to end.
-pub(super) const NEWCOMER: Duration = Duration::from_millis(500);
+/// How long a client has to send its first request, or its next, when the program is to end.
+pub(super) const NEWCOMER: Duration = Duration::from_secs(1);
