@@ -5,6 +5,7 @@
 mod check;
 mod console;
 mod demo;
+mod pid_file;
 mod run;
 mod sources;
 
@@ -53,6 +54,9 @@ struct RunArguments {
     /// Where to listen, with --to
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS, requires = "to", conflicts_with = "config")]
     listen: String,
+    /// Write the number of the process that serves here
+    #[arg(long, value_name = "FILE")]
+    pid_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args, PartialEq, Eq)]
@@ -100,8 +104,7 @@ impl CommandLine {
 impl Command {
     fn run(self, console: &mut Console<'_>) -> io::Result<Exit> {
         match self {
-            Self::Run(RunArguments { config: None, to: Some(url), listen }) => run::in_front_of(&url, &listen, console),
-            Self::Run(RunArguments { config, .. }) => run::by_file(config, console),
+            Self::Run(arguments) => run::run(arguments, console),
             Self::Check(CheckArguments { config }) => check::check(config, console),
             Self::Demo(DemoArguments { listen }) => demo::demo(&listen, console),
         }

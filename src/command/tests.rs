@@ -7,7 +7,12 @@ use super::*;
 
 fn run(config: Option<&str>, to: Option<&str>, listen: &str) -> Command {
     let (config, to, listen) = (config.map(PathBuf::from), to.map(str::to_owned), listen.to_owned());
-    Command::Run(RunArguments { config, to, listen })
+    Command::Run(RunArguments { config, to, listen, pid_file: None })
+}
+
+fn with_pid_file(pid_file: &str) -> RunArguments {
+    let listen = DEFAULT_ADDRESS.to_owned();
+    RunArguments { config: None, to: None, listen, pid_file: Some(pid_file.into()) }
 }
 
 fn check(config: Option<&str>) -> Command {
@@ -26,6 +31,7 @@ fn the_command_line_is_understood_or_refused() {
         ("run --to http://a", Ok(run(None, Some("http://a"), "127.0.0.1:8080"))),
         ("run --to http://a --listen 0.0.0.0:80", Ok(run(None, Some("http://a"), "0.0.0.0:80"))),
         ("run --listen=[::]:80 --to=unix:/a", Ok(run(None, Some("unix:/a"), "[::]:80"))),
+        ("run --pid-file a.pid", Ok(Command::Run(with_pid_file("a.pid")))),
         ("run --to http://a --config a.toml", Err(ErrorKind::ArgumentConflict)),
         ("run --config a.toml --listen 0.0.0.0:80", Err(ErrorKind::ArgumentConflict)),
         ("run --listen 0.0.0.0:80", Err(ErrorKind::MissingRequiredArgument)),

@@ -3,6 +3,7 @@
 pub mod deadline;
 pub mod frames;
 pub mod here;
+pub mod inherited;
 pub mod pump;
 pub mod socket;
 pub mod stream;

@@ -13,6 +13,7 @@ pub mod interim;
 pub mod introduce;
 mod known;
 pub mod past;
+pub mod readiness;
 mod refuse;
 pub mod relay;
 pub mod request_id;

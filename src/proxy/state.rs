@@ -14,6 +14,7 @@ use crate::proxy::arrival::Scheme;
 use crate::proxy::forward::Onward;
 use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
+use crate::proxy::readiness::Readiness;
 use crate::proxy::via::Pseudonym;
 use crate::proxy::way::Way;
 use crate::route::Miss;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub incidents: Arc<Ledger>,
     /// The operator's answers of the last failures.
     pub past: Arc<PastAnswers>,
+    /// Whether it takes requests.
+    pub readiness: Arc<Readiness>,
     /// Where this process runs.
     pub here: Here,
     /// The name servers that are asked, for commands.

@@ -23,7 +23,7 @@ use crate::server::StartError;
 use crate::server::changes;
 use crate::server::doors::Doors;
 use crate::server::doors::LAST_WORDS;
-use crate::server::sockets::Doorway;
+use crate::server::listening::Doorway;
 use crate::telemetry;
 use crate::upstream;
 use crate::upstream::Change;

@@ -15,7 +15,7 @@ use crate::listener::crowd::Crowd;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::orders::Orders;
 use crate::proxy::Proxy;
-use crate::server::sockets::Doorway;
+use crate::server::listening::Doorway;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 

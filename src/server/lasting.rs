@@ -17,6 +17,7 @@ use crate::net::here;
 use crate::probe;
 use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
+use crate::proxy::readiness::Readiness;
 use crate::proxy::state::Shared;
 use crate::proxy::via::Pseudonym;
 use crate::server::StartError;
@@ -34,6 +35,7 @@ pub(super) struct Lasting {
     board: Arc<probe::Board>,
     incidents: Arc<Ledger>,
     past: Arc<PastAnswers>,
+    pub(super) readiness: Arc<Readiness>,
 }
 
 /// What the cores tell of their servers.
@@ -51,6 +53,7 @@ impl Lasting {
             board: probe::Board::new(&config.diagnosis, probe::Ourselves::default()),
             incidents: Arc::new(Ledger::new(patience)),
             past: Arc::default(),
+            readiness: Arc::default(),
         };
         (lasting, told)
     }
@@ -81,6 +84,7 @@ impl Lasting {
             board: Arc::clone(&self.board),
             incidents: Arc::clone(&self.incidents),
             past: Arc::clone(&self.past),
+            readiness: Arc::clone(&self.readiness),
             here: Here { in_container: here::in_container(), own_addresses, own_networks },
             name_servers: self.name_servers(&config.dns),
             config,

@@ -3,10 +3,15 @@
 mod changes;
 mod core;
 mod doors;
+mod inheritance;
 mod lasting;
+mod listening;
 mod reload;
 mod signal;
 mod sockets;
+mod succession;
+mod successor;
+mod systemd;
 
 use std::io;
 use std::sync::Arc;
@@ -27,13 +32,18 @@ use crate::net::tls::TlsSetupError;
 use crate::proxy::state;
 use crate::server::core::Core;
 use crate::server::core::Update;
+pub use crate::server::inheritance::Herald;
+pub use crate::server::inheritance::Inheritance;
 use crate::server::lasting::Lasting;
 use crate::server::lasting::Told;
+use crate::server::listening::Doorway;
 pub use crate::server::reload::Reread;
+pub use crate::server::reload::in_one_line;
 use crate::server::signal::Asked;
 use crate::server::signal::Signals;
-use crate::server::sockets::Doorway;
 use crate::server::sockets::Sockets;
+use crate::server::successor::Successor;
+use crate::server::systemd::Systemd;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Telemetry;
@@ -59,6 +69,31 @@ pub enum StartError {
         /// What the kernel says.
         source: io::Error,
     },
+    /// A socket that systemd passes is no listener's.
+    #[error(
+        "no [[listener]] is for the socket {address} that systemd passes ({name}), and clients would wait there for good; write a \
+         [[listener]] with address = \"{address}\", or take its ListenStream= out of the socket unit"
+    )]
+    Unwanted {
+        /// Where it listens.
+        address: ListenAddress,
+        /// What systemd calls it.
+        name: String,
+    },
+    /// What was passed is no listening socket.
+    #[error(
+        "what was passed to this program for {name} is no socket that can be listened on; a socket unit needs ListenStream= and \
+         Accept=no"
+    )]
+    Passed {
+        /// What it was said to be for.
+        name: String,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// The words of the process that is to be taken over are not as they should be.
+    #[error("the variable WHY502_TAKE_OVER is only for why502 itself to set; start this program without it")]
+    NotPassed,
     /// TLS towards an upstream cannot be set up.
     #[error("upstream \"{upstream}\": TLS cannot be set up")]
     Tls {
@@ -92,6 +127,22 @@ pub struct Server {
     sockets: Sockets,
     started: Instant,
     signals: Option<Signals>,
+    /// Whether it is what a service manager and others know as the service, and can be taken over.
+    is_service: bool,
+    herald: Option<Herald>,
+    systemd: Systemd,
+    /// The process that is being started to take this one's place.
+    successor: Option<Successor>,
+    /// Whether a reload was asked for meanwhile.
+    reload_is_due: bool,
+}
+
+/// Why it ends.
+#[derive(Debug)]
+struct Ending {
+    reason: String,
+    /// The numbers of the listeners that another process goes on with, where one has taken over.
+    successor: Option<Vec<u64>>,
 }
 
 /// A core's thread.
@@ -111,15 +162,36 @@ impl Server {
         Self::start_with(config, checklist, Patience::default())
     }
 
+    /// The same with what was inherited, as a service: it tells the service manager how it goes, can be taken over, and has taken the
+    /// place of the process before it when it serves `until_stopped`.
+    ///
+    /// # Errors
+    ///
+    /// As `start`.
+    pub fn inherit(config: Config, checklist: Checklist, inheritance: Inheritance) -> Result<Self, StartError> {
+        let herald = inheritance.herald();
+        let server = Self::begin(config, checklist, Patience::default(), inheritance)?;
+        Ok(Self { is_service: true, herald: Some(herald), systemd: Systemd::from_environment(), ..server })
+    }
+
     /// The same, with incidents of another patience.
     ///
     /// # Errors
     ///
     /// As `start`.
     pub fn start_with(config: Config, checklist: Checklist, patience: Patience) -> Result<Self, StartError> {
+        Self::begin(config, checklist, patience, Inheritance::default())
+    }
+
+    fn begin(
+        config: Config,
+        checklist: Checklist,
+        patience: Patience,
+        inheritance: Inheritance,
+    ) -> Result<Self, StartError> {
         let workers = workers(&config);
         let signals = Signals::listen()?;
-        let (sockets, addresses) = Sockets::bind(&config.listeners, workers)?;
+        let (sockets, addresses) = Sockets::bind(&config.listeners, inheritance.given, workers)?;
         let doorways = sockets.doorways().map_err(StartError::Runtime)?;
         let telemetry =
             Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
@@ -138,6 +210,11 @@ impl Server {
             sockets,
             started: Instant::now(),
             signals: Some(signals),
+            is_service: false,
+            herald: None,
+            systemd: Systemd::default(),
+            successor: None,
+            reload_is_due: false,
         };
         let mut told = Some(told);
         for (index, doorways) in doorways.into_iter().enumerate() {
@@ -175,26 +252,38 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT, then drains. A second one ends it at once. SIGHUP has it read its configuration again, where
-    /// there is one.
+    /// there is one, and SIGUSR2 has another process take over.
     pub fn until_stopped(mut self, reread: Option<&Reread>) {
-        let reason = match self.signals.take() {
-            Some(mut signals) => loop {
-                match signals.next() {
-                    Asked::Reload => self.reload(reread),
-                    Asked::Stop(reason) => {
-                        signals.wait_for_impatience(self.orders.clone());
-                        break reason;
+        self.take_its_place();
+        let ending = match self.signals.take() {
+            Some(signals) => self.obey(signals, reread),
+            None => Ending::asked("asked to stop"),
+        };
+        self.drain(&ending);
+    }
+
+    /// Does what signals ask for, until that is to end.
+    fn obey(&mut self, mut signals: Signals, reread: Option<&Reread>) -> Ending {
+        let ending = loop {
+            match signals.next(self.successor.as_mut()) {
+                Asked::Reload if self.successor.is_some() => self.reload_is_due = true,
+                Asked::Reload => self.reload(reread),
+                Asked::TakeOver => self.begin_succession(&signals),
+                Asked::Heard(word) => {
+                    if let Some(ending) = self.hear(word, reread) {
+                        break ending;
                     }
                 }
-            },
-            None => "asked to stop",
+                Asked::Stop(reason) => break Ending::asked(reason),
+            }
         };
-        self.drain(reason);
+        signals.wait_for_impatience(self.orders.clone());
+        ending
     }
 
     /// Drains at once.
     pub fn stop(self) {
-        self.drain("asked to stop");
+        self.drain(&Ending::asked("asked to stop"));
     }
 
     fn announce(&self) {
@@ -210,9 +299,19 @@ impl Server {
         config.notices().iter().for_each(|message| self.notice(message));
     }
 
-    fn drain(mut self, reason: &str) {
+    fn drain(mut self, ending: &Ending) {
+        let Ending { reason, successor } = ending;
+        self.lasting.readiness.end();
+        if successor.is_none() {
+            self.systemd.stopping();
+        }
+        if let Some(called_off) = self.successor.take() {
+            called_off.call_off();
+        }
+        // Whoever has not taken the other's place yet, leaves it all that is the other's.
+        let not_ours = self.herald.take().is_some_and(|herald| herald.has_somebody_to_tell());
         // Nobody finds a unix socket any more before its queue is emptied.
-        self.sockets.close();
+        self.sockets.close(|number| not_ours || successor.iter().flatten().any(|theirs| *theirs == number));
         self.orders.send_if_modified(|orders| {
             let serves = *orders == Orders::Serve;
             if serves {
@@ -237,6 +336,12 @@ fn runtime() -> Result<Runtime, StartError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(StartError::Runtime)
 }
 
+impl Ending {
+    fn asked(reason: &str) -> Self {
+        Self { reason: reason.to_owned(), successor: None }
+    }
+}
+
 fn workers(config: &Config) -> usize {
     match config.runtime.workers {
         0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -253,6 +358,9 @@ fn output(config: &Config) -> String {
 
 /// What is to be done about an address that cannot be listened on.
 fn listen_cure(address: &ListenAddress, error: &io::Error) -> String {
+    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+        return TOO_FEW_DESCRIPTORS.to_owned();
+    }
     match (address, error.kind()) {
         (ListenAddress::Tcp(address), io::ErrorKind::AddrInUse) => format!(
             "another program listens there already; see which with `ss -ltnp 'sport = :{}'`, and stop it or listen elsewhere",
@@ -275,5 +383,8 @@ fn listen_cure(address: &ListenAddress, error: &io::Error) -> String {
     }
 }
 
+/// What is to be done where there are too few of them.
+const TOO_FEW_DESCRIPTORS: &str =
+    "there are too few file descriptors left; raise the limit (`ulimit -n`, LimitNOFILE in systemd)";
 /// How long the log's last lines may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);

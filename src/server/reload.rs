@@ -10,16 +10,19 @@ use std::sync::Arc;
 use std::sync::mpsc;
 
 use crate::config::Config;
+use crate::config::Listener;
 use crate::config::problem::Problem;
 use crate::diagnosis::Checklist;
 use crate::proxy::state::Shared;
 use crate::server::Server;
 use crate::server::StartError;
 use crate::server::core::Update;
+use crate::server::listening::Doorway;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::telemetry::ReloadRefused;
 use crate::telemetry::Reloaded;
+use crate::telemetry::Style;
 
 /// Reads the configuration again, with all the files that it names.
 pub type Reread = Box<dyn Fn() -> Result<(Config, Checklist), Vec<Problem>>>;
@@ -27,6 +30,12 @@ pub type Reread = Box<dyn Fn() -> Result<(Config, Checklist), Vec<Problem>>>;
 impl Server {
     /// Reads the configuration again and goes by it, or says why not. The log is opened anew all the same.
     pub(super) fn reload(&mut self, reread: Option<&Reread>) {
+        self.systemd.reloading();
+        self.read_again(reread);
+        self.systemd.ready();
+    }
+
+    fn read_again(&mut self, reread: Option<&Reread>) {
         let Some(reread) = reread else {
             self.telemetry.reopen();
             self.notice("there is no configuration file to read again; the log was opened anew");
@@ -35,7 +44,9 @@ impl Server {
         let file = self.shared.config.file.as_ref().map(|file| file.display().to_string());
         let configuration = file.as_deref();
         let read = reread().map_err(|problems| problems.iter().map(ToString::to_string).collect());
-        match read.and_then(|(config, checklist)| self.go_by(config, checklist).map_err(|error| chain(&error))) {
+        match read
+            .and_then(|(config, checklist)| self.go_by(config, checklist).map_err(|error| vec![in_one_line(&error)]))
+        {
             Ok(changed) => self.own.record(Event::Reloaded(Reloaded { configuration, changed: &changed })),
             Err(problems) => {
                 self.telemetry.reopen();
@@ -72,13 +83,7 @@ impl Server {
     }
 
     /// Ends when all of them have gone over.
-    fn tell_cores(
-        &self,
-        shared: &Arc<Shared>,
-        style: crate::telemetry::Style,
-        doorways: Vec<Vec<crate::server::sockets::Doorway>>,
-        close: &[u64],
-    ) {
+    fn tell_cores(&self, shared: &Arc<Shared>, style: Style, doorways: Vec<Vec<Doorway>>, close: &[u64]) {
         let (done, all_done) = mpsc::channel();
         for (core, open) in self.cores.iter().zip(doorways) {
             let update = Update { shared: Arc::clone(shared), style, open, close: close.to_vec(), done: done.clone() };
@@ -95,11 +100,11 @@ impl Server {
     }
 }
 
-/// An error as one line.
-pub(super) fn chain(error: &StartError) -> Vec<String> {
+/// An error with all that led to it, as one line.
+#[must_use]
+pub fn in_one_line(error: &dyn Error) -> String {
     let sources = iter::successors(error.source(), |error| (*error).source());
-    let because = sources.map(|source| format!("; because: {source}"));
-    vec![iter::once(error.to_string()).chain(because).collect()]
+    iter::once(error.to_string()).chain(sources.map(|source| format!("; because: {source}"))).collect()
 }
 
 /// What is another, each in a few words.
@@ -121,9 +126,8 @@ fn differences(before: &Shared, after: &Shared) -> Vec<String> {
         runtime: _,
     } = &before.config;
     let now = &after.config;
-    let addresses = |listeners: &[crate::config::Listener]| {
-        listeners.iter().map(|one| (one.address.to_string(), one.clone())).collect()
-    };
+    let addresses =
+        |listeners: &[Listener]| listeners.iter().map(|one| (one.address.to_string(), one.clone())).collect();
     let upstreams = |shared: &Shared| {
         let upstreams = shared.upstreams.iter();
         upstreams.map(|one| (format!("\"{}\"", one.settings.name), Arc::as_ptr(one))).collect()

@@ -1,21 +1,16 @@
-//! Owns the sockets of all listeners: bound before anything else, handed to the cores, and opened and closed when the
-//! configuration is read again.
+//! Owns the listeners that are open: bound before anything else, handed to the cores, opened and closed when the configuration
+//! is read again, and left to another process that takes over.
 
 use std::io;
-use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::ListenAddress;
 use crate::config::Listener;
-use crate::listener;
-use crate::net::socket;
 use crate::server::StartError;
+use crate::server::inheritance::Given;
+use crate::server::listening::Doorway;
+use crate::server::listening::Listening;
 
 /// The sockets of the program. The cores have copies, which are closed when these are and the cores are done with them.
 #[derive(Debug)]
@@ -23,40 +18,12 @@ pub(super) struct Sockets {
     open: Vec<Listening>,
     /// Where cores may still have sockets of listeners that were closed.
     closing: Vec<(ListenAddress, Weak<AtomicBool>)>,
+    /// What the process whose place this one takes calls those that came from it.
+    inherited: Vec<u64>,
     /// How many listeners there have been.
     count: u64,
     /// Threads that serve.
     workers: usize,
-}
-
-/// A listener that is open.
-#[derive(Debug)]
-struct Listening {
-    /// Tells it from every other that there has been.
-    number: u64,
-    configured: ListenAddress,
-    /// With the port that was chosen where the configuration says 0.
-    address: ListenAddress,
-    /// One for each core, or one for all.
-    sockets: Vec<Bound>,
-    /// Whether another process accepts clients on the same sockets.
-    elsewhere: Arc<AtomicBool>,
-    file: Option<SocketFile>,
-}
-
-#[derive(Debug)]
-enum Bound {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
-/// A listener's socket on one core.
-#[derive(Debug)]
-pub(super) struct Doorway {
-    /// The listener's.
-    pub(super) number: u64,
-    bound: Bound,
-    elsewhere: Arc<AtomicBool>,
 }
 
 /// What there is to be done for other listeners. The new ones are bound already.
@@ -68,34 +35,38 @@ pub(super) struct Plan {
     pub(super) addresses: Vec<ListenAddress>,
 }
 
-impl Bound {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(bound) => Self::Tcp(bound.try_clone()?),
-            Self::Unix(bound) => Self::Unix(bound.try_clone()?),
-        })
-    }
-}
-
-impl Doorway {
-    /// The socket, in the runtime of the core that asks for it.
-    pub(super) fn into_socket(self) -> io::Result<listener::Socket> {
-        let listening = match self.bound {
-            Bound::Tcp(bound) => listener::Listening::Tcp(tokio::net::TcpListener::from_std(bound)?),
-            Bound::Unix(bound) => listener::Listening::Unix(tokio::net::UnixListener::from_std(bound)?),
-        };
-        Ok(listener::Socket { listening, elsewhere: self.elsewhere })
-    }
-}
-
 impl Sockets {
-    /// Binds all of them.
-    pub(super) fn bind(listeners: &[Listener], workers: usize) -> Result<(Self, Vec<ListenAddress>), StartError> {
-        let mut sockets = Self { open: Vec::new(), closing: Vec::new(), count: 0, workers };
+    /// Binds all of them, but for those that are given.
+    pub(super) fn bind(
+        listeners: &[Listener],
+        given: Vec<Given>,
+        workers: usize,
+    ) -> Result<(Self, Vec<ListenAddress>), StartError> {
+        let mut sockets = Self { open: Vec::new(), closing: Vec::new(), inherited: Vec::new(), count: 0, workers };
+        for given in given {
+            let of_same =
+                |address: &ListenAddress| sockets.open.iter().filter(|open| open.configured == *address).count();
+            let mut wanted = listeners.iter().filter(|listener| given.is_of(&listener.address));
+            // Port 0 may stand there more than once, and is another one each time.
+            let first = wanted.next().map(|listener| &listener.address);
+            let free = first.filter(|address| of_same(address) <= wanted.count());
+            match free {
+                Some(configured) => sockets.inherit(given, configured),
+                None => given.unwanted()?,
+            }
+        }
         let plan = sockets.plan(listeners)?;
         let addresses = plan.addresses.clone();
         sockets.open.extend(plan.open);
         Ok((sockets, addresses))
+    }
+
+    fn inherit(&mut self, given: Given, configured: &ListenAddress) {
+        self.count += 1;
+        self.inherited.extend(given.number());
+        let mut listening = given.for_listener(self.count, configured);
+        listening.grow(self.workers);
+        self.open.push(listening);
     }
 
     /// Binds what these listeners have and the present ones have not. Until the plan is carried out, nothing else changes.
@@ -104,8 +75,8 @@ impl Sockets {
         let mut kept = Vec::new();
         let mut missing = Vec::new();
         for (index, Listener { address, .. }) in listeners.iter().enumerate() {
-            let known = self.open.iter().find(|known| known.configured == *address && !kept.contains(&known.number));
-            if let Some(known) = known {
+            let mut known = self.open.iter().filter(|known| known.configured == *address);
+            if let Some(known) = known.find(|known| !kept.contains(&known.number)) {
                 kept.push(known.number);
                 plan.addresses.push(known.address.clone());
             } else {
@@ -116,7 +87,8 @@ impl Sockets {
         plan.close = self.open.iter().map(|open| open.number).filter(|number| !kept.contains(number)).collect();
         for (index, configured) in missing {
             self.count += 1;
-            let opened = self.listen(configured, &plan.close);
+            let beside_own = self.has_held(configured, &plan.close);
+            let opened = Listening::bind(self.count, configured, self.workers, beside_own);
             let opened = opened.map_err(|source| StartError::Listen { address: configured.clone(), source })?;
             if let Some(address) = plan.addresses.get_mut(index) {
                 address.clone_from(&opened.address);
@@ -124,6 +96,14 @@ impl Sockets {
             plan.open.push(opened);
         }
         Ok(plan)
+    }
+
+    /// Whether a listener that will be closed, or just was, holds the port, on another address perhaps.
+    fn has_held(&self, configured: &ListenAddress, closing: &[u64]) -> bool {
+        let ListenAddress::Tcp(address) = configured else { return false };
+        let to_close = self.open.iter().filter(|open| closing.contains(&open.number)).map(|open| &open.address);
+        let closed = self.closing.iter().filter(|(_, held)| held.strong_count() > 0).map(|(address, _)| address);
+        to_close.chain(closed).any(|held| matches!(held, ListenAddress::Tcp(own) if own.port() == address.port()))
     }
 
     /// Goes by the plan: what each core is to open, and what all are to close.
@@ -147,93 +127,20 @@ impl Sockets {
         (0..self.workers).map(of_core).collect()
     }
 
-    /// Closes all of them: whoever is in the queue is still let in by the cores.
-    pub(super) fn close(&mut self) {
-        self.open.drain(..).for_each(|open| drop(open.close()));
+    /// The listeners that are open.
+    pub(super) fn open(&self) -> &[Listening] {
+        &self.open
     }
 
-    /// Whether a listener that will be closed, or just was, holds this port, on another address perhaps.
-    fn has_held(&self, port: u16, closing: &[u64]) -> bool {
-        let to_close = self.open.iter().filter(|open| closing.contains(&open.number)).map(|open| &open.address);
-        let closed = self.closing.iter().filter(|(_, held)| held.strong_count() > 0).map(|(address, _)| address);
-        to_close.chain(closed).any(|address| matches!(address, ListenAddress::Tcp(own) if own.port() == port))
+    /// What the process whose place this one takes calls those that came from it.
+    pub(super) fn inherited(&self) -> &[u64] {
+        &self.inherited
     }
 
-    fn listen(&self, configured: &ListenAddress, closing: &[u64]) -> io::Result<Listening> {
-        let (number, elsewhere) = (self.count, Arc::default());
-        Ok(match configured {
-            ListenAddress::Tcp(address) => {
-                let beside_own = self.has_held(address.port(), closing);
-                let (address, sockets) = bind_tcp(*address, self.workers, beside_own)?;
-                let (configured, address) = (configured.clone(), ListenAddress::Tcp(address));
-                Listening { number, configured, address, sockets, elsewhere, file: None }
-            }
-            ListenAddress::Unix(path) => {
-                let sockets = vec![Bound::Unix(socket::listen_unix(path)?)];
-                let (configured, address) = (configured.clone(), configured.clone());
-                Listening { number, configured, address, sockets, elsewhere, file: SocketFile::at(path) }
-            }
-        })
-    }
-}
-
-impl Listening {
-    /// The doorways of one core. Where there are sockets for all, each has its own; otherwise they share.
-    fn doorways(&self, core: usize, workers: usize) -> impl Iterator<Item = io::Result<Doorway>> {
-        let count = self.sockets.len();
-        let own = move |index: usize| if count < workers { index == core % count } else { index % workers == core };
-        let sockets = self.sockets.iter().enumerate().filter(move |(index, _)| own(*index));
-        sockets.map(|(_, bound)| {
-            Ok(Doorway { number: self.number, bound: bound.try_clone()?, elsewhere: Arc::clone(&self.elsewhere) })
-        })
-    }
-
-    /// Nobody finds it any more. The cores let in whoever has: until they are done with that, what is answered has not ended.
-    fn close(self) -> (ListenAddress, Weak<AtomicBool>) {
-        if let Some(file) = self.file {
-            file.remove();
-        }
-        (self.address, Arc::downgrade(&self.elsewhere))
-    }
-}
-
-/// The name of a unix socket in the file system.
-#[derive(Debug)]
-struct SocketFile {
-    path: PathBuf,
-    /// Its device and inode: under the same name there may be another's by now.
-    identity: (u64, u64),
-}
-
-impl SocketFile {
-    fn at(path: &PathBuf) -> Option<Self> {
-        Some(Self { path: path.clone(), identity: identity(path)? })
-    }
-
-    fn remove(self) {
-        if identity(&self.path) == Some(self.identity) {
-            std::fs::remove_file(&self.path).ok();
+    /// Closes all of them, but for those that another process goes on with: whoever is in the queue is still let in by the cores.
+    pub(super) fn close(&mut self, goes_on_elsewhere: impl Fn(u64) -> bool) {
+        for open in self.open.drain(..) {
+            if goes_on_elsewhere(open.number) { open.hand_over() } else { drop(open.close()) }
         }
     }
-}
-
-fn identity(path: &PathBuf) -> Option<(u64, u64)> {
-    std::fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// A socket for each core. The kernel shares clients out among them, and with a socket of this program's own on the same port
-/// that is about to be closed.
-fn bind_tcp(mut address: SocketAddr, workers: usize, beside_own: bool) -> io::Result<(SocketAddr, Vec<Bound>)> {
-    match socket::try_listen(address) {
-        Ok(found) => address = found,
-        Err(error) if beside_own && error.kind() == io::ErrorKind::AddrInUse => {}
-        Err(error) => return Err(error),
-    }
-    let mut sockets = Vec::new();
-    for _ in 0..workers {
-        let bound = socket::listen(address)?;
-        address = bound.local_addr()?;
-        sockets.push(Bound::Tcp(bound));
-    }
-    Ok((address, sockets))
 }

@@ -4,6 +4,8 @@
 //! Where a test needs a program or a right that this machine does not give it, it says so in a line and passes.
 
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod balancing;
@@ -63,6 +65,8 @@ mod srv;
 mod stories;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod takeover;
 #[cfg(test)]
 mod unix;
 #[cfg(test)]

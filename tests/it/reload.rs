@@ -6,12 +6,6 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
-use std::thread;
-use std::thread::JoinHandle;
 
 use serde_json::Value;
 
@@ -20,6 +14,9 @@ use why502::demo::origin::PrivateDirectory;
 use super::support::certs::identity;
 use super::support::client::Client;
 use super::support::client::get;
+use super::support::crowd::Crowd;
+use super::support::crowd::Place;
+use super::support::crowd::echo;
 use super::support::eventually;
 use super::support::origin::Origin;
 use super::support::proxy::Program;
@@ -391,64 +388,6 @@ fn without_a_file_the_log_alone_is_opened_anew() {
     assert_eq!(program.ended().status, Some(0));
 }
 
-/// Clients that ask without a pause, half of them on connections of their own, and check each byte.
-struct Crowd {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicUsize>,
-    clients: Vec<JoinHandle<Vec<String>>>,
-}
-
-impl Crowd {
-    fn at(proxy: SocketAddr, clients: usize) -> Self {
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let clients = (0..clients).map(|number| {
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            thread::spawn(move || ask(proxy, number, &stop, &answered))
-        });
-        Self { clients: clients.collect(), stop, answered }
-    }
-
-    fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
-    }
-
-    /// What was wrong with the answers.
-    fn stop(self) -> Vec<String> {
-        self.stop.store(true, Ordering::Relaxed);
-        self.clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
-    }
-}
-
-fn ask(proxy: SocketAddr, number: usize, stop: &AtomicBool, answered: &AtomicUsize) -> Vec<String> {
-    let keeps = number.is_multiple_of(2);
-    let mut wrong = Vec::new();
-    let mut client = Client::connect(proxy);
-    for count in 0.. {
-        if stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let body = format!("{number}-{count}-{}", "x".repeat(count * 37 % 5000));
-        let length = body.len();
-        client.send(format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{body}"));
-        let answer = client.answer();
-        if answer.head.status != 200 || answer.body != body.as_bytes() {
-            wrong.push(format!("{}: {}", answer.head.status, String::from_utf8_lossy(&answer.body)));
-        }
-        answered.fetch_add(1, Ordering::Relaxed);
-        if !keeps || answer.field("connection") == Some("close") {
-            client = Client::connect(proxy);
-        }
-    }
-    wrong
-}
-
-fn echo(origin: Origin) {
-    origin.serve(|request, conversation| {
-        let body = String::from_utf8(request.body).unwrap();
-        conversation.answer(&body);
-    });
-}
-
 #[test]
 fn a_thousand_reloads_under_load_lose_nothing_and_cost_no_memory() {
     let (one, other) = (Origin::listen(), Origin::listen());
@@ -463,7 +402,7 @@ fn a_thousand_reloads_under_load_lose_nothing_and_cost_no_memory() {
     let mut proxy = Proxy::run(&configurations[0]);
     echo(one);
     echo(other);
-    let crowd = Crowd::at(proxy.address(), 4);
+    let crowd = Crowd::at(&Place::Tcp(proxy.address()), 4);
     let mut sizes = HashMap::new();
     for round in 1..=1000_usize {
         assert_ne!(changed(&reload(&mut proxy, &configurations[round % 2])).len(), 0);

@@ -3,6 +3,7 @@
 
 pub(crate) mod certs;
 pub(crate) mod client;
+pub(crate) mod crowd;
 pub(crate) mod h2;
 pub(crate) mod http2;
 pub(crate) mod museum;

@@ -106,7 +106,7 @@ impl Proxy {
     }
 
     fn memory_by(&self, key: &str) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.program.child.id()));
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id()));
         let status = status.expect("the kernel tells of a program that runs");
         let size = status.lines().find_map(|line| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse().ok());
         size.map(|size: u64| size * 1024).expect("it tells of its memory")
@@ -114,7 +114,7 @@ impl Proxy {
 
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
-        let open = fs::read_dir(format!("/proc/{}/fd", self.program.child.id()));
+        let open = fs::read_dir(format!("/proc/{}/fd", self.id()));
         open.expect("the kernel tells of a program that runs").count()
     }
 
@@ -128,9 +128,24 @@ impl Proxy {
         self.program.err.try_recv().ok()
     }
 
-    /// The number of its process.
+    /// The number of its process: of the latest that serves, where one has taken over from another.
     pub(crate) fn id(&self) -> u32 {
-        self.program.child.id()
+        self.program.id()
+    }
+
+    /// Has another process take over, and waits until the one before has ended; what that one said last.
+    pub(crate) fn take_over(&mut self) -> Value {
+        self.signal("USR2");
+        self.heir()
+    }
+
+    /// Waits until another process has taken over and the one before has ended; what that one said last.
+    pub(crate) fn heir(&mut self) -> Value {
+        let stopped = self.line("stopped");
+        let reason = stopped["reason"].as_str().unwrap_or_default();
+        let process = reason.strip_prefix("process ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+        self.program.successor = Some(process.unwrap_or_else(|| panic!("nobody has taken over: {reason}")));
+        stopped
     }
 
     /// Sends it a signal: `TERM`, `INT`, `HUP`.
@@ -184,6 +199,8 @@ pub(crate) fn in_front_of(servers: &[&str], upstream: &str, tables: &str) -> Str
 #[derive(Debug)]
 pub(crate) struct Program {
     child: Child,
+    /// The process that has taken over from it.
+    successor: Option<u32>,
     out: Receiver<String>,
     err: Receiver<String>,
 }
@@ -205,7 +222,11 @@ impl Program {
         let mut child = command.spawn().expect("the program can be started");
         let out = lines(child.stdout.take().expect("it was piped"));
         let err = lines(child.stderr.take().expect("it was piped"));
-        Self { child, out, err }
+        Self { child, successor: None, out, err }
+    }
+
+    fn id(&self) -> u32 {
+        self.successor.unwrap_or_else(|| self.child.id())
     }
 
     /// The next line that it writes to standard output; none where none comes.
@@ -219,7 +240,7 @@ impl Program {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.id().to_string();
         let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid]).status();
         assert!(sent.is_ok_and(|status| status.success()), "SIG{name} could not be sent");
     }
@@ -240,6 +261,12 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        // One that was about to take over must not outlive the test either.
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.child.id())).unwrap_or_default();
+        let heirs = children.split_whitespace().map(str::to_owned).chain(self.successor.map(|id| id.to_string()));
+        for heir in heirs {
+            Command::new("sh").args(["-c", "kill -s KILL \"$0\"", &heir]).stderr(Stdio::null()).status().ok();
+        }
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -129,6 +129,11 @@ impl Wire {
         !self.unread.is_empty() || more.is_ok()
     }
 
+    /// Whether a head has come, or comes before the connection ends.
+    pub(crate) fn has_head(&mut self) -> bool {
+        self.find(b"\r\n\r\n").is_some()
+    }
+
     /// The next line that is not empty, and the fields behind it; none where the connection ends before.
     pub(crate) fn head(&mut self) -> Option<(String, Fields)> {
         let end = self.find(b"\r\n\r\n")?;
