@@ -61,6 +61,7 @@
 //!
 //! ```text
 //! listener::serve           accepts a client                    → too many of one address: closed
+//!   entrance::enter         PROXY header, TLS                   → closed; 400 where it is plain HTTP
 //!   connection::serve       hyper reads the head                → 400 408 414 431 505   Proxy::refuse_unread
 //! Proxy::handle
 //!   Client::identify        who asks, visitor or operator

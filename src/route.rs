@@ -116,7 +116,8 @@ fn group<'a, T>(groups: &'a mut Vec<Group<T>>, host: &Arc<str>) -> &'a mut Vec<F
 }
 
 /// The host without its port and without the dot that makes a name absolute.
-fn bare(host: &str) -> &str {
+#[must_use]
+pub fn bare(host: &str) -> &str {
     let end = match host.find(']') {
         Some(bracket) => bracket + 1,
         None => host.find(':').unwrap_or(host.len()),

@@ -75,11 +75,19 @@ pub(super) fn identity(table: &Table<'_>, certificate: &Placed<PathBuf>, key: &P
     let (chain, private) = (certificates(table, certificate), private_key(table, key));
     let (Some(chain), Some(private)) = (chain, private) else { return };
     let provider = rustls::crypto::ring::default_provider();
-    match CertifiedKey::from_der(chain, private, &provider) {
+    let fits = |chain| CertifiedKey::from_der(chain, private.clone_key(), &provider);
+    match fits(chain.clone()) {
         Ok(_) => {}
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-            let what = format!("this key is not that of {}", quoted(&certificate.value.to_string_lossy()));
-            table.note(key.place, Wrong::new(what, "write the one that the certificate was made for"));
+            let own = chain.iter().position(|one| fits(vec![one.clone()]).is_ok());
+            if let Some(index) = own {
+                let what = format!("the key is that of certificate {} of this file, not of the first", index + 1);
+                let instead = "put that one first, and behind each the one that signed it";
+                table.note(certificate.place, Wrong::new(what, instead));
+            } else {
+                let what = format!("this key is not that of {}", quoted(&certificate.value.to_string_lossy()));
+                table.note(key.place, Wrong::new(what, "write the one that the certificate was made for"));
+            }
         }
         Err(error @ rustls::Error::InvalidCertificate(_)) => {
             let what = format!("this certificate cannot be used: {error}");
@@ -90,6 +98,11 @@ pub(super) fn identity(table: &Table<'_>, certificate: &Placed<PathBuf>, key: &P
             table.note(key.place, Wrong::new(format!("this key cannot be used: {error}"), instead));
         }
     }
+}
+
+/// The certificates of a file that was found right before; none where it has changed since.
+pub(super) fn chain(file: &Path) -> Option<Vec<CertificateDer<'static>>> {
+    CertificateDer::pem_file_iter(file).ok()?.collect::<Result<Vec<_>, _>>().ok()
 }
 
 fn certificates(table: &Table<'_>, file: &Placed<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {

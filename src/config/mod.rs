@@ -3,6 +3,7 @@
 //! A `Config` is whole and right; there is no half-read one. Reading is done by `document` (TOML with places) and the
 //! files named after the sections; `check` looks across sections. Defaults stand in the contract, section 2.
 
+pub mod certificate;
 mod check;
 mod diagnosis;
 mod dns;
@@ -39,7 +40,10 @@ pub use self::forwarding::ForwardingHeaders;
 pub use self::headers::HeaderChanges;
 pub use self::limits::Limits;
 pub use self::limits::Runtime;
+pub use self::listener::ClientCertificate;
+pub use self::listener::ClientCertificates;
 pub use self::listener::Listener;
+pub use self::listener::ListenerTls;
 pub use self::log::Log;
 pub use self::log::LogFormat;
 pub use self::log::LogOutput;
@@ -149,7 +153,7 @@ impl Config {
         let servers = server.into_iter().map(Server::alone).collect();
         let upstream = Upstream::with_settings(document.root().table("upstream"), Arc::clone(&name), servers);
         Ok(Self {
-            listeners: address.map(|address| Listener { address }).into_iter().collect(),
+            listeners: address.map(Listener::plain).into_iter().collect(),
             routes: vec![Route::new(HostPattern::Any, "/", &name)],
             upstreams: vec![Arc::new(upstream)],
             ..read(&document)

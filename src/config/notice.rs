@@ -1,13 +1,23 @@
 //! Owns what a right configuration is still told once: what may surprise whoever wrote it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::time::SystemTime;
+
+use rustls_pki_types::CertificateDer;
+use x509_parser::prelude::FromDer;
+use x509_parser::prelude::X509Certificate;
 
 use super::Config;
 use super::HostPattern;
+use super::Listener;
+use super::ListenerTls;
 use super::Route;
 use super::Target;
 use super::Timeouts;
 use super::Upstream;
+use super::certificate;
+use super::files;
 use super::problem::quoted;
 use super::value::ListenAddress;
 use super::value::Location;
@@ -17,9 +27,10 @@ impl Config {
     /// What is worth a sentence at the start and in `check`, although nothing is wrong. In the order of the file.
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
+        let listeners = self.listeners.iter().flat_map(|listener| self.about_listener(listener));
         let upstreams = self.upstreams.iter().flat_map(|upstream| self.about(upstream));
         let redirects = self.routes.iter().filter_map(|route| self.about_redirect(route));
-        redirects.chain(upstreams).chain(self.about_people()).collect()
+        listeners.chain(redirects).chain(upstreams).chain(self.about_people()).collect()
     }
 
     /// A redirect that is meant for everything leaves out whatever a more specific route takes.
@@ -48,6 +59,22 @@ impl Config {
              add a [[route]] with host = {} and redirect = \"https\"",
             quoted(&host)
         ))
+    }
+
+    fn about_listener(&self, listener: &Listener) -> Vec<String> {
+        let mut notices = about_certificates(&listener.tls);
+        let trusted = &self.forwarding.trusted_proxies;
+        let (trusts, example) = match listener.address {
+            ListenAddress::Tcp(_) => (!trusted.networks.is_empty(), "the addresses of the proxies that send it"),
+            ListenAddress::Unix(_) => (trusted.unix, "\"unix\""),
+        };
+        if listener.proxy_protocol && !trusts {
+            notices.push(format!(
+                "proxy_protocol = true wants a PROXY header, and nobody who connects there is trusted to send one, so every \
+                 connection is closed; list {example} in [forwarding] trusted_proxies"
+            ));
+        }
+        notices.iter().map(|says| format!("listener {}: {says}", listener.address)).collect()
     }
 
     fn about(&self, upstream: &Upstream) -> Vec<String> {
@@ -80,6 +107,34 @@ impl Config {
             });
         operators.into_iter().chain(trusted)
     }
+}
+
+/// What is worth a sentence about the certificates of a listener, as their files are now.
+fn about_certificates(tables: &[ListenerTls]) -> Vec<String> {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+    let mut notices = Vec::new();
+    let mut first: HashMap<String, &ListenerTls> = HashMap::new();
+    for table in tables {
+        let chain = files::chain(&table.certificate).unwrap_or_default();
+        notices.extend(certificate::concerns(&table.certificate, &chain, now));
+        for name in chain.first().map(names).unwrap_or_default() {
+            if let Some(other) = first.get(&name).filter(|other| other.certificate != table.certificate) {
+                let (own, other) = (table.certificate.display(), other.certificate.display());
+                notices.push(format!(
+                    "{own} is for {name} too, which {other} is shown for, as it comes first; change their order, or remove one"
+                ));
+            }
+            first.entry(name).or_insert(table);
+        }
+    }
+    notices
+}
+
+fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let parsed = X509Certificate::from_der(certificate).ok();
+    let names = parsed.map(|(_, parsed)| certificate::names(&parsed)).unwrap_or_default();
+    names.into_iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 /// The two ports that are hardly ever meant with the other scheme.

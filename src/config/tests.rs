@@ -340,8 +340,6 @@ fn a_redirect_of_everything_says_what_it_leaves_out() {
 #[test]
 fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
     let table = [
-        ("[[listener]]\ntls = { certificate = \"a\", key = \"b\" }", "7:1", "tls"),
-        ("[[listener]]\nproxy_protocol = true", "7:1", "proxy_protocol"),
         ("[admin]\naddress = \"127.0.0.1:9502\"", "6:2", "admin"),
         ("[incidents]\nkeep = \"90d\"", "6:2", "incidents"),
     ];
@@ -447,7 +445,7 @@ fn relative_paths_are_meant_from_the_directory_of_the_file() {
     let text = "[[listener]]\naddress = \"unix:in.sock\"\n[[route]]\nupstream = \"a\"\n[[upstream]]\nname = \"a\"\n\
                 servers = [\"unix:out.sock\"]\n[operators]\ntoken_file = \"operator.token\"";
     let config = from_text(text, &directory.path("why502.toml")).unwrap();
-    assert_eq!(config.listeners, [Listener { address: ListenAddress::Unix(directory.path("in.sock")) }]);
+    assert_eq!(config.listeners, [Listener::plain(ListenAddress::Unix(directory.path("in.sock")))]);
     let socket = directory.path("out.sock").to_string_lossy().into();
     assert_eq!(config.upstreams[0].servers[0].url.location, Location::Unix(socket));
     assert_eq!(config.operators.token, Some(Token("0123456789abcdef".into())));
@@ -613,10 +611,13 @@ impl Directory {
         let made = rcgen::generate_simple_self_signed(["app.internal".to_owned()]).unwrap();
         let (pem, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let other_key = rcgen::KeyPair::generate().unwrap().serialize_pem();
-        let files: [(&str, &[u8]); 15] = [
+        let files: [(&str, &[u8]); 18] = [
             ("client.pem", pem.as_bytes()),
             ("internal-ca.pem", pem.as_bytes()),
             ("client.key", key.as_bytes()),
+            ("site.pem", pem.as_bytes()),
+            ("ca.pem", pem.as_bytes()),
+            ("site.key", key.as_bytes()),
             ("client.der", made.cert.der()),
             ("cut.pem", &pem.as_bytes()[..100]),
             ("nonsense.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),

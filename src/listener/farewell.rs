@@ -44,7 +44,8 @@ fn on_the_wire(answer: &Answer) -> Vec<u8> {
 pub(super) async fn linger(mut stream: Stream) {
     let read_away = async {
         stream.shutdown().await?;
-        let mut scratch = [0; 4096];
+        // Not within the future, which every connection has room for as long as it lives.
+        let mut scratch = vec![0; 4096];
         while stream.read(&mut scratch).await? > 0 {}
         std::io::Result::Ok(())
     };

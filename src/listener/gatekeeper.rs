@@ -65,9 +65,13 @@ impl Gatekeeper {
         self.inside.load(Ordering::Relaxed)
     }
 
-    /// A place for this client, once there is one; none where its address has all that one address may have.
-    pub async fn admit(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
-        let mut place = self.count(peer)?;
+    /// A place for this client, once there is one; none where its address has all that one address may have. Without a peer it is
+    /// not known yet who the client is.
+    pub async fn admit(self: &Arc<Self>, peer: Option<&Peer>) -> Option<Place> {
+        let mut place = Place { gatekeeper: Arc::clone(self), address: None, inside: false };
+        if !peer.is_none_or(|peer| place.is_free_for(peer)) {
+            return None;
+        }
         while !self.enter() {
             self.want_room();
             self.crowded.notify_waiters();
@@ -103,23 +107,24 @@ impl Gatekeeper {
     pub(super) fn want_room(&self) {
         self.wants_room.store(true, Ordering::Relaxed);
     }
+}
 
-    /// Counts the client among those of its address.
-    fn count(self: &Arc<Self>, peer: &Peer) -> Option<Place> {
-        let most = self.most_of_one.load(Ordering::Relaxed);
+impl Place {
+    /// Counts the client among those of its address. Not, and then it may not stay, where they are all that one address may have.
+    pub(super) fn is_free_for(&mut self, peer: &Peer) -> bool {
+        let most = self.gatekeeper.most_of_one.load(Ordering::Relaxed);
         let address = match peer {
-            Peer::Tcp(address) if most > 0 => Some(address.ip()),
-            Peer::Tcp(_) | Peer::Unix(_) => None,
+            Peer::Tcp(address) if most > 0 => address.ip(),
+            Peer::Tcp(_) | Peer::Unix(_) => return true,
         };
-        if let Some(address) = address {
-            let mut counts = self.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = counts.entry(address).or_insert(0);
-            if *count >= most {
-                return None;
-            }
+        let mut counts = self.gatekeeper.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_insert(0);
+        let free = *count < most;
+        if free {
             *count += 1;
+            self.address = Some(address);
         }
-        Some(Place { gatekeeper: Arc::clone(self), address, inside: false })
+        free
     }
 }
 
@@ -172,36 +177,36 @@ mod tests {
     #[tokio::test]
     async fn one_address_has_only_its_own_places_and_gets_them_back() {
         let gatekeeper = Gatekeeper::new(&limits(100, 2));
-        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
-        let second = gatekeeper.admit(&peer("10.0.0.1:2")).await;
+        let first = gatekeeper.admit(Some(&peer("10.0.0.1:1"))).await;
+        let second = gatekeeper.admit(Some(&peer("10.0.0.1:2"))).await;
         assert!(first.is_some() && second.is_some());
-        assert!(gatekeeper.admit(&peer("10.0.0.1:3")).await.is_none());
-        assert!(gatekeeper.admit(&peer("10.0.0.2:1")).await.is_some());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.1:3"))).await.is_none());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.2:1"))).await.is_some());
         drop(first);
-        assert!(gatekeeper.admit(&peer("10.0.0.1:4")).await.is_some());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.1:4"))).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_last_place_is_waited_for() {
         let gatekeeper = Gatekeeper::new(&limits(1, 0));
-        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
+        let first = gatekeeper.admit(Some(&peer("10.0.0.1:1"))).await;
         let other = peer("10.0.0.2:1");
-        let second = gatekeeper.admit(&other);
+        let second = gatekeeper.admit(Some(&other));
         assert!(within(Duration::from_secs(1), second).await.is_err());
         drop(first);
-        assert!(gatekeeper.admit(&peer("10.0.0.2:2")).await.is_some());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.2:2"))).await.is_some());
         assert_eq!(gatekeeper.inside(), 0);
     }
 
     #[tokio::test]
     async fn other_limits_hold_for_whoever_comes_next() {
         let gatekeeper = Gatekeeper::new(&limits(100, 1));
-        let first = gatekeeper.admit(&peer("10.0.0.1:1")).await;
+        let first = gatekeeper.admit(Some(&peer("10.0.0.1:1"))).await;
         gatekeeper.adjust(&limits(100, 2));
-        let second = gatekeeper.admit(&peer("10.0.0.1:2")).await;
-        assert!(second.is_some() && gatekeeper.admit(&peer("10.0.0.1:3")).await.is_none());
+        let second = gatekeeper.admit(Some(&peer("10.0.0.1:2"))).await;
+        assert!(second.is_some() && gatekeeper.admit(Some(&peer("10.0.0.1:3"))).await.is_none());
         gatekeeper.adjust(&limits(100, 0));
-        assert!(gatekeeper.admit(&peer("10.0.0.1:3")).await.is_some());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.1:3"))).await.is_some());
         drop((first, second));
         assert_eq!(gatekeeper.inside(), 0);
     }
@@ -212,7 +217,7 @@ mod tests {
         let unix = Peer::Unix(Arc::from(""));
         let mut places = Vec::new();
         for _ in 0..5 {
-            places.extend(gatekeeper.admit(&unix).await);
+            places.extend(gatekeeper.admit(Some(&unix)).await);
         }
         assert_eq!((places.len(), gatekeeper.inside()), (5, 5));
         drop(places);

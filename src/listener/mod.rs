@@ -3,7 +3,7 @@
 mod connection;
 pub mod crowd;
 mod door;
-mod entrance;
+pub mod entrance;
 mod farewell;
 pub mod gatekeeper;
 mod http2;
@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use crate::fault::failure::Peer;
 use crate::listener::crowd::Crowd;
 use crate::listener::crowd::Seated;
+use crate::listener::entrance::Entrance;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::listener::gatekeeper::Place;
 use crate::listener::orders::Orders;
@@ -45,6 +46,8 @@ pub struct Socket {
     /// Whether another process accepts clients on it too, or will: then whoever is in its queue is not lost when it is closed here,
     /// and newcomers are as welcome as before.
     pub elsewhere: Arc<AtomicBool>,
+    /// What clients go through there.
+    pub entrance: Arc<Entrance>,
 }
 
 /// What is listened on.
@@ -71,6 +74,11 @@ impl Socket {
             }
         }
     }
+
+    /// Who a client is by its address; none where a PROXY header has to tell.
+    fn known<'a>(&self, peer: &'a Peer) -> Option<&'a Peer> {
+        self.entrance.knows_by_address().then_some(peer)
+    }
 }
 
 /// Accepts clients on one socket until `drain` says to stop, and then waits for those that are in to finish.
@@ -89,7 +97,7 @@ pub async fn serve(
         };
         let admitted = match accepted {
             // One client waits here for a place, the others in the kernel's queue. It does so also when that is closed.
-            Ok((stream, peer)) => match gatekeeper.admit(&peer).await {
+            Ok((stream, peer)) => match gatekeeper.admit(socket.known(&peer)).await {
                 Some(place) => Ok((stream, peer, place)),
                 None => continue,
             },
@@ -98,8 +106,8 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
         match admitted {
             Ok((stream, peer, place)) => {
-                let place = (place, crowd.sit_down());
-                connections.spawn_local(welcome(stream, peer, Rc::clone(&proxy), drain.clone(), place));
+                let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
+                connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(&proxy), drain.clone(), place));
             }
             Err(error) => pause(&error, &proxy, &crowd).await,
         }
@@ -113,11 +121,15 @@ pub async fn serve(
 async fn welcome(
     stream: Stream,
     peer: Peer,
+    entrance: Arc<Entrance>,
     proxy: Rc<Proxy>,
     orders: watch::Receiver<Orders>,
-    (place, seated): (Place, Seated),
+    (mut place, seated): (Place, Seated),
 ) {
-    if let Some(entered) = entrance::enter(stream, peer).await {
+    let entered = entrance::enter(&entrance, stream, peer, (&mut place, &seated.seat()), &proxy, &orders).await;
+    // The way in may be another by the time that this client leaves.
+    drop(entrance);
+    if let Some(entered) = entered {
         connection::serve(entered, proxy, orders, seated.seat()).await;
     }
     drop((place, seated));
@@ -144,9 +156,9 @@ async fn drain_queue(
     // Where newcomers cannot be kept out, whoever is in the queue now has to be the last.
     let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
     while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
-        if let Some(place) = gatekeeper.admit(&peer).await {
-            let place = (place, crowd.sit_down());
-            connections.spawn_local(welcome(stream, peer, Rc::clone(proxy), drain.clone(), place));
+        if let Some(place) = gatekeeper.admit(socket.known(&peer)).await {
+            let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
+            connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(proxy), drain.clone(), place));
         }
         if Instant::now() >= end {
             break;

@@ -9,6 +9,7 @@ use std::task::Context;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -24,11 +25,29 @@ pub enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
-    /// TLS on one of the others, whose own bytes were tapped during the handshake.
+    /// TLS with a server on one of the others, whose own bytes were tapped during the handshake.
     Tls(Box<tokio_rustls::client::TlsStream<Tapped<Self>>>),
+    /// TLS with a client on one of the others.
+    Front(Box<tokio_rustls::server::TlsStream<Self>>),
+    /// One of the others, of which something was read already.
+    Ahead(Box<Ahead>),
+}
+
+/// A stream that begins with bytes that were read from it before.
+#[derive(Debug)]
+pub struct Ahead {
+    unread: Bytes,
+    stream: Stream,
 }
 
 impl Stream {
+    /// The same stream, beginning with these bytes, which were read from it already.
+    #[must_use]
+    pub fn beginning_with(self, unread: impl Into<Bytes>) -> Self {
+        let unread = unread.into();
+        if unread.is_empty() { self } else { Self::Ahead(Box::new(Ahead { unread, stream: self })) }
+    }
+
     /// The descriptor of a TCP connection; none for a unix socket.
     #[must_use]
     pub fn descriptor(&self) -> Option<RawFd> {
@@ -59,6 +78,8 @@ impl Stream {
             Self::Tcp(stream) => Some(stream),
             Self::Unix(_) => None,
             Self::Tls(stream) => stream.get_ref().0.stream().tcp(),
+            Self::Front(stream) => stream.get_ref().0.tcp(),
+            Self::Ahead(ahead) => ahead.stream.tcp(),
         }
     }
 }
@@ -69,6 +90,13 @@ impl AsyncRead for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Front(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Ahead(ahead) if ahead.unread.is_empty() => Pin::new(&mut ahead.stream).poll_read(cx, buf),
+            Self::Ahead(ahead) => {
+                let count = ahead.unread.len().min(buf.remaining());
+                buf.put_slice(&ahead.unread.split_to(count));
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -79,6 +107,8 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Front(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Ahead(ahead) => Pin::new(&mut ahead.stream).poll_write(cx, buf),
         }
     }
 
@@ -99,6 +129,8 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Front(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Ahead(ahead) => Pin::new(&mut ahead.stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -111,6 +143,8 @@ impl AsyncWrite for Stream {
             // The kernel holds nothing back that a flush could send.
             Self::Tcp(_) | Self::Unix(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Front(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Ahead(ahead) => Pin::new(&mut ahead.stream).poll_flush(cx),
         }
     }
 
@@ -119,6 +153,8 @@ impl AsyncWrite for Stream {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Front(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Ahead(ahead) => Pin::new(&mut ahead.stream).poll_shutdown(cx),
         }
     }
 }

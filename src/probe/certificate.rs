@@ -19,7 +19,7 @@ use crate::fault::classify::http::Ended;
 use crate::fault::failure::Peer;
 use crate::net::deadline::within;
 use crate::net::tap::Tap;
-use crate::net::tls;
+use crate::net::tls::behind;
 
 /// Begins TLS with a server, believes whatever it shows, and sends nothing on it. It is asked with the name that requests have,
 /// and in another way beside: without a name where that is one, and with the site's name where it is an address, since a
@@ -42,7 +42,7 @@ async fn shake_hands(subject: &Subject, peer: &Peer, name: ServerName<'static>, 
     let tap = Tap::new();
     // An address is never sent (RFC 6066, section 3).
     let sent = if let ServerName::DnsName(name) = &name { Some(name.as_ref().to_owned()) } else { None };
-    let shaken = within(HANDSHAKE, tls::look(name, transport, &tap)).await;
+    let shaken = within(HANDSHAKE, behind::look(name, transport, &tap)).await;
     let end = match tap.ended() {
         None => SpokeEnd::Open,
         Some(Ended::Closed) => SpokeEnd::Closed,

@@ -22,7 +22,7 @@ use crate::fault::failure::Peer;
 use crate::net::deadline::within;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
-use crate::net::tls;
+use crate::net::tls::behind;
 
 /// Asks for the health path or `/` as a visitor's request would be sent, with TLS where that has it. Answers whether it was
 /// understood: 400 may be the answer to what was no HTTP to the server.
@@ -66,7 +66,7 @@ pub(super) async fn ask(subject: &Subject, peer: &Peer, report: &Report) -> bool
 async fn secure(subject: &Subject, transport: Stream) -> Result<Stream, Fault> {
     let Some((config, name)) = subject.upstream.tls(&subject.server) else { return Ok(transport) };
     let tap = Tap::new();
-    let handshake = pin!(tls::handshake(Arc::clone(config), name.clone(), transport, &tap));
+    let handshake = pin!(behind::handshake(Arc::clone(config), name.clone(), transport, &tap));
     match within(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
         Ok(Err(error)) => Err(HandshakeFault::of(&error, tap.spoken(), tap.ended()).fault),

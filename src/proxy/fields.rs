@@ -14,6 +14,10 @@ pub const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connecti
 pub const PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
 /// `HTTP2-Settings`, the companion of an upgrade to h2c.
 pub const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
+/// `Client-Cert`: a client's certificate, as the proxy says that has verified it (RFC 9440).
+pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+/// `Client-Cert-Chain`: what vouches for it (RFC 9440).
+pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 /// `X-Forwarded-For`: the client and the proxies that it came by.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `X-Forwarded-Host`: the host that the client asked for.
@@ -41,6 +45,8 @@ pub const X_FORWARDED: &str = "x-forwarded-";
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is the field of that name")]
 pub enum Field {
+    /// `Client-Cert` or `Client-Cert-Chain`.
+    ClientCert,
     Connection,
     ContentLength,
     Expect,
@@ -71,6 +77,7 @@ pub enum Field {
 impl Field {
     fn of(name: &HeaderName) -> Option<Self> {
         Some(match name.as_str() {
+            "client-cert" | "client-cert-chain" => Self::ClientCert,
             "connection" => Self::Connection,
             "content-length" => Self::ContentLength,
             "expect" => Self::Expect,
@@ -147,6 +154,7 @@ mod tests {
     #[test]
     fn every_field_has_a_bit_of_its_own() {
         let names = [
+            "client-cert-chain",
             "connection",
             "content-length",
             "expect",
@@ -179,7 +187,8 @@ mod tests {
         }
     }
 
-    const ALL: [Field; 24] = [
+    const ALL: [Field; 25] = [
+        Field::ClientCert,
         Field::Connection,
         Field::ContentLength,
         Field::Expect,

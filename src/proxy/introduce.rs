@@ -1,4 +1,5 @@
-//! Owns what the origin is told of the client and of the way to it: `X-Forwarded-*` and `Forwarded`, as `[forwarding] headers` has it.
+//! Owns what the origin is told of the client and of the way to it: `X-Forwarded-*` and `Forwarded`, as `[forwarding] headers`
+//! has it, and the certificate that the client has shown (`Client-Cert`, RFC 9440).
 
 use std::net::IpAddr;
 
@@ -11,6 +12,8 @@ use super::admission::Admitted;
 use super::arrival::Arrival;
 use super::client::Client;
 use super::client::Standing;
+use super::fields::CLIENT_CERT;
+use super::fields::CLIENT_CERT_CHAIN;
 use super::fields::Field;
 use super::fields::Fields;
 use super::fields::X_FORWARDED;
@@ -35,6 +38,10 @@ pub fn introduce(
 ) {
     if client.standing == Standing::Stranger {
         forget(headers, fields);
+    }
+    if let Some(certificate) = arrival.certificate() {
+        headers.remove(CLIENT_CERT_CHAIN);
+        headers.insert(CLIENT_CERT, certificate.clone());
     }
     match chosen {
         ForwardingHeaders::None => {}
@@ -126,7 +133,9 @@ fn chain(headers: &HeaderMap, name: &HeaderName, before: Option<&str>, own: &[u8
 }
 
 /// What a client may say of where its request came from.
-static CLAIMS: [(Field, HeaderName); 4] = [
+static CLAIMS: [(Field, HeaderName); 6] = [
+    (Field::ClientCert, CLIENT_CERT),
+    (Field::ClientCert, CLIENT_CERT_CHAIN),
     (Field::Forwarded, header::FORWARDED),
     (Field::XForwardedFor, X_FORWARDED_FOR),
     (Field::XForwardedHost, X_FORWARDED_HOST),

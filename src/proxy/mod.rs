@@ -151,6 +151,9 @@ impl Proxy {
         let mut admitted =
             admission::admit(&parts, fields, &config.limits).map_err(|refusal| refused(refusal, &story))?;
         story.admitted(&admitted);
+        if !arrival.serves(admitted.host()) {
+            return Err(refused(Refusal::Misdirected, &story));
+        }
         let Led { way, to } = state.find(admitted.host(), admitted.path(), client.scheme).map_err(|miss| {
             refused(if miss == Miss::NoHost { Refusal::HostNotServed } else { Refusal::NoRoute }, &story)
         })?;

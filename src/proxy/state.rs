@@ -122,6 +122,12 @@ impl State {
         self.shared.config.limits.clone()
     }
 
+    /// Who is believed about clients.
+    #[must_use]
+    pub fn forwarding(&self) -> &config::Forwarding {
+        &self.shared.config.forwarding
+    }
+
     /// Closes idle connections where requests wait for one; to be called a few times a second.
     pub fn make_room(&self) {
         self.destinations.iter().for_each(|destination| destination.upstream.make_room());

@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 
 use crate::config::ListenAddress;
 use crate::listener;
+use crate::listener::entrance::Entrance;
 use crate::net::socket;
 
 /// A listener that is open.
@@ -31,6 +32,8 @@ pub(super) struct Listening {
     sockets: Vec<Bound>,
     /// Whether another process accepts clients on the same sockets, or will.
     elsewhere: Arc<AtomicBool>,
+    /// What clients go through.
+    pub(super) entrance: Arc<Entrance>,
     /// The name of a unix socket that is ours to remove.
     file: Option<SocketFile>,
 }
@@ -49,6 +52,7 @@ pub(super) struct Doorway {
     pub(super) number: u64,
     bound: Bound,
     elsewhere: Arc<AtomicBool>,
+    entrance: Arc<Entrance>,
 }
 
 impl Bound {
@@ -76,7 +80,7 @@ impl Doorway {
             Bound::Tcp(bound) => listener::Listening::Tcp(tokio::net::TcpListener::from_std(bound)?),
             Bound::Unix(bound) => listener::Listening::Unix(tokio::net::UnixListener::from_std(bound)?),
         };
-        Ok(listener::Socket { listening, elsewhere: self.elsewhere })
+        Ok(listener::Socket { listening, elsewhere: self.elsewhere, entrance: self.entrance })
     }
 }
 
@@ -93,7 +97,8 @@ impl Listening {
                 (configured.clone(), sockets, SocketFile::at(path))
             }
         };
-        Ok(Self { number, configured: configured.clone(), address, sockets, elsewhere: Arc::default(), file })
+        let entrance = Entrance::new(address.clone());
+        Ok(Self { number, configured: configured.clone(), address, sockets, elsewhere: Arc::default(), entrance, file })
     }
 
     /// The same with sockets that somebody else has bound, and that `elsewhere` are accepted on for good, or not.
@@ -109,7 +114,8 @@ impl Listening {
             ListenAddress::Unix(_) | ListenAddress::Tcp(_) => None,
         };
         let elsewhere = Arc::new(AtomicBool::new(elsewhere));
-        Self { number, configured: configured.clone(), address, sockets, elsewhere, file }
+        let entrance = Entrance::new(address.clone());
+        Self { number, configured: configured.clone(), address, sockets, elsewhere, entrance, file }
     }
 
     /// Adds sockets until each core has its own, where the port may be shared.
@@ -127,7 +133,8 @@ impl Listening {
         let own = move |index: usize| if count < workers { index == core % count } else { index % workers == core };
         let sockets = self.sockets.iter().enumerate().filter(move |(index, _)| own(*index));
         sockets.map(|(_, bound)| {
-            Ok(Doorway { number: self.number, bound: bound.try_clone()?, elsewhere: Arc::clone(&self.elsewhere) })
+            let (elsewhere, entrance) = (Arc::clone(&self.elsewhere), Arc::clone(&self.entrance));
+            Ok(Doorway { number: self.number, bound: bound.try_clone()?, elsewhere, entrance })
         })
     }
 

@@ -1,5 +1,6 @@
 //! Owns the running program: builds it from a configuration, lets it follow another, owns every thread, and stops in order.
 
+mod certificates;
 mod changes;
 mod core;
 mod doors;
@@ -30,6 +31,7 @@ use crate::incident::Patience;
 use crate::listener::orders::Orders;
 use crate::net::tls::TlsSetupError;
 use crate::proxy::state;
+use crate::server::certificates::Watch;
 use crate::server::core::Core;
 use crate::server::core::Update;
 pub use crate::server::inheritance::Herald;
@@ -102,6 +104,14 @@ pub enum StartError {
         /// Why.
         source: TlsSetupError,
     },
+    /// TLS towards clients cannot be set up.
+    #[error("listener {address}: TLS cannot be set up")]
+    Certificates {
+        /// The listener.
+        address: ListenAddress,
+        /// Why.
+        source: TlsSetupError,
+    },
     /// A core cannot wait for its sockets.
     #[error(
         "this host has too few file descriptors left for a core; raise the limit (`ulimit -n`, LimitNOFILE in systemd)"
@@ -125,6 +135,7 @@ pub struct Server {
     /// What the cores share now.
     shared: Arc<state::Shared>,
     sockets: Sockets,
+    certificates: Watch,
     started: Instant,
     signals: Option<Signals>,
     /// Whether it is what a service manager and others know as the service, and can be taken over.
@@ -204,6 +215,7 @@ impl Server {
             cores: Vec::new(),
             orders,
             own: telemetry.core(),
+            certificates: Watch::start(sockets.entrances(), telemetry.core())?,
             telemetry,
             lasting,
             shared,
@@ -327,6 +339,7 @@ impl Server {
         let uptime = self.started.elapsed();
         self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
         drop(self.own);
+        self.certificates.stop();
         self.telemetry.stop(self.shared.config.shutdown_timeout.min(LOG_PATIENCE));
     }
 }

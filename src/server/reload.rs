@@ -67,6 +67,7 @@ impl Server {
         let addresses = plan.addresses.clone();
         let (doorways, close) = self.sockets.carry_out(plan).map_err(StartError::Runtime)?;
         self.lasting.follow(&shared, &addresses);
+        self.certificates.follow(self.sockets.entrances());
         self.addresses = addresses;
         self.shared = Arc::clone(&shared);
         self.tell_cores(&shared, log.style(), doorways, &close);

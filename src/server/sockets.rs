@@ -2,11 +2,14 @@
 //! is read again, and left to another process that takes over.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::Weak;
 use std::sync::atomic::AtomicBool;
 
 use crate::config::ListenAddress;
 use crate::config::Listener;
+use crate::listener::entrance::Entrance;
+use crate::listener::entrance::Terms;
 use crate::server::StartError;
 use crate::server::inheritance::Given;
 use crate::server::listening::Doorway;
@@ -31,6 +34,8 @@ pub(super) struct Sockets {
 pub(super) struct Plan {
     open: Vec<Listening>,
     close: Vec<u64>,
+    /// What is asked of clients at those that stay.
+    terms: Vec<(u64, Terms)>,
     /// Where it listens then, in the order of the configuration.
     pub(super) addresses: Vec<ListenAddress>,
 }
@@ -57,6 +62,7 @@ impl Sockets {
         }
         let plan = sockets.plan(listeners)?;
         let addresses = plan.addresses.clone();
+        sockets.ask(plan.terms);
         sockets.open.extend(plan.open);
         Ok((sockets, addresses))
     }
@@ -71,25 +77,30 @@ impl Sockets {
 
     /// Binds what these listeners have and the present ones have not. Until the plan is carried out, nothing else changes.
     pub(super) fn plan(&mut self, listeners: &[Listener]) -> Result<Plan, StartError> {
-        let mut plan = Plan { open: Vec::new(), close: Vec::new(), addresses: Vec::new() };
+        let mut plan = Plan { open: Vec::new(), close: Vec::new(), terms: Vec::new(), addresses: Vec::new() };
         let mut kept = Vec::new();
         let mut missing = Vec::new();
-        for (index, Listener { address, .. }) in listeners.iter().enumerate() {
+        for (index, listener) in listeners.iter().enumerate() {
+            let address = &listener.address;
+            let terms = Terms::read(listener)
+                .map_err(|source| StartError::Certificates { address: address.clone(), source })?;
             let mut known = self.open.iter().filter(|known| known.configured == *address);
             if let Some(known) = known.find(|known| !kept.contains(&known.number)) {
                 kept.push(known.number);
+                plan.terms.push((known.number, terms));
                 plan.addresses.push(known.address.clone());
             } else {
-                missing.push((index, address));
+                missing.push((index, address, terms));
                 plan.addresses.push(address.clone());
             }
         }
         plan.close = self.open.iter().map(|open| open.number).filter(|number| !kept.contains(number)).collect();
-        for (index, configured) in missing {
+        for (index, configured, terms) in missing {
             self.count += 1;
             let beside_own = self.has_held(configured, &plan.close);
             let opened = Listening::bind(self.count, configured, self.workers, beside_own);
             let opened = opened.map_err(|source| StartError::Listen { address: configured.clone(), source })?;
+            opened.entrance.change(terms);
             if let Some(address) = plan.addresses.get_mut(index) {
                 address.clone_from(&opened.address);
             }
@@ -108,13 +119,28 @@ impl Sockets {
 
     /// Goes by the plan: what each core is to open, and what all are to close.
     pub(super) fn carry_out(&mut self, plan: Plan) -> io::Result<(Vec<Vec<Doorway>>, Vec<u64>)> {
-        let Plan { open, close, .. } = plan;
+        let Plan { open, close, terms, .. } = plan;
         self.closing.retain(|(_, held)| held.strong_count() > 0);
         let doorways = self.doorways_of(&open)?;
+        self.ask(terms);
         let closed = self.open.extract_if(.., |open| close.contains(&open.number));
         self.closing.extend(closed.map(Listening::close));
         self.open.extend(open);
         Ok((doorways, close))
+    }
+
+    /// Asks clients for this, each at its listener.
+    fn ask(&self, terms: Vec<(u64, Terms)>) {
+        for (number, terms) in terms {
+            if let Some(open) = self.open.iter().find(|open| open.number == number) {
+                open.entrance.change(terms);
+            }
+        }
+    }
+
+    /// The ways in at all that are open.
+    pub(super) fn entrances(&self) -> Vec<Arc<Entrance>> {
+        self.open.iter().map(|open| Arc::clone(&open.entrance)).collect()
     }
 
     /// The doorways of each core.

@@ -26,6 +26,8 @@ pub(super) struct Counters {
     retried: Counter,
     incidents_opened: Counter,
     incidents_closed: Counter,
+    handshakes_failed: Counter,
+    proxy_headers_refused: Counter,
     /// By status, from 400 to 599.
     refusals: [Counter; 200],
     /// Only touched where something has failed; no other core waits for it.
@@ -55,10 +57,23 @@ pub struct Totals {
     pub incidents_opened: u64,
     /// Incidents that were closed.
     pub incidents_closed: u64,
+    /// TLS handshakes with clients that came to nothing.
+    pub handshakes_failed: u64,
+    /// Connections that had to begin with a PROXY header, and did not, or came from somebody who is not to send one.
+    pub proxy_headers_refused: u64,
     /// Log lines that were written.
     pub lines_written: u64,
     /// Log lines that were lost, since the log's output could not take them.
     pub lines_dropped: u64,
+}
+
+/// Where a client was turned away that did not get as far as a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// In the TLS handshake.
+    Handshake,
+    /// Before or at the PROXY header.
+    ProxyHeader,
 }
 
 /// Answers by class of status.
@@ -114,6 +129,8 @@ impl Default for Counters {
             retried: Counter::default(),
             incidents_opened: Counter::default(),
             incidents_closed: Counter::default(),
+            handshakes_failed: Counter::default(),
+            proxy_headers_refused: Counter::default(),
             refusals: std::array::from_fn(|_| Counter::default()),
             failures: Mutex::default(),
         }
@@ -136,6 +153,14 @@ impl Counters {
             | Event::ServerReturned(_)
             | Event::Probe(_)
             | Event::Notice(_) => {}
+        }
+    }
+
+    /// Counts a client that did not get as far as a request. There is no line for it: whoever likes could fill the log.
+    pub(super) fn count_turned_away(&self, at: TurnedAway) {
+        match at {
+            TurnedAway::Handshake => self.handshakes_failed.add(1),
+            TurnedAway::ProxyHeader => self.proxy_headers_refused.add(1),
         }
     }
 
@@ -174,6 +199,8 @@ impl Counters {
         totals.retried += self.retried.sum();
         totals.incidents_opened += self.incidents_opened.sum();
         totals.incidents_closed += self.incidents_closed.sum();
+        totals.handshakes_failed += self.handshakes_failed.sum();
+        totals.proxy_headers_refused += self.proxy_headers_refused.sum();
         for (status, counter) in (400..).zip(&self.refusals) {
             add_refusals(&mut totals.refusals, status, counter.sum());
         }

@@ -306,7 +306,8 @@ mod tests {
             "requests": 12, "responses": { "1xx": 0, "2xx": 9, "3xx": 0, "4xx": 1, "5xx": 2 }, "bytes_sent": 46080,
             "refusals": [{ "status": 404, "count": 1 }],
             "failures": [{ "upstream": "app", "fault": "connection_refused", "cause": "origin_down", "count": 3 }],
-            "retried": 1, "incidents_opened": 2, "incidents_closed": 1, "lines_written": 15, "lines_dropped": 0,
+            "retried": 1, "incidents_opened": 2, "incidents_closed": 1, "handshakes_failed": 2,
+            "proxy_headers_refused": 3, "lines_written": 15, "lines_dropped": 0,
         });
         assert_eq!(line, expected);
     }

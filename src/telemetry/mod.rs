@@ -23,6 +23,7 @@ pub use self::count::Failures;
 pub use self::count::Refusals;
 pub use self::count::Responses;
 pub use self::count::Totals;
+pub use self::count::TurnedAway;
 pub use self::event::By;
 pub use self::event::Event;
 pub use self::event::IncidentClosed;
@@ -191,6 +192,11 @@ impl Core {
     /// `BUFFER_BYTES` of lines; a failure takes a lock that only `Telemetry::totals` shares.
     pub fn record(&self, event: Event<'_>) {
         self.record_at(event, SystemTime::now());
+    }
+
+    /// Counts a client that did not get as far as a request.
+    pub fn turned_away(&self, at: TurnedAway) {
+        self.counters.count_turned_away(at);
     }
 
     fn record_at(&self, event: Event<'_>, now: SystemTime) {

@@ -73,6 +73,8 @@ pub(super) fn totals() -> Totals {
         retried: 1,
         incidents_opened: 2,
         incidents_closed: 1,
+        handshakes_failed: 2,
+        proxy_headers_refused: 3,
         lines_written: 15,
         lines_dropped: 0,
     }

@@ -23,9 +23,9 @@ use crate::fault::failure::TlsEvidence;
 use crate::net::deadline::within;
 use crate::net::stream::Stream;
 use crate::net::tap::Tap;
-use crate::net::tls;
-use crate::net::tls::Offer;
 use crate::net::tls::TlsSetupError;
+use crate::net::tls::behind;
+use crate::net::tls::behind::Offer;
 use crate::upstream::Shared;
 use crate::upstream::connect::Purpose;
 use crate::upstream::connect::Speaks;
@@ -62,8 +62,8 @@ pub(super) fn tls_of(settings: &config::Upstream) -> Result<Vec<Option<Tls>>, Tl
     if !settings.servers.iter().any(|server| server.url.tls) {
         return Ok(vec![None; settings.servers.len()]);
     }
-    let config = tls::client_config(&settings.tls)?;
-    let configured = tls::offering(&config, offer(settings.protocol));
+    let config = behind::client_config(&settings.tls)?;
+    let configured = behind::offering(&config, offer(settings.protocol));
     let of_server = |config::Server { url: server, .. }: &config::Server| {
         let host = match &server.location {
             Location::Host { host, .. } => host,
@@ -113,7 +113,7 @@ pub(super) async fn secure(
     let begin = Instant::now();
     let tap = Tap::new();
     let config = if purpose == Purpose::Upgrade { &tls.config } else { &tls.configured };
-    let mut handshake = pin!(tls::handshake(Arc::clone(config), tls.name.clone(), transport, &tap));
+    let mut handshake = pin!(behind::handshake(Arc::clone(config), tls.name.clone(), transport, &tap));
     let mut evidence = TlsEvidence {
         server_name: tls.name.to_str().into_owned(),
         client_certificate: tls.client_certificate,

@@ -52,6 +52,8 @@ mod pages;
 #[cfg(test)]
 mod probes;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod reload;
 #[cfg(test)]
 mod retries;
@@ -67,6 +69,8 @@ mod stories;
 mod support;
 #[cfg(test)]
 mod takeover;
+#[cfg(test)]
+mod tls_front;
 #[cfg(test)]
 mod unix;
 #[cfg(test)]

@@ -69,6 +69,12 @@ impl<'d> Table<'d> {
         self.document
     }
 
+    /// Whether it is there at all.
+    #[must_use]
+    pub fn is_written(&self) -> bool {
+        self.entries.is_some()
+    }
+
     /// Whether something of that name was written in it, right or wrong.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
@@ -123,6 +129,30 @@ impl<'d> Table<'d> {
     pub(super) fn item(&self, key: &str, found: &Spanned<DeValue<'_>>, entries: &'d DeTable<'d>) -> Self {
         let name = format!("[[{}]]", self.name_below(key));
         Self::new(self.document, name, Some(entries), self.document.place(found.span().start))
+    }
+
+    /// The table of that name below this one, or each of a list of such tables; an empty one where there is none.
+    #[must_use]
+    pub fn one_or_more(&self, key: &'static str) -> Vec<Self> {
+        let Some(elements) = self.entry(key).and_then(|found| found.get_ref().as_array()) else {
+            return vec![self.table(key)];
+        };
+        self.known.borrow_mut().tables.insert(key);
+        let name = format!("[{}]", self.name_below(key));
+        let table = |element: &'d Spanned<DeValue<'d>>| {
+            let entries = element.get_ref().as_table();
+            if entries.is_none() {
+                let what = format!("`{key}` is a table or a list of tables");
+                self.wrong(element, Wrong::new(what, format!("write {key} = [{{ … }}, {{ … }}]")));
+            }
+            Self::new(self.document, name.clone(), entries, self.place_of(element))
+        };
+        if elements.is_empty() {
+            self.entry(key).into_iter().for_each(|found| {
+                self.wrong(found, Wrong::new(format!("`{key}` is empty"), "write a table in it, or remove it"));
+            });
+        }
+        elements.iter().map(table).collect()
     }
 
     /// Refuses keys that are meant to work one day and do not work in this version.

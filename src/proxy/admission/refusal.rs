@@ -35,6 +35,8 @@ pub enum Refusal {
     BodyBroken,
     /// A head that hyper could not read.
     HeadInvalid,
+    /// HTTP without TLS on a listener with TLS.
+    TlsExpected,
     /// No route for this path.
     NoRoute,
     /// CONNECT, which only a forward proxy serves.
@@ -53,6 +55,8 @@ pub enum Refusal {
     ExpectationUnknown,
     /// No route for this host.
     HostNotServed,
+    /// A host whose clients are asked for another certificate than this connection's was.
+    Misdirected,
     /// The head is larger than `[limits] request_header_bytes`.
     HeadTooLarge,
     /// A transfer coding other than exactly one `chunked`.
@@ -87,7 +91,7 @@ pub enum Ending {
 
 impl Refusal {
     /// Every refusal, by status.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::OptionsEndsHere,
         Self::HostMissing,
         Self::HostRepeated,
@@ -102,6 +106,7 @@ impl Refusal {
         Self::UpgradeMethod,
         Self::BodyBroken,
         Self::HeadInvalid,
+        Self::TlsExpected,
         Self::NoRoute,
         Self::ConnectRefused,
         Self::TraceEndsHere,
@@ -110,6 +115,7 @@ impl Refusal {
         Self::TargetTooLong,
         Self::ExpectationUnknown,
         Self::HostNotServed,
+        Self::Misdirected,
         Self::HeadTooLarge,
         Self::CodingUnknown,
         Self::MethodTooLong,
@@ -150,6 +156,8 @@ impl Refusal {
                 "The body ended early or broke the rules of its framing."),
             Self::HeadInvalid => row("head_invalid", StatusCode::BAD_REQUEST, Close, "The request could not be read",
                 "The request line or one of the fields breaks the rules of HTTP."),
+            Self::TlsExpected => row("tls_expected", StatusCode::BAD_REQUEST, Close, "This port speaks HTTPS",
+                "This port speaks TLS, so the address must begin with https:// here."),
             Self::NoRoute => row("no_route", StatusCode::NOT_FOUND, Keep, "Nothing is served at this address",
                 "This host is served here, but nothing is set up for this path."),
             Self::ConnectRefused => row("connect_refused", StatusCode::METHOD_NOT_ALLOWED, Close, "CONNECT is not served here",
@@ -166,6 +174,8 @@ impl Refusal {
                 "The only expectation that is understood here is 100-continue."),
             Self::HostNotServed => row("host_not_served", StatusCode::MISDIRECTED_REQUEST, Keep, "This host is not served here",
                 "The request came to a server that does not serve the host it names."),
+            Self::Misdirected => row("misdirected", StatusCode::MISDIRECTED_REQUEST, Keep, "This connection is for another host",
+                "The host that the request names asks for a client certificate, so it needs a connection of its own."),
             Self::HeadTooLarge => row("head_too_large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Close, "The request's head is too large",
                 "The fields of the request, often its cookies, are larger than this server allows."),
             Self::CodingUnknown => row("coding_unknown", StatusCode::NOT_IMPLEMENTED, Close, "The transfer coding is not known here",
@@ -259,6 +269,7 @@ mod tests {
             Refusal::NoRoute,
             Refusal::TraceEndsHere,
             Refusal::HostNotServed,
+            Refusal::Misdirected,
             Refusal::UpgradeNotServed,
             Refusal::ProtocolUnknown,
         ];

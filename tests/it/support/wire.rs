@@ -11,6 +11,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::ClientConnection;
+use rustls::StreamOwned;
 use socket2::SockRef;
 
 use super::PATIENCE;
@@ -27,6 +29,7 @@ pub(crate) struct Wire {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 /// The fields of a head or of trailers, in their order, with names in lower case.
@@ -50,6 +53,10 @@ impl Wire {
         Self::of(Stream::Unix(stream))
     }
 
+    pub(crate) fn tls(stream: StreamOwned<ClientConnection, TcpStream>) -> Self {
+        Self::of(Stream::Tls(Box::new(stream)))
+    }
+
     fn of(stream: Stream) -> Self {
         let wire = Self { stream, unread: Vec::new() };
         wire.socket().set_read_timeout(Some(PATIENCE)).expect("a time limit can be set");
@@ -62,6 +69,7 @@ impl Wire {
         match &self.stream {
             Stream::Tcp(stream) => Self::tcp(stream.try_clone().expect("a socket can be shared")),
             Stream::Unix(stream) => Self::unix(stream.try_clone().expect("a socket can be shared")),
+            Stream::Tls(_) => panic!("a TLS session has one end"),
         }
     }
 
@@ -70,6 +78,7 @@ impl Wire {
         match &self.stream {
             Stream::Tcp(stream) => SockRef::from(stream),
             Stream::Unix(stream) => SockRef::from(stream),
+            Stream::Tls(stream) => SockRef::from(&stream.sock),
         }
     }
 
@@ -83,6 +92,7 @@ impl Wire {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes.as_ref()),
             Stream::Unix(stream) => stream.write_all(bytes.as_ref()),
+            Stream::Tls(stream) => stream.write_all(bytes.as_ref()).and_then(|()| stream.flush()),
         }
     }
 
@@ -221,6 +231,7 @@ impl Wire {
         let read = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut buffer),
             Stream::Unix(stream) => stream.read(&mut buffer),
+            Stream::Tls(stream) => stream.read(&mut buffer),
         };
         match read {
             Ok(length) => {
