@@ -94,7 +94,7 @@ fn a_request_arrives_as_http_1_1_has_it_and_the_answer_comes_back() {
     assert_eq!((answer.status, answer.text(), answer.trailers["x-end"].as_bytes()), (200, "hi", &b"1"[..]));
     let mut names: Vec<&str> = answer.headers.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
-    assert_eq!(names, ["date", "set-cookie", "set-cookie", "via"]);
+    assert_eq!(names, ["date", "set-cookie", "set-cookie", "via", "x-request-id"]);
     let line = proxy.line("request");
     assert_eq!(
         (&line["protocol"], &line["bytes_sent"], &line["host"]),
