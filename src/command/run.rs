@@ -93,7 +93,8 @@ fn serve(read: Read, inheritance: Inheritance, pid_file: Option<PathBuf>) -> Res
     }
 }
 
-pub(super) const USAGE: &str = "why502 run [--config <FILE> | --to <URL> [--listen <ADDR>]] [--pid-file <FILE>]";
+pub(super) const USAGE: &str = "why502 run [--config <FILE>] [--pid-file <FILE>]
+       why502 run --to <URL> [--listen <ADDR>] [--pid-file <FILE>]";
 
 pub(super) const HELP: &str = "\
 Without --config and --to it looks for ./why502.toml, then for
