@@ -102,12 +102,14 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let mut deadline = Deadline::after(shortest(&limits));
     let mut told = Told::new(orders);
     let mut leaving = false;
+    let mut drained = None;
     let outcome = poll_fn(|cx| {
         match told.poll_now(cx) {
             Orders::Leave => return Poll::Ready(Err(Late::Everything)),
-            // hyper would close a connection on which no whole head was read yet, and its request may be on its way: whoever sends
-            // one soon is answered first, and told that it is the last.
-            Orders::Drain if !leaving && desk.watch.phase() == Phase::Serving => {
+            // hyper would close a connection on which no whole head was read yet, and its request may be on its way; and behind an
+            // answer whose head has gone out without a word of it. Whoever sends a request soon is answered first, and told that it
+            // is the last.
+            Orders::Drain if !leaving && desk.watch.is_unanswered() => {
                 leaving = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -123,10 +125,12 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
             return Poll::Ready(Err(Late::Idle));
         }
         if told.is_news() {
-            deadline.reset(Instant::now() + NEWCOMER);
+            let now = Instant::now();
+            drained = (told.last == Orders::Drain).then_some(now);
+            deadline.reset(now + NEWCOMER);
         }
         while Pin::new(&mut deadline).poll(cx).is_ready() {
-            match desk.due(&limits, told.last) {
+            match desk.due(&limits, drained) {
                 Due::At(at) => deadline.reset(at),
                 Due::Late(late) => return Poll::Ready(Err(late)),
             }
@@ -197,7 +201,8 @@ impl Desk {
         }
     }
 
-    fn due(&self, limits: &Limits, orders: Orders) -> Due {
+    /// What is due. `drained` is since when the program is to end.
+    fn due(&self, limits: &Limits, drained: Option<Instant>) -> Due {
         let now = Instant::now();
         // Another phase may begin in the meantime, and its limit may be a shorter one.
         let look = now + shortest(limits);
@@ -206,8 +211,10 @@ impl Desk {
             return due(since + limits.body_timeout, Late::Reader);
         }
         match self.watch.phase() {
-            Phase::Idle(_) if orders == Orders::Drain => Due::Late(Late::Idle),
-            Phase::Idle(since) => due(since + limits.idle_timeout, Late::Idle),
+            Phase::Idle(since) => match drained {
+                Some(drained) => due(since.max(drained) + NEWCOMER, Late::Idle),
+                None => due(since + limits.idle_timeout, Late::Idle),
+            },
             Phase::Head(since) => due(since + limits.header_timeout, Late::Head),
             Phase::Serving if self.watch.is_abandoned() => Due::Late(Late::Left),
             // The limits of the exchange hold now; a look now and then is for the next phase and for a client that stalls.

@@ -39,6 +39,8 @@ pub(super) struct Door {
 #[derive(Debug)]
 pub(super) struct Watch {
     phase: Cell<Phase>,
+    /// The response to the request that is being served has begun.
+    answering: Cell<bool>,
     /// A response of ours has bytes that may not have reached the kernel.
     owed: Cell<bool>,
     /// Bytes of an answer that hyper made up itself.
@@ -98,6 +100,7 @@ impl Watch {
     pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>, seat: Rc<Seat>) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Idle(Instant::now())),
+            answering: Cell::new(false),
             owed: Cell::new(false),
             swallowed: RefCell::default(),
             head: RefCell::default(),
@@ -121,6 +124,11 @@ impl Watch {
     /// Whether the client only waits, and has to leave for others.
     pub(super) fn makes_way(&self, cx: &Context<'_>) -> bool {
         self.seat.has_to_leave(cx) && matches!(self.phase.get(), Phase::Idle(_))
+    }
+
+    /// Whether a request is being served whose response has not begun.
+    pub(super) fn is_unanswered(&self) -> bool {
+        self.phase.get() == Phase::Serving && !self.answering.get()
     }
 
     /// Since when the client has taken no byte of what is to be sent.
@@ -156,6 +164,7 @@ impl Watch {
     /// A head was read whole; what it asks for is being served. Without a body, whatever else has come belongs to the next.
     pub(super) fn serving(&self, has_body: bool) {
         self.phase.set(Phase::Serving);
+        self.answering.set(false);
         let mut head = self.head.borrow_mut();
         self.ahead.set(!has_body && head.len() > end_of_head(&head).unwrap_or(head.len()));
         head.clear();
@@ -165,6 +174,7 @@ impl Watch {
 
     /// A response is about to be written.
     pub(super) fn owe(&self) {
+        self.answering.set(true);
         self.owed.set(true);
         self.interim.close();
     }

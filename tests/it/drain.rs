@@ -38,6 +38,30 @@ fn a_request_in_flight_finishes_when_the_program_is_told_to_stop() {
 }
 
 #[test]
+fn whose_answer_had_begun_without_a_word_of_the_end_may_ask_once_more() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+    let mut client = Client::connect(proxy.address());
+    client.send("GET /begun HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.request();
+    conversation.say("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhalf");
+    let head = client.head();
+    assert!(!head.fields.iter().any(|(name, _)| name == "connection"), "{head:?}");
+    proxy.signal("TERM");
+    eventually("the end of the listener", || TcpStream::connect(proxy.address()).is_err().then_some(()));
+    conversation.say("..");
+    assert_eq!(client.wire.bytes(6), b"half..");
+    client.send("GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(conversation.request().line, "GET /next HTTP/1.1");
+    conversation.answer("done");
+    let answer = client.answer();
+    assert_eq!((answer.text(), answer.field("connection")), ("done", Some("close")));
+    assert!(client.is_closed());
+    assert_eq!(proxy.ended().0.status, Some(0));
+}
+
+#[test]
 fn who_is_idle_is_let_go_at_once() {
     let origin = Origin::listen();
     let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
