@@ -158,7 +158,7 @@ impl Proxy {
             refused(if miss == Miss::NoHost { Refusal::HostNotServed } else { Refusal::NoRoute }, &story)
         })?;
         story.routed(way);
-        let Some(destination) = to else { return Err(Box::new(self.redirect(&admitted, &story))) };
+        let Some(destination) = to else { return Err(Box::new(self.redirect(state.https, &admitted, &story))) };
         let onward = way.onward(&admitted.target);
         story.bound_for(destination.upstream.settings(), onward.as_ref());
         admitted.target = onward.unwrap_or(admitted.target);

@@ -27,7 +27,7 @@ use crate::proxy::relay::ClientBody;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::story;
 use crate::proxy::story::Story;
-use crate::proxy::way;
+use crate::proxy::way::Https;
 use crate::telemetry::Event;
 use crate::telemetry::event;
 
@@ -41,8 +41,8 @@ impl Proxy {
 
     /// Sends a client that came without TLS to the same address in https. A method other than GET and HEAD is to be kept, which
     /// only a 308 asks for; old clients know only the 301.
-    pub(super) fn redirect(&self, admitted: &Admitted, story: &Story) -> Reply {
-        let Some(location) = way::https(admitted.host(), &admitted.target, None) else {
+    pub(super) fn redirect(&self, https: Https, admitted: &Admitted, story: &Story) -> Reply {
+        let Some(location) = https.location(admitted.host(), &admitted.target) else {
             return self.refuse(Refusal::HostMissing, story);
         };
         let status = if story.is_repeatable() { StatusCode::MOVED_PERMANENTLY } else { StatusCode::PERMANENT_REDIRECT };

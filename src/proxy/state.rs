@@ -16,6 +16,7 @@ use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::readiness::Readiness;
 use crate::proxy::via::Pseudonym;
+use crate::proxy::way::Https;
 use crate::proxy::way::Way;
 use crate::route::Miss;
 use crate::route::Routes;
@@ -56,6 +57,8 @@ pub struct State {
     pub(super) shared: Arc<Shared>,
     routes: Routes<Led>,
     destinations: Vec<Rc<Destination>>,
+    /// Where a redirect sends clients.
+    pub(super) https: Https,
 }
 
 /// Where a request is led.
@@ -102,7 +105,8 @@ impl State {
             way: Rc::new(Way::new(route, label)),
             to: route.upstream().and_then(named),
         });
-        Self { shared: Arc::clone(shared), routes, destinations }
+        let https = Https::on(&shared.config.listeners);
+        Self { shared: Arc::clone(shared), routes, destinations, https }
     }
 
     /// Where a request to this host and path goes.

@@ -7,6 +7,8 @@ use http::HeaderValue;
 use http::uri::PathAndQuery;
 
 use crate::config::HeaderChanges;
+use crate::config::ListenAddress;
+use crate::config::Listener;
 use crate::config::Route;
 
 /// A route as its requests see it; made once, when the configuration is read.
@@ -45,15 +47,44 @@ impl Way {
     }
 }
 
-/// The same address in https; none for a request that names no host. The port is the one that https is served on, where that
-/// is not 443.
-#[must_use]
-pub fn https(host: &str, target: &PathAndQuery, port: Option<u16>) -> Option<HeaderValue> {
-    let end = host.rfind(']').map_or_else(|| host.find(':').unwrap_or(host.len()), |bracket| bracket + 1);
-    let name = host.get(..end).filter(|name| !name.is_empty())?;
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    let target = if target.as_str() == "*" { "/" } else { target.as_str() };
-    HeaderValue::try_from(format!("https://{name}{port}{target}")).ok()
+/// Where https is served, as far as the configuration tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Https {
+    /// The port, where it is not 443.
+    port: Option<u16>,
+    /// Whether port 80 is served here.
+    serves_80: bool,
+}
+
+impl Https {
+    /// What these listeners tell.
+    #[must_use]
+    pub fn on(listeners: &[Listener]) -> Self {
+        let ports = |secure: bool| {
+            let listeners = listeners.iter().filter(move |listener| listener.tls.is_empty() != secure);
+            listeners.filter_map(|listener| match &listener.address {
+                // 0 is any port.
+                ListenAddress::Tcp(address) => Some(address.port()).filter(|port| *port != 0),
+                ListenAddress::Unix(_) => None,
+            })
+        };
+        let on_443 = ports(true).any(|port| port == 443);
+        Self { port: ports(true).find(|_| !on_443), serves_80: ports(false).any(|port| port == 80) }
+    }
+
+    /// The same address in https; none for a request that names no host.
+    ///
+    /// A client that names no port came to port 80. Where nobody listens on it here, somebody in front passes its connections on,
+    /// and those to 443 too: a container's ports, or a load balancer's.
+    #[must_use]
+    pub fn location(self, host: &str, target: &PathAndQuery) -> Option<HeaderValue> {
+        let end = host.rfind(']').map_or_else(|| host.find(':').unwrap_or(host.len()), |bracket| bracket + 1);
+        let (name, own) = host.split_at_checked(end).filter(|(name, _)| !name.is_empty())?;
+        let is_direct = self.serves_80 || !own.is_empty();
+        let port = self.port.filter(|_| is_direct).map(|port| format!(":{port}")).unwrap_or_default();
+        let target = if target.as_str() == "*" { "/" } else { target.as_str() };
+        HeaderValue::try_from(format!("https://{name}{port}{target}")).ok()
+    }
 }
 
 #[cfg(test)]
@@ -62,9 +93,12 @@ mod tests {
 
     use http::uri::PathAndQuery;
 
+    use super::Https;
     use super::Way;
-    use super::https;
     use crate::config::HostPattern;
+    use crate::config::ListenAddress;
+    use crate::config::Listener;
+    use crate::config::ListenerTls;
     use crate::config::Route;
 
     #[test]
@@ -95,19 +129,47 @@ mod tests {
         }
     }
 
+    fn listeners(plain: &[&str], secure: &[&str]) -> Vec<Listener> {
+        let listener = |text: &&str| {
+            let unix = text.strip_prefix("unix:").map(|path| ListenAddress::Unix(path.into()));
+            Listener::plain(unix.unwrap_or_else(|| ListenAddress::Tcp(text.parse().unwrap())))
+        };
+        let plain = plain.iter().map(listener);
+        let tls = || vec![ListenerTls { certificate: "a.pem".into(), key: "a.key".into(), clients: None }];
+        let secure = secure.iter().map(listener).map(|listener| Listener { tls: tls(), ..listener });
+        plain.chain(secure).collect()
+    }
+
     #[test]
-    fn a_redirect_keeps_host_path_and_query_and_changes_the_port() {
-        for (host, target, port, expected) in [
-            ("shop.example", "/a%2Fb?q=%20&r", None, "https://shop.example/a%2Fb?q=%20&r"),
-            ("shop.example:8080", "/", None, "https://shop.example/"),
-            ("shop.example:8080", "/", Some(8443), "https://shop.example:8443/"),
-            ("[2001:db8::1]:80", "//evil.example/", None, "https://[2001:db8::1]//evil.example/"),
-            ("[2001:db8::1]", "/", Some(8443), "https://[2001:db8::1]:8443/"),
-            ("a", "*", None, "https://a/"),
+    fn a_redirect_keeps_host_path_and_query() {
+        let https = Https::on(&listeners(&["0.0.0.0:80"], &["0.0.0.0:443"]));
+        for (host, target, expected) in [
+            ("shop.example", "/a%2Fb?q=%20&r", "https://shop.example/a%2Fb?q=%20&r"),
+            ("shop.example:80", "/", "https://shop.example/"),
+            ("[2001:db8::1]:80", "//evil.example/", "https://[2001:db8::1]//evil.example/"),
+            ("[2001:db8::1]", "/", "https://[2001:db8::1]/"),
+            ("a", "*", "https://a/"),
         ] {
-            let location = https(host, &PathAndQuery::from_static(target), port);
+            let location = https.location(host, &PathAndQuery::from_static(target));
             assert_eq!(location.unwrap(), expected, "{host} {target}");
         }
-        assert_eq!(https("", &PathAndQuery::from_static("/"), None), None);
+        assert_eq!(https.location("", &PathAndQuery::from_static("/")), None);
+    }
+
+    #[test]
+    fn a_redirect_goes_to_the_port_that_serves_https_for_its_client() {
+        let unix = "unix:/run/a.sock";
+        for (plain, secure, host, expected) in [
+            (&["0.0.0.0:8080"][..], &["0.0.0.0:8443"][..], "a:8080", "https://a:8443/"),
+            // Ports that somebody else maps.
+            (&["0.0.0.0:8080"], &["0.0.0.0:8443"], "a", "https://a/"),
+            (&["0.0.0.0:80"], &["0.0.0.0:8443"], "a", "https://a:8443/"),
+            (&["0.0.0.0:80"], &["0.0.0.0:8443", "0.0.0.0:443"], "a", "https://a/"),
+            (&["0.0.0.0:8080", unix], &[unix], "a:8080", "https://a/"),
+            (&["0.0.0.0:8080"], &[], "a:8080", "https://a/"),
+        ] {
+            let location = Https::on(&listeners(plain, secure)).location(host, &PathAndQuery::from_static("/"));
+            assert_eq!(location.unwrap(), expected, "{plain:?} {secure:?} {host}");
+        }
     }
 }
