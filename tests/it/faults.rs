@@ -290,8 +290,10 @@ fn running_out_of_descriptors_is_this_hosts_own_fault_and_passes() {
     let configuration = in_front_of(&[&closed.url()], "", &format!("{STANDARD}\n[runtime]\nworkers = 1"));
     let wrapper = ["sh", "-c", "ulimit -n 40; exec \"$0\" \"$@\""];
     let mut proxy = Proxy::run_under(&wrapper, PrivateDirectory::new().unwrap(), &configuration);
+    // Whoever has begun the next request does not make way for others.
     let ask = |client: &mut Client| {
-        client.send("GET / HTTP/1.1\r\nHost: shop.example\r\nAccept: application/json\r\n\r\n");
+        let request = "GET / HTTP/1.1\r\nHost: shop.example\r\nAccept: application/json\r\n\r\nGET / HTTP/1.1\r\n";
+        client.send(request);
         client.answer()
     };
     // Each client takes a descriptor and keeps it, until there is none left to connect with.

@@ -100,7 +100,7 @@ fn an_origin_that_closes_at_every_second_request_fails_no_get() {
     let origin = Origin::listen();
     let proxy = Proxy::run(&in_front_of(&[&origin.url], "retry.budget = 0.0", "[runtime]\nworkers = 1"));
     std::thread::spawn(move || {
-        while let Some(mut conversation) = origin.try_accept() {
+        while let Some(mut conversation) = origin.wait() {
             std::thread::spawn(move || {
                 conversation.request();
                 conversation.answer("first");
