@@ -19,7 +19,7 @@ fn evidence(line: &Value) -> Vec<&str> {
 /// An origin that answers every path but `/report`, which it leaves without an answer.
 fn mute_on_one_path(origin: Origin) {
     thread::spawn(move || {
-        while let Some(mut conversation) = origin.try_accept().or_else(|| origin.try_accept()) {
+        while let Some(mut conversation) = origin.wait() {
             thread::spawn(move || {
                 while let Some(request) = conversation.next() {
                     if !request.line.starts_with("GET /report") {
