@@ -389,7 +389,7 @@ fn without_a_file_the_log_alone_is_opened_anew() {
 }
 
 #[test]
-fn a_thousand_reloads_under_load_lose_nothing_and_cost_no_memory() {
+fn hundreds_of_reloads_under_load_lose_nothing_and_cost_no_memory() {
     let (one, other) = (Origin::listen(), Origin::listen());
     let urls = [one.url.clone(), other.url.clone()];
     let extra = free_port();
@@ -402,11 +402,12 @@ fn a_thousand_reloads_under_load_lose_nothing_and_cost_no_memory() {
     let mut proxy = Proxy::run(&configurations[0]);
     echo(one);
     echo(other);
-    let crowd = Crowd::at(&Place::Tcp(proxy.address()), 4);
+    // Few, for each of their connections keeps a port that other tests may want.
+    let crowd = Crowd::at(&Place::Tcp(proxy.address()), 2);
     let mut sizes = HashMap::new();
-    for round in 1..=1000_usize {
+    for round in 1..=300_usize {
         assert_ne!(changed(&reload(&mut proxy, &configurations[round % 2])).len(), 0);
-        if [200, 1000].contains(&round) {
+        if [100, 300].contains(&round) {
             sizes.insert(round, (proxy.memory(), proxy.descriptors()));
         }
     }
@@ -414,12 +415,12 @@ fn a_thousand_reloads_under_load_lose_nothing_and_cost_no_memory() {
     let wrong = crowd.stop();
     assert_eq!(wrong, [""; 0], "of {answered}");
     assert!(answered > 100, "{answered}");
-    let ((early, early_files), (late, late_files)) = (sizes[&200], sizes[&1000]);
+    let ((early, early_files), (late, late_files)) = (sizes[&100], sizes[&300]);
     println!(
-        "{answered} answers; {early} bytes after 200 reloads and {late} after 1000, {early_files} and {late_files} descriptors"
+        "{answered} answers; {early} bytes after 100 reloads and {late} after 300, {early_files} and {late_files} descriptors"
     );
-    assert!(late < early + (4 << 20), "{early} bytes after 200 reloads, {late} after 1000");
-    assert!(late_files < early_files + 60, "{early_files} descriptors after 200 reloads, {late_files} after 1000");
+    assert!(late < early + (2 << 20), "{early} bytes after 100 reloads, {late} after 300");
+    assert!(late_files < early_files + 60, "{early_files} descriptors after 100 reloads, {late_files} after 300");
     eventually("few descriptors when nobody asks", || (proxy.descriptors() < 60).then_some(()));
 }
 
