@@ -74,13 +74,12 @@ impl Upstream {
         self.pardoned(&view).unwrap_or(Chosen::Nobody)
     }
 
-    /// Where failures have taken out all that checks leave, the one nearest its return, for a request that has tried none:
-    /// failures alone never empty a pool, unless the settings say that they may.
+    /// Where failures have taken out all that checks leave and the request has not tried, the one of them nearest its return:
+    /// failures alone never empty a pool, unless the settings say that they may. It may be well again, while those in service
+    /// have just failed.
     fn pardoned(&self, view: &View<'_>) -> Option<Chosen> {
-        if !view.tried.is_empty() {
-            return None;
-        }
-        let server = self.shared.ejection.nearest_return(view.now, |server| self.shared.is_up(server))?;
+        let may_be_asked = |server| self.shared.is_up(server) && !view.tried.contains(&server);
+        let server = self.shared.ejection.nearest_return(view.now, may_be_asked)?;
         let lane = self.lanes.get(server)?;
         let capacity = &self.shared.capacity;
         if !capacity.limits_requests() {

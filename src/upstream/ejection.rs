@@ -92,7 +92,10 @@ struct Standing {
 
 #[derive(Debug, Clone, Copy)]
 struct Out {
+    /// When it was taken out first.
     since: Instant,
+    /// When it was taken out last.
+    again: Instant,
     until: Instant,
 }
 
@@ -178,19 +181,20 @@ impl Ejection {
         back.min().map(|(_, server)| server)
     }
 
-    /// A server answered.
-    pub fn succeeded(&self, server: usize, now: Instant) -> Option<Change> {
+    /// A server answered a request that it was given at the moment `asked`.
+    pub fn succeeded(&self, server: usize, asked: Instant, now: Instant) -> Option<Change> {
         if self.all_in() {
             return None;
         }
         let mut standings = self.lock();
         let standing = standings.get_mut(server)?;
+        // An answer to what it was asked before it went out does not bring it back. It is asked while it is out where no other
+        // server is left.
         let change = standing
             .out
-            .filter(|out| now >= out.until)
+            .filter(|out| now >= out.until || asked > out.again)
             .map(|out| Change::Returned { server, out_for: now - out.since });
         if change.is_some() || standing.out.is_none() {
-            // One that answers while it is out was asked before it went out; that does not bring it back.
             *standing = Standing { times_out: standing.times_out.saturating_sub(1), ..Standing::default() };
             self.note_until(server, 0);
         }
@@ -216,7 +220,7 @@ impl Ejection {
         let lasts =
             self.settings.base_time.saturating_mul(standing.times_out).min(LONGEST.max(self.settings.base_time));
         let since = standing.out.map_or(now, |out| out.since);
-        standing.out = Some(Out { since, until: now + lasts });
+        standing.out = Some(Out { since, again: now, until: now + lasts });
         self.note_until(server, self.millis(now + lasts));
         Some(Change::Ejected { server, lasts, failures: standing.failures, last: Arc::new(failure.clone()) })
     }
@@ -272,7 +276,7 @@ mod tests {
         let now = Instant::now();
         let ejection = ejection(2, 0.5, 2);
         assert!(ejection.failed(0, &refused(), now).is_none());
-        assert!(ejection.succeeded(0, now).is_none());
+        assert!(ejection.succeeded(0, now, now).is_none());
         assert!(ejection.failed(0, &refused(), now).is_none());
         assert!(matches!(ejection.failed(0, &refused(), now), Some(Change::Ejected { server: 0, failures: 2, .. })));
         let servers_in = |now| [0, 1].map(|server| ejection.is_in(server, now));
@@ -305,7 +309,7 @@ mod tests {
                 now += Duration::from_millis(chance.u64(0..3000));
                 let server = chance.usize(0..servers);
                 match chance.u8(0..4) {
-                    0 => drop(ejection.succeeded(server, now)),
+                    0 => drop(ejection.succeeded(server, now - Duration::from_millis(chance.u64(0..3000)), now)),
                     _ => drop(ejection.failed(server, &refused(), now)),
                 }
                 let out = (0..servers).filter(|server| !ejection.is_in(*server, now)).count();
@@ -335,9 +339,26 @@ mod tests {
             assert_eq!(lasts, Duration::from_secs(10 * times));
             now += lasts;
         }
-        let Some(Change::Returned { out_for, .. }) = ejection.succeeded(0, now) else { panic!("not returned") };
+        let Some(Change::Returned { out_for, .. }) = ejection.succeeded(0, begin, now) else { panic!("not returned") };
         assert_eq!(out_for, now - begin);
         assert!(ejection.all_in());
+    }
+
+    #[test]
+    fn only_what_was_asked_of_a_server_while_it_was_out_brings_it_back_early() {
+        let now = Instant::now();
+        let moments = [1, 2, 3].map(|second| now + Duration::from_secs(second));
+        let ejection = ejection(1, 0.5, 2);
+        ejection.failed(0, &refused(), moments[0]);
+        for asked in [now, moments[0]] {
+            assert!(ejection.succeeded(0, asked, moments[2]).is_none());
+            assert!(!ejection.is_in(0, moments[2]));
+        }
+        let Some(Change::Returned { server: 0, out_for }) = ejection.succeeded(0, moments[1], moments[2]) else {
+            panic!("not returned")
+        };
+        assert_eq!(out_for, moments[2] - moments[0]);
+        assert!(ejection.is_in(0, moments[2]) && ejection.all_in());
     }
 
     #[test]

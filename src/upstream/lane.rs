@@ -40,11 +40,12 @@ impl Lane {
         })
     }
 
-    /// The server has answered a request for this path, on a connection that had lain idle for so long.
-    pub(super) fn succeeded(&self, path: Path, idle: Option<Duration>, now: Instant) {
+    /// The server has answered a request for this path that it was given at the moment `asked`, on a connection that had lain
+    /// idle for so long.
+    pub(super) fn succeeded(&self, path: Path, idle: Option<Duration>, asked: Instant, now: Instant) {
         self.note_success(path, idle, now);
         if !self.shared.ejection.all_in() {
-            self.shared.tell(self.shared.ejection.succeeded(self.server.index, now));
+            self.shared.tell(self.shared.ejection.succeeded(self.server.index, asked, now));
         }
     }
 

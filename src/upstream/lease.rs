@@ -150,7 +150,8 @@ impl Lease {
 
     fn settle(&self, now: Instant) {
         if !self.failed {
-            self.exchange.lane.succeeded(self.exchange.path, self.exchange.past.idle, now);
+            let Exchange { lane, path, past, begin, .. } = &*self.exchange;
+            lane.succeeded(*path, past.idle, *begin, now);
         }
     }
 

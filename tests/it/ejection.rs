@@ -31,6 +31,23 @@ fn a_server_that_fails_is_ejected_and_returns_when_it_answers() {
 }
 
 #[test]
+fn a_server_that_is_out_is_asked_where_the_others_have_just_failed() {
+    let (first, second) = (Reserved::port(), Reserved::port());
+    let settings = "balance = \"round_robin\"\nejection.after = 1\nejection.base_time = \"1h\"";
+    let mut proxy = Proxy::run(&in_front_of(&[&first.url(), &second.url()], settings, ""));
+    assert_eq!(get(proxy.address(), "/", "").head.status, 502);
+    let out = proxy.line("server_ejected")["server"].clone();
+    // The one that was taken out is well again; the other is not, and may not go as well.
+    let back = if out == first.url() { first } else { second };
+    let url = back.url();
+    let origin = back.listen();
+    origin.greet("back");
+    assert_eq!(get(proxy.address(), "/", "").text(), "back", "no client notices");
+    let line = proxy.line("server_returned");
+    assert_eq!((&line["server"], &line["by"]), (&url.into(), &"failures".into()));
+}
+
+#[test]
 fn the_only_server_is_never_ejected() {
     let closed = Reserved::port();
     let mut proxy = Proxy::run(&in_front_of(&[&closed.url()], "ejection.after = 1", ""));

@@ -47,9 +47,9 @@ async fn what_two_cores_note_is_one_past() {
     let ([one, other], _told) = cores();
     seconds(5).await;
     for core in [&one, &other, &other] {
-        core.lanes[0].succeeded(Path::of("/a"), Some(Duration::from_secs(3)), Instant::now());
+        core.lanes[0].succeeded(Path::of("/a"), Some(Duration::from_secs(3)), Instant::now(), Instant::now());
     }
-    one.lanes[1].succeeded(Path::of("/b"), None, Instant::now());
+    one.lanes[1].succeeded(Path::of("/b"), None, Instant::now(), Instant::now());
     seconds(20).await;
     let failure = failed(&one, 0, Fault::ConnectionRefused);
     one.lanes[0].failed(&failure, Path::of("/c"));
@@ -69,7 +69,7 @@ async fn what_two_cores_note_is_one_past() {
     assert_eq!((&**url, beside.successes.minute, beside.failures.ever), (SERVERS[1], 1, 0));
     assert_eq!(one.shared().successes(), 4);
 
-    other.lanes[0].succeeded(Path::of("/c"), None, Instant::now());
+    other.lanes[0].succeeded(Path::of("/c"), None, Instant::now(), Instant::now());
     assert_eq!(one.history(&failure, "/c").server.failures_since_success, 0);
 }
 
