@@ -27,6 +27,7 @@
 //! server                                builds the program, owns its threads, stops in order
 //! listener                              client connections
 //! proxy                                 the story of one request
+//! archive                               every incident, open and over
 //! answer*      probe        telemetry   what is said to people; what is checked; what is told to the log
 //! upstream                              which server, which connection, once more or not
 //! dns          incident*                names to addresses; runs of failures with one cause
@@ -51,7 +52,8 @@
 //! - **Round**: the checks of one failing server, shared by all who wait for it ([`probe`]); what it measures are
 //!   **observations**, facts like a failure's ([`diagnosis::observation::Observation`]).
 //! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
-//! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]). **History** is what an upstream
+//! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]); its **record** is what is kept of it
+//!   ([`archive::Record`]). **History** is what an upstream
 //!   did before ([`diagnosis::history::History`]); its **memory** is where that is noted.
 //! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
 //! - **Line**: what an exchange runs on: a connection of HTTP/1 for itself, or a stream of HTTP/2 on one that is shared.
@@ -103,6 +105,8 @@ pub mod upstream;
 pub mod answer;
 pub mod probe;
 pub mod telemetry;
+
+pub mod archive;
 
 pub mod proxy;
 

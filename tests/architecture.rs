@@ -20,6 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["dns", "incident"],
     &["upstream"],
     &["answer", "probe", "telemetry"],
+    &["archive"],
     &["proxy"],
     &["admin", "listener"],
     &["server"],

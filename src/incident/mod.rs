@@ -165,15 +165,9 @@ impl Incidents {
         self.open.is_empty()
     }
 
-    /// Those that are open, the oldest first, and then the last of those that were, the latest first.
-    pub fn all(&self) -> impl Iterator<Item = &Incident> {
-        self.open.iter().chain(self.over.iter().rev())
-    }
-
-    /// The incident of that id, where it is still known.
-    #[must_use]
-    pub fn find_id(&self, id: &str) -> Option<&Incident> {
-        self.all().find(|incident| *incident.id == *id)
+    /// Those that are open, the oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &Incident> {
+        self.open.iter()
     }
 
     /// The open incident that a failure belongs to: the one that has or had its cause; or else one that is young; or one that

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::answer::Occurrence;
+use crate::archive::Noted;
 use crate::diagnosis::observed;
 use crate::fault::Failure;
 use crate::fault::Fault;
@@ -68,10 +69,11 @@ impl Proxy {
     ) -> Reply {
         let retry_after = exhausted.retry_after;
         let known = self.known(state, destination, exhausted, story);
-        let incident = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
-        let occurrence = occurrence(story, incident.as_deref(), retry_after);
+        let noted = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
+        let occurrence = occurrence(story, noted.as_ref().map(|noted| &*noted.id), retry_after);
         let answer = known.answer(story.role, story.wish.style(state), &occurrence);
         self.tell(state, &known, &occurrence, story, Outcome::Answered(answer.body.len() as u64));
+        keep_answer(state, noted.as_ref(), &known, &occurrence);
         self.own(answer, story).into()
     }
 
@@ -91,8 +93,10 @@ impl Proxy {
         sent: u64,
     ) {
         let known = self.known(state, destination, only(failure.clone()), story);
-        let incident = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
-        self.tell(state, &known, &occurrence(story, incident.as_deref(), None), story, Outcome::Cut(sent));
+        let noted = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
+        let occurrence = occurrence(story, noted.as_ref().map(|noted| &*noted.id), None);
+        self.tell(state, &known, &occurrence, story, Outcome::Cut(sent));
+        keep_answer(state, noted.as_ref(), &known, &occurrence);
     }
 
     fn known(&self, state: &State, destination: &Rc<Destination>, exhausted: Exhausted, story: &Story) -> Rc<Known> {
@@ -114,6 +118,13 @@ impl Proxy {
         let line = known.line(site, occurrence);
         let told = Told { diagnosis: &known.diagnosis, report: line.as_bytes(), bytes_sent, retried };
         self.telemetry.record(Event::UpstreamFailure(story.failure(&told)));
+    }
+}
+
+/// Keeps what an operator is told of the failure that has opened an incident.
+fn keep_answer(state: &State, noted: Option<&Noted>, known: &Known, occurrence: &Occurrence<'_>) {
+    if let Some(Noted { id, opened: Some(_) }) = noted {
+        state.shared.archive.keep_answer(id, &known.line(&state.shared.site, occurrence));
     }
 }
 

@@ -8,7 +8,7 @@ pub mod fields;
 pub mod forward;
 pub mod forwarded;
 pub mod hop;
-pub mod incidents;
+mod incidents;
 pub mod interim;
 pub mod introduce;
 mod known;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::answer::Site;
+use crate::archive::Archive;
 use crate::config;
 use crate::config::Config;
 use crate::diagnosis::case::Here;
@@ -12,7 +13,6 @@ use crate::diagnosis::checklist::Checklist;
 use crate::probe;
 use crate::proxy::arrival::Scheme;
 use crate::proxy::forward::Onward;
-use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::readiness::Readiness;
 use crate::proxy::via::Pseudonym;
@@ -39,7 +39,7 @@ pub struct Shared {
     /// What checks of failing servers have found.
     pub board: Arc<probe::Board>,
     /// Runs of failures, open and over.
-    pub incidents: Arc<Ledger>,
+    pub archive: Arc<Archive>,
     /// The operator's answers of the last failures.
     pub past: Arc<PastAnswers>,
     /// Whether it takes requests.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::answer::Site;
+use crate::archive::Archive;
 use crate::config;
 use crate::config::Config;
 use crate::config::ListenAddress;
@@ -15,7 +16,6 @@ use crate::incident::Patience;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::net::here;
 use crate::probe;
-use crate::proxy::incidents::Ledger;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::readiness::Readiness;
 use crate::proxy::state::Shared;
@@ -33,7 +33,7 @@ pub(super) struct Lasting {
     pub(super) gatekeeper: Arc<Gatekeeper>,
     pseudonym: Pseudonym,
     board: Arc<probe::Board>,
-    incidents: Arc<Ledger>,
+    archive: Arc<Archive>,
     past: Arc<PastAnswers>,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -51,7 +51,7 @@ impl Lasting {
             gatekeeper: Gatekeeper::new(&config.limits),
             pseudonym: Pseudonym::random(),
             board: probe::Board::new(&config.diagnosis, probe::Ourselves::default()),
-            incidents: Arc::new(Ledger::new(patience)),
+            archive: Arc::new(Archive::new(patience)),
             past: Arc::default(),
             readiness: Arc::default(),
         };
@@ -82,7 +82,7 @@ impl Lasting {
             checklist,
             pseudonym: self.pseudonym.clone(),
             board: Arc::clone(&self.board),
-            incidents: Arc::clone(&self.incidents),
+            archive: Arc::clone(&self.archive),
             past: Arc::clone(&self.past),
             readiness: Arc::clone(&self.readiness),
             here: Here { in_container: here::in_container(), own_addresses, own_networks },

@@ -41,6 +41,7 @@ pub use self::event::Started;
 pub use self::event::Stopped;
 pub use self::event::UpstreamFailure;
 pub use self::json::members_in_line;
+pub use self::stamp::rfc_3339;
 
 use self::count::Counters;
 use self::log::Lines;

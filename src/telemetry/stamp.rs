@@ -29,11 +29,6 @@ impl Stamp {
         self.millisecond = u16::try_from(since.subsec_millis()).unwrap_or_default();
     }
 
-    /// A time since 1970, written whole.
-    pub(super) fn of(since: Duration) -> String {
-        format!("{}.{:03}Z", written(since.as_secs()), since.subsec_millis())
-    }
-
     /// Writes it whole: `2026-07-31T23:58:01.123Z`.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.text.as_bytes());
@@ -56,6 +51,12 @@ impl Stamp {
         out.push(b'.');
         super::json::three_digits(out, self.millisecond);
     }
+}
+
+/// A time since 1970 as every line has its own: RFC 3339, UTC, milliseconds.
+#[must_use]
+pub fn rfc_3339(since: Duration) -> String {
+    format!("{}.{:03}Z", written(since.as_secs()), since.subsec_millis())
 }
 
 /// The second as RFC 3339 has it, without its `Z`. A clock beyond the year 9999 is shown as 1970.

@@ -11,7 +11,7 @@ use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
 use crate::fault::Fault;
 use crate::incident::Incident;
-use crate::telemetry::stamp::Stamp;
+use crate::telemetry::stamp::rfc_3339;
 
 /// An upstream has begun to fail with one cause.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -132,5 +132,5 @@ const fn is_zero(number: &u32) -> bool {
 
 /// A time since 1970 as every line has its own.
 fn moment<S: Serializer>(since: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&Stamp::of(*since))
+    serializer.serialize_str(&rfc_3339(*since))
 }
