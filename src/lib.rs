@@ -25,7 +25,7 @@
 //! command                               run, check, demo
 //! demo                                  origins that fail in one known way each
 //! server                                builds the program, owns its threads, stops in order
-//! listener                              client connections
+//! admin        listener                 what operators look at; client connections
 //! proxy                                 the story of one request
 //! archive                               every incident, open and over
 //! answer*      probe        telemetry   what is said to people; what is checked; what is told to the log
@@ -110,6 +110,7 @@ pub mod archive;
 
 pub mod proxy;
 
+pub mod admin;
 pub mod listener;
 
 pub mod server;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
+use super::Admin;
 use super::Listener;
 use super::Upstream;
 use super::document::Document;
@@ -20,13 +21,14 @@ use super::value::ListenAddress;
 /// written, but nothing more is said about it.
 pub(super) fn across(
     root: &Table<'_>,
-    listeners: &[Placed<Listener>],
+    (listeners, admin): (&[Placed<Listener>], Option<&Placed<Admin>>),
     routes: &[Option<ReadRoute>],
     upstreams: &[Option<Placed<Upstream>>],
 ) {
     let document = root.document();
     something_to_do(root, routes, upstreams);
     listener_twice(document, listeners);
+    admin_beside_listeners(document, listeners, admin);
     upstream_twice(document, upstreams);
     route_twice(document, routes);
     upstream_unknown(document, routes, upstreams);
@@ -62,6 +64,17 @@ fn listener_twice(document: &Document<'_>, listeners: &[Placed<Listener>]) {
             );
             document.note(listener.place, Wrong::new(what, "remove one of the two listeners, or change its port"));
         }
+    }
+}
+
+fn admin_beside_listeners(document: &Document<'_>, listeners: &[Placed<Listener>], admin: Option<&Placed<Admin>>) {
+    let Some(Placed { value: admin, place }) = admin else { return };
+    if let Some(listener) = listeners.iter().find(|listener| collide(&listener.value.address, &admin.address)) {
+        let what = format!(
+            "clients come in at {}, line {}; operators cannot there",
+            listener.value.address, listener.place.line
+        );
+        document.note(*place, Wrong::new(what, "give [admin] a port of its own"));
     }
 }
 

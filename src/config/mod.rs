@@ -3,6 +3,7 @@
 //! A `Config` is whole and right; there is no half-read one. Reading is done by `document` (TOML with places) and the
 //! files named after the sections; `check` looks across sections. Defaults stand in the contract, section 2.
 
+mod admin;
 pub mod certificate;
 mod check;
 mod diagnosis;
@@ -32,6 +33,7 @@ use self::document::Written;
 use self::problem::Problem;
 use self::route::ReadRoute;
 
+pub use self::admin::Admin;
 pub use self::diagnosis::Diagnosis;
 pub use self::diagnosis::StatusPolicy;
 pub use self::dns::Dns;
@@ -103,6 +105,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where the log goes.
     pub log: Log,
+    /// Where operators look at the running program; none where nobody may.
+    pub admin: Option<Admin>,
     /// The threads.
     pub runtime: Runtime,
 }
@@ -165,11 +169,13 @@ impl Config {
 /// answered must not be used.
 fn read(document: &Document<'_>) -> Config {
     let root = document.root();
-    root.not_yet(&["admin", "incidents"]);
+    root.not_yet(&["incidents"]);
     let listeners = Listener::read_all(&root);
     let routes: Vec<_> = root.tables("route").into_iter().map(ReadRoute::read).collect();
     let upstreams: Vec<_> = root.tables("upstream").into_iter().map(Upstream::read).collect();
-    check::across(&root, &listeners, &routes, &upstreams);
+    let operators = root.table("operators");
+    let admin = Admin::read(root.table("admin"), operators.has("token_file"));
+    check::across(&root, (&listeners, admin.as_ref()), &routes, &upstreams);
     let config = Config {
         file: None,
         shutdown_timeout: root.value_or("shutdown_timeout", Duration::from_secs(30)),
@@ -178,11 +184,12 @@ fn read(document: &Document<'_>) -> Config {
         upstreams: upstreams.into_iter().flatten().map(|upstream| Arc::new(upstream.value)).collect(),
         dns: Dns::read(root.table("dns")),
         diagnosis: Diagnosis::read(root.table("diagnosis")),
-        operators: Operators::read(root.table("operators")),
+        operators: Operators::read(operators),
         page: Page::read(root.table("page")),
         forwarding: Forwarding::read(root.table("forwarding")),
         limits: Limits::read(root.table("limits")),
         log: Log::read(root.table("log")),
+        admin: admin.map(|admin| admin.value),
         runtime: Runtime::read(root.table("runtime")),
     };
     root.close();

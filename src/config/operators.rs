@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use subtle::ConstantTimeEq;
+
 use super::document::Table;
 use super::files;
 use super::problem::Placed;
@@ -22,6 +24,14 @@ pub struct Operators {
 /// A secret that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(pub Arc<str>);
+
+impl Token {
+    /// Whether this is it. How long the comparison takes says nothing about the token but its length.
+    #[must_use]
+    pub fn is(&self, claimed: &[u8]) -> bool {
+        !self.0.is_empty() && claimed.ct_eq(self.0.as_bytes()).into()
+    }
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

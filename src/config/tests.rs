@@ -49,7 +49,7 @@ fn an_extra_key_is_refused_in_every_table() {
         assert_eq!(problems.iter().count(), 1, "{problems}");
         tables += 1;
     }
-    assert_eq!(tables, 20);
+    assert_eq!(tables, 21);
 }
 
 /// Whatever the parser makes of half a file: it is read or refused, and no problem is without words.
@@ -339,13 +339,37 @@ fn a_redirect_of_everything_says_what_it_leaves_out() {
 
 #[test]
 fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
-    let table = [
-        ("[admin]\naddress = \"127.0.0.1:9502\"", "6:2", "admin"),
-        ("[incidents]\nkeep = \"90d\"", "6:2", "incidents"),
-    ];
+    let table = [("[incidents]\nkeep = \"90d\"", "6:2", "incidents")];
     for (text, place, key) in table {
         let expected = format!("{place}: `{key}` is not supported yet by this version; remove it");
         assert_eq!(messages(&format!("{RIGHT}{text}")), expected);
+    }
+}
+
+#[test]
+fn the_admin_listener_has_an_address_of_its_own_and_beyond_this_host_a_token() {
+    let beyond = "can be reached from other hosts, and nothing would keep strangers out; write [operators] token_file = \
+                  \"operator.token\", or an address on loopback";
+    for (text, expected) in [
+        ("[admin]\naddress = \"127.0.0.1:9502\"\nnames = [\"why502.internal\"]", String::new()),
+        ("[admin]\naddress = \"unix:/run/why502-admin.sock\"", String::new()),
+        ("[admin]\naddress = \"0.0.0.0:9502\"", format!("7:11: 0.0.0.0:9502 {beyond}")),
+        ("[admin]\naddress = \"[2001:db8::1]:9502\"", format!("7:11: [2001:db8::1]:9502 {beyond}")),
+        ("[admin]", "6:1: [admin] has no `address`; add address = \"127.0.0.1:9502\"".to_owned()),
+        (
+            "[admin]\naddress = \"0.0.0.0:8080\"\n[operators]\ntoken_file = \"absent\"",
+            "7:11: clients come in at 127.0.0.1:8080, line 1; operators cannot there; give [admin] a port of its own\n\
+             9:14: there is no file \"absent\"; create it, or correct the path, which is meant from the directory of this file"
+                .to_owned(),
+        ),
+        (
+            "[admin]\naddress = \"127.0.0.1:9502\"\nnames = [\"*.internal\", \"a:80\"]",
+            "8:10: \"*.internal\" is not a host name; write it without a port: \"why502.internal\"\n\
+             8:24: \"a:80\" is not a host name; write it without a port: \"why502.internal\""
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(messages(&format!("{RIGHT}{text}")), expected, "{text}");
     }
 }
 

@@ -10,15 +10,12 @@ mod http2;
 pub mod orders;
 
 use std::io;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::net::UnixListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -32,6 +29,7 @@ use crate::listener::gatekeeper::Place;
 use crate::listener::orders::Orders;
 use crate::listener::orders::stopped;
 use crate::net::deadline::Deadline;
+use crate::net::listening::Listening;
 use crate::net::socket::close_to_newcomers;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
@@ -50,31 +48,7 @@ pub struct Socket {
     pub entrance: Arc<Entrance>,
 }
 
-/// What is listened on.
-#[derive(Debug)]
-pub enum Listening {
-    /// TCP.
-    Tcp(TcpListener),
-    /// A unix socket.
-    Unix(UnixListener),
-}
-
 impl Socket {
-    async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match &self.listening {
-            Listening::Tcp(listener) => {
-                let (stream, address) = listener.accept().await?;
-                // A socket for both families, which only somebody else can have made for us, has IPv4 peers as `::ffff:10.0.0.1`.
-                let address = SocketAddr::new(address.ip().to_canonical(), address.port());
-                Ok((Stream::Tcp(stream), Peer::Tcp(address)))
-            }
-            Listening::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::Unix(Arc::from(""))))
-            }
-        }
-    }
-
     /// Who a client is by its address; none where a PROXY header has to tell.
     fn known<'a>(&self, peer: &'a Peer) -> Option<&'a Peer> {
         self.entrance.knows_by_address().then_some(peer)
@@ -93,7 +67,7 @@ pub async fn serve(
         let accepted = tokio::select! {
             biased;
             () = stopped(&mut drain) => break,
-            accepted = socket.accept() => accepted,
+            accepted = socket.listening.accept() => accepted,
         };
         let admitted = match accepted {
             // One client waits here for a place, the others in the kernel's queue. It does so also when that is closed.
@@ -155,7 +129,7 @@ async fn drain_queue(
     let end = Instant::now() + QUEUE_TIME;
     // Where newcomers cannot be kept out, whoever is in the queue now has to be the last.
     let patience = || if closed { end.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
-    while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.accept()).await {
+    while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.listening.accept()).await {
         if let Some(place) = gatekeeper.admit(socket.known(&peer)).await {
             let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
             connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(proxy), drain.clone(), place));

@@ -4,6 +4,7 @@ pub mod deadline;
 pub mod frames;
 pub mod here;
 pub mod inherited;
+pub mod listening;
 pub mod proxy_protocol;
 pub mod pump;
 pub mod socket;

@@ -17,8 +17,8 @@ use socket2::Socket;
 use crate::config::ListenAddress;
 use crate::config::document::Written;
 use crate::net::inherited;
+use crate::net::listening::Bound;
 use crate::server::StartError;
-use crate::server::listening::Bound;
 use crate::server::listening::Listening;
 
 /// What this program was given.

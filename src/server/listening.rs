@@ -2,11 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::net::TcpListener;
-use std::os::fd::AsFd;
-use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,6 +13,7 @@ use std::sync::atomic::Ordering;
 use crate::config::ListenAddress;
 use crate::listener;
 use crate::listener::entrance::Entrance;
+use crate::net::listening::Bound;
 use crate::net::socket;
 
 /// A listener that is open.
@@ -38,13 +35,6 @@ pub(super) struct Listening {
     file: Option<SocketFile>,
 }
 
-/// A listening socket that belongs to no runtime.
-#[derive(Debug)]
-pub(super) enum Bound {
-    Tcp(TcpListener),
-    Unix(UnixListener),
-}
-
 /// A listener's socket on one core.
 #[derive(Debug)]
 pub(super) struct Doorway {
@@ -55,31 +45,10 @@ pub(super) struct Doorway {
     entrance: Arc<Entrance>,
 }
 
-impl Bound {
-    fn try_clone(&self) -> io::Result<Self> {
-        Ok(match self {
-            Self::Tcp(bound) => Self::Tcp(bound.try_clone()?),
-            Self::Unix(bound) => Self::Unix(bound.try_clone()?),
-        })
-    }
-}
-
-impl AsFd for Bound {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(bound) => bound.as_fd(),
-            Self::Unix(bound) => bound.as_fd(),
-        }
-    }
-}
-
 impl Doorway {
     /// The socket, in the runtime of the core that asks for it.
     pub(super) fn into_socket(self) -> io::Result<listener::Socket> {
-        let listening = match self.bound {
-            Bound::Tcp(bound) => listener::Listening::Tcp(tokio::net::TcpListener::from_std(bound)?),
-            Bound::Unix(bound) => listener::Listening::Unix(tokio::net::UnixListener::from_std(bound)?),
-        };
+        let listening = self.bound.listen()?;
         Ok(listener::Socket { listening, elsewhere: self.elsewhere, entrance: self.entrance })
     }
 }

@@ -1,5 +1,6 @@
 //! Owns the running program: builds it from a configuration, lets it follow another, owns every thread, and stops in order.
 
+mod admin;
 mod certificates;
 mod changes;
 mod core;
@@ -10,11 +11,11 @@ mod listening;
 mod reload;
 mod signal;
 mod sockets;
+mod start_error;
 mod succession;
 mod successor;
 mod systemd;
 
-use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,13 +25,14 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 
+use crate::admin::View;
 use crate::config::Config;
 use crate::config::ListenAddress;
 use crate::diagnosis::checklist::Checklist;
 use crate::incident::Patience;
 use crate::listener::orders::Orders;
-use crate::net::tls::TlsSetupError;
 use crate::proxy::state;
+use crate::server::admin::Admin;
 use crate::server::certificates::Watch;
 use crate::server::core::Core;
 use crate::server::core::Update;
@@ -44,83 +46,12 @@ pub use crate::server::reload::in_one_line;
 use crate::server::signal::Asked;
 use crate::server::signal::Signals;
 use crate::server::sockets::Sockets;
+pub use crate::server::start_error::StartError;
 use crate::server::successor::Successor;
 use crate::server::systemd::Systemd;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Telemetry;
-
-/// Why the program cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A listener's address cannot be listened on.
-    #[error("{address}: {}", listen_cure(.address, .source))]
-    Listen {
-        /// The address.
-        address: ListenAddress,
-        /// What the kernel says.
-        source: io::Error,
-    },
-    /// The log cannot be written to.
-    #[error(
-        "the log {output} cannot be opened; name a file in `[log] output` that this user may write to, or \"stdout\""
-    )]
-    Log {
-        /// Where it was to go.
-        output: String,
-        /// What the kernel says.
-        source: io::Error,
-    },
-    /// A socket that systemd passes is no listener's.
-    #[error(
-        "no [[listener]] is for the socket {address} that systemd passes ({name}), and clients would wait there for good; write a \
-         [[listener]] with address = \"{address}\", or take its ListenStream= out of the socket unit"
-    )]
-    Unwanted {
-        /// Where it listens.
-        address: ListenAddress,
-        /// What systemd calls it.
-        name: String,
-    },
-    /// What was passed is no listening socket.
-    #[error(
-        "what was passed to this program for {name} is no socket that can be listened on; a socket unit needs ListenStream= and \
-         Accept=no"
-    )]
-    Passed {
-        /// What it was said to be for.
-        name: String,
-        /// What the kernel says.
-        source: io::Error,
-    },
-    /// The words of the process that is to be taken over are not as they should be.
-    #[error("the variable WHY502_TAKE_OVER is only for why502 itself to set; start this program without it")]
-    NotPassed,
-    /// TLS towards an upstream cannot be set up.
-    #[error("upstream \"{upstream}\": TLS cannot be set up")]
-    Tls {
-        /// The upstream.
-        upstream: String,
-        /// Why.
-        source: TlsSetupError,
-    },
-    /// TLS towards clients cannot be set up.
-    #[error("listener {address}: TLS cannot be set up")]
-    Certificates {
-        /// The listener.
-        address: ListenAddress,
-        /// Why.
-        source: TlsSetupError,
-    },
-    /// A core cannot wait for its sockets.
-    #[error(
-        "this host has too few file descriptors left for a core; raise the limit (`ulimit -n`, LimitNOFILE in systemd)"
-    )]
-    Runtime(#[source] io::Error),
-    /// A thread cannot be started.
-    #[error("a thread cannot be started; `[runtime] workers` may ask for too many")]
-    Thread(#[source] io::Error),
-}
 
 /// A program that runs.
 #[derive(Debug)]
@@ -135,6 +66,7 @@ pub struct Server {
     /// What the cores share now.
     shared: Arc<state::Shared>,
     sockets: Sockets,
+    admin: Admin,
     certificates: Watch,
     started: Instant,
     signals: Option<Signals>,
@@ -198,10 +130,11 @@ impl Server {
         config: Config,
         checklist: Checklist,
         patience: Patience,
-        inheritance: Inheritance,
+        mut inheritance: Inheritance,
     ) -> Result<Self, StartError> {
         let workers = workers(&config);
         let signals = Signals::listen()?;
+        let admin = Admin::bind(config.admin.as_ref(), &mut inheritance.given)?;
         let (sockets, addresses) = Sockets::bind(&config.listeners, inheritance.given, workers)?;
         let doorways = sockets.doorways().map_err(StartError::Runtime)?;
         let telemetry =
@@ -220,6 +153,7 @@ impl Server {
             lasting,
             shared,
             sockets,
+            admin,
             started: Instant::now(),
             signals: Some(signals),
             is_service: false,
@@ -233,6 +167,8 @@ impl Server {
             let core = server.start_core(index, doorways, &told_orders, told.take())?;
             server.cores.push(core);
         }
+        let view = server.view();
+        server.admin.serve(view, || server.telemetry.core()).map_err(StartError::Thread)?;
         server.announce();
         Ok(server)
     }
@@ -298,14 +234,21 @@ impl Server {
         self.drain(&Ending::asked("asked to stop"));
     }
 
+    /// What operators look at.
+    fn view(&self) -> View {
+        View { shared: Arc::clone(&self.shared) }
+    }
+
     fn announce(&self) {
         let config = &self.shared.config;
         let file = config.file.as_ref().map(|file| file.display().to_string());
         let listeners: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let admin = self.admin.address().map(ToString::to_string);
         self.own.record(Event::Started(telemetry::Started {
             version: env!("CARGO_PKG_VERSION"),
             configuration: file.as_deref(),
             listeners: &listeners,
+            admin: admin.as_deref(),
             workers: self.cores.len(),
         }));
         config.notices().iter().for_each(|message| self.notice(message));
@@ -322,6 +265,9 @@ impl Server {
         }
         // Whoever has not taken the other's place yet, leaves it all that is the other's.
         let not_ours = self.herald.take().is_some_and(|herald| herald.has_somebody_to_tell());
+        if not_ours || successor.iter().flatten().any(|theirs| *theirs == admin::NUMBER) {
+            self.admin.hand_over();
+        }
         // Nobody finds a unix socket any more before its queue is emptied.
         self.sockets.close(|number| not_ours || successor.iter().flatten().any(|theirs| *theirs == number));
         self.orders.send_if_modified(|orders| {
@@ -335,6 +281,8 @@ impl Server {
             // A core that panicked has told so already, and there is nothing to hand on.
             core.running.join().ok();
         }
+        // Operators may look on until now.
+        self.admin.close();
         let totals = self.telemetry.totals();
         let uptime = self.started.elapsed();
         self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
@@ -369,35 +317,5 @@ fn output(config: &Config) -> String {
     }
 }
 
-/// What is to be done about an address that cannot be listened on.
-fn listen_cure(address: &ListenAddress, error: &io::Error) -> String {
-    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
-        return TOO_FEW_DESCRIPTORS.to_owned();
-    }
-    match (address, error.kind()) {
-        (ListenAddress::Tcp(address), io::ErrorKind::AddrInUse) => format!(
-            "another program listens there already; see which with `ss -ltnp 'sport = :{}'`, and stop it or listen elsewhere",
-            address.port()
-        ),
-        (ListenAddress::Tcp(_), io::ErrorKind::PermissionDenied) => {
-            "this user may not listen on a port below 1024; use a higher one, or grant it with `setcap cap_net_bind_service=+ep`".to_owned()
-        }
-        (ListenAddress::Tcp(_), io::ErrorKind::AddrNotAvailable) => {
-            "this host has no such address; see its own with `ip address`, or listen on 0.0.0.0".to_owned()
-        }
-        (ListenAddress::Unix(_), io::ErrorKind::AddrInUse) => {
-            "another program listens on this socket, or the path is a file of another kind; stop it or use another path".to_owned()
-        }
-        (ListenAddress::Unix(_), io::ErrorKind::NotFound) => "the directory does not exist; make it, or use another path".to_owned(),
-        (ListenAddress::Unix(_), io::ErrorKind::PermissionDenied) => {
-            "this user may not make a socket in that directory; change its owner, or use another path".to_owned()
-        }
-        _ => "it cannot be listened on".to_owned(),
-    }
-}
-
-/// What is to be done where there are too few of them.
-const TOO_FEW_DESCRIPTORS: &str =
-    "there are too few file descriptors left; raise the limit (`ulimit -n`, LimitNOFILE in systemd)";
 /// How long the log's last lines may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);

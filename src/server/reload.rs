@@ -63,6 +63,7 @@ impl Server {
         let log = log.map_err(|source| StartError::Log { output: super::output(&config), source })?;
         let shared = Arc::new(self.lasting.share(config, checklist, &before.upstreams)?);
         let plan = self.sockets.plan(&shared.config.listeners)?;
+        let admin = self.admin.plan(shared.config.admin.as_ref())?;
 
         let addresses = plan.addresses.clone();
         let (doorways, close) = self.sockets.carry_out(plan).map_err(StartError::Runtime)?;
@@ -73,6 +74,10 @@ impl Server {
         self.tell_cores(&shared, log.style(), doorways, &close);
         self.telemetry.switch(log);
         self.own.adopt(self.telemetry.style());
+        let view = self.view();
+        if let Err(error) = self.admin.carry_out(admin, view, || self.telemetry.core()) {
+            self.notice(&format!("nobody can look at this program, for its thread cannot be started: {error}"));
+        }
         let told = before.config.notices();
         for notice in shared.config.notices().iter().filter(|notice| !told.contains(notice)) {
             self.notice(notice);
@@ -123,6 +128,7 @@ fn differences(before: &Shared, after: &Shared) -> Vec<String> {
         forwarding,
         limits,
         log,
+        admin,
         // That is said apart, for nothing comes of it yet.
         runtime: _,
     } = &before.config;
@@ -146,6 +152,7 @@ fn differences(before: &Shared, after: &Shared) -> Vec<String> {
         ("[forwarding]", *forwarding == now.forwarding),
         ("[limits]", *limits == now.limits),
         ("[log]", *log == now.log),
+        ("[admin]", *admin == now.admin),
     ];
     changed.extend(tables.iter().filter(|(_, same)| !same).map(|(name, _)| (*name).to_owned()));
     changed

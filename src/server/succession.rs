@@ -13,7 +13,8 @@ impl Server {
     /// Says that it serves: to the process whose place it takes, and to the service manager.
     pub(super) fn take_its_place(&mut self) {
         self.lasting.readiness.begin();
-        self.herald.take().unwrap_or_default().accept(self.sockets.inherited());
+        let inherited: Vec<u64> = self.sockets.inherited().iter().copied().chain(self.admin.inherited()).collect();
+        self.herald.take().unwrap_or_default().accept(&inherited);
         self.systemd.ready();
     }
 
@@ -24,7 +25,7 @@ impl Server {
         } else if self.successor.is_some() {
             self.notice("a process that is to take over is being started already");
         } else {
-            match signals.inside(|| Successor::start(self.sockets.open())) {
+            match signals.inside(|| Successor::start(self.sockets.open().iter().chain(self.admin.open()))) {
                 Ok(successor) => self.successor = Some(successor),
                 Err(error) => self.say_why_not(&cannot_start(&error)),
             }

@@ -47,7 +47,7 @@ pub(super) enum Word {
 impl Successor {
     /// Starts it: the same program, by the name under which it was started, so that another that was put in its place is the one that
     /// runs now. To be called inside the runtime in which it is listened to.
-    pub(super) fn start(open: &[Listening]) -> io::Result<Self> {
+    pub(super) fn start<'a>(open: impl Iterator<Item = &'a Listening>) -> io::Result<Self> {
         let (own, channel) = std::os::unix::net::UnixStream::pair()?;
         let mut words = channel.as_raw_fd().to_string();
         let mut passed = vec![OwnedFd::from(channel)];

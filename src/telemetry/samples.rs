@@ -40,7 +40,13 @@ pub(super) fn stamp() -> Stamp {
 pub(super) fn started() -> Event<'static> {
     static LISTENERS: LazyLock<Vec<String>> =
         LazyLock::new(|| vec!["127.0.0.1:8080".to_owned(), "unix:/run/why502.sock".to_owned()]);
-    Event::Started(Started { version: "0.1.0", configuration: Some("why502.toml"), listeners: &LISTENERS, workers: 2 })
+    Event::Started(Started {
+        version: "0.1.0",
+        configuration: Some("why502.toml"),
+        listeners: &LISTENERS,
+        admin: None,
+        workers: 2,
+    })
 }
 
 pub(super) fn reloaded() -> Event<'static> {

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod activation;
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod balancing;

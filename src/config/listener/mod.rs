@@ -55,7 +55,8 @@ impl Default for Listener {
     }
 }
 
-fn resolved(address: ListenAddress, document: &Document<'_>) -> ListenAddress {
+/// A socket's path is meant from the file's directory.
+pub(super) fn resolved(address: ListenAddress, document: &Document<'_>) -> ListenAddress {
     match address {
         ListenAddress::Unix(path) => ListenAddress::Unix(document.resolve(&path)),
         tcp @ ListenAddress::Tcp(_) => tcp,

@@ -67,6 +67,9 @@ pub struct Started<'a> {
     pub configuration: Option<&'a str>,
     /// Where it listens, as configured.
     pub listeners: &'a [String],
+    /// Where operators look at the program; none where nobody may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin: Option<&'a str>,
     /// How many threads serve.
     pub workers: usize,
 }

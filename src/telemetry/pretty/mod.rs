@@ -63,8 +63,9 @@ pub(super) fn write(out: &mut Vec<u8>, colours: Colours, stamp: &Stamp, event: &
 fn says_started(started: &Started<'_>, day: &str) -> String {
     let from = started.configuration.map_or_else(String::new, |file| format!(" with {}", visible(file.as_bytes())));
     let listeners = started.listeners.join(", ");
+    let admin = started.admin.map_or_else(String::new, |admin| format!(", and for operators on {admin}"));
     let threads = counted(started.workers as u64, "worker");
-    wrapped(&format!("why502 {} listens on {listeners}{from}, {threads}; it is {day}, UTC", started.version))
+    wrapped(&format!("why502 {} listens on {listeners}{admin}{from}, {threads}; it is {day}, UTC", started.version))
 }
 
 fn says_reloaded(reloaded: &Reloaded<'_>) -> String {

@@ -26,6 +26,8 @@ pub(crate) struct Proxy {
     program: Program,
     /// Where it listens, as its `started` line says.
     listeners: Vec<String>,
+    /// Where operators look at it, where they may.
+    admin: Option<String>,
     /// Every line of the log that was read so far.
     log: Vec<Value>,
     directory: PrivateDirectory,
@@ -46,16 +48,22 @@ impl Proxy {
     /// The same, started by another command: the program with its arguments follows those words.
     pub(crate) fn run_under(wrapper: &[&str], directory: PrivateDirectory, configuration: &str) -> Self {
         let program = Program::run(wrapper, &directory, configuration);
-        let mut proxy = Self { program, listeners: Vec::new(), log: Vec::new(), directory };
+        let mut proxy = Self { program, listeners: Vec::new(), admin: None, log: Vec::new(), directory };
         let started = proxy.line("started");
         let listeners = started["listeners"].as_array().expect("a started line names its listeners");
         proxy.listeners = listeners.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        proxy.admin = started["admin"].as_str().map(str::to_owned);
         proxy
     }
 
     /// Where its first listener listens, which has to be on TCP.
     pub(crate) fn address(&self) -> SocketAddr {
         self.listeners[0].parse().expect("the first listener is on TCP")
+    }
+
+    /// Where operators look at it, which has to be on TCP.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.as_ref().and_then(|admin| admin.parse().ok()).expect("it has an admin listener on TCP")
     }
 
     /// Its directory, with its configuration in `why502.toml`.
