@@ -38,6 +38,12 @@ impl Limits {
         table.close();
         limits
     }
+
+    /// No time limit of these can run out sooner than this after any moment.
+    #[must_use]
+    pub fn shortest(&self) -> Duration {
+        self.header_timeout.min(self.body_timeout).min(self.idle_timeout)
+    }
 }
 
 /// `[runtime]`

@@ -41,6 +41,7 @@ use crate::listener::orders::NEWCOMER;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
+use crate::net::deadline::Due;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 use crate::proxy::Reply;
@@ -99,7 +100,7 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
     let mut connection = http1::Builder::new().max_header_size(desk.header_limit()).serve_connection(door, service);
 
-    let mut deadline = Deadline::after(shortest(&limits));
+    let mut deadline = Deadline::after(limits.shortest());
     let mut told = Told::new(orders);
     let mut leaving = false;
     let mut drained = None;
@@ -129,13 +130,7 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
             drained = (told.last == Orders::Drain).then_some(now);
             deadline.reset(now + NEWCOMER);
         }
-        while Pin::new(&mut deadline).poll(cx).is_ready() {
-            match desk.due(&limits, drained) {
-                Due::At(at) => deadline.reset(at),
-                Due::Late(late) => return Poll::Ready(Err(late)),
-            }
-        }
-        Poll::Pending
+        deadline.poll_due(cx, || desk.due(&limits, drained)).map(Err)
     })
     .await;
     // Taken apart, the connection lets go of its response.
@@ -164,12 +159,6 @@ struct Desk {
     had_body: Cell<bool>,
 }
 
-/// When a limit has to be looked at again, or that one has run out.
-enum Due {
-    At(Instant),
-    Late(Late),
-}
-
 /// What a client has not done in time.
 enum Late {
     /// Sent another request: it may go without a word.
@@ -187,7 +176,7 @@ enum Late {
 }
 
 impl Desk {
-    fn new(arrival: Arrival, proxy: Rc<Proxy>, descriptor: Option<RawFd>, seat: Rc<Seat>) -> Self {
+    fn new(arrival: Arrival, proxy: Rc<Proxy>, descriptor: RawFd, seat: Rc<Seat>) -> Self {
         let interim = Arc::<Interim>::default();
         let watch = Watch::new(Arc::clone(&interim), descriptor, seat);
         Self {
@@ -202,19 +191,21 @@ impl Desk {
     }
 
     /// What is due. `drained` is since when the program is to end.
-    fn due(&self, limits: &Limits, drained: Option<Instant>) -> Due {
+    fn due(&self, limits: &Limits, drained: Option<Instant>) -> Due<Late> {
         let now = Instant::now();
-        // Another phase may begin in the meantime, and its limit may be a shorter one.
-        let look = now + shortest(limits);
-        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at.min(look)) };
+        let look = now + limits.shortest();
+        let due = |at: Instant, late: Late| Due::by(at, late).and_look(look);
         if let Some(since) = self.watch.blocked_since() {
             return due(since + limits.body_timeout, Late::Reader);
         }
         match self.watch.phase() {
-            Phase::Idle(since) => match drained {
-                Some(drained) => due(since.max(drained) + NEWCOMER, Late::Idle),
-                None => due(since + limits.idle_timeout, Late::Idle),
-            },
+            Phase::Idle(since) => {
+                let end = match drained {
+                    Some(drained) => since.max(drained) + NEWCOMER,
+                    None => since + limits.idle_timeout,
+                };
+                due(end, Late::Idle).unless(|| self.watch.has_asked(), look.min(now + LOOK))
+            }
             Phase::Head(since) => due(since + limits.header_timeout, Late::Head),
             Phase::Serving if self.watch.is_abandoned() => Due::Late(Late::Left),
             // The limits of the exchange hold now; a look now and then is for the next phase and for a client that stalls.
@@ -286,11 +277,6 @@ impl Desk {
             farewell::close(stream).await;
         }
     }
-}
-
-/// No limit can run out sooner than this after any moment.
-fn shortest(limits: &Limits) -> Duration {
-    limits.header_timeout.min(limits.body_timeout).min(limits.idle_timeout)
 }
 
 fn refusal_of_parse(error: &hyper::Error) -> Refusal {

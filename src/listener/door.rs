@@ -59,7 +59,7 @@ pub(super) struct Watch {
     speaks: Cell<Speaks>,
     /// What was read of it before that was known, or of HTTP/2.
     withheld: RefCell<Vec<u8>>,
-    descriptor: Option<RawFd>,
+    descriptor: RawFd,
     interim: Arc<Interim>,
     seat: Rc<Seat>,
 }
@@ -97,7 +97,7 @@ impl Speaks {
 }
 
 impl Watch {
-    pub(super) fn new(interim: Arc<Interim>, descriptor: Option<RawFd>, seat: Rc<Seat>) -> Rc<Self> {
+    pub(super) fn new(interim: Arc<Interim>, descriptor: RawFd, seat: Rc<Seat>) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Idle(Instant::now())),
             answering: Cell::new(false),
@@ -123,7 +123,12 @@ impl Watch {
 
     /// Whether the client only waits, and has to leave for others.
     pub(super) fn makes_way(&self, cx: &Context<'_>) -> bool {
-        self.seat.has_to_leave(cx) && matches!(self.phase.get(), Phase::Idle(_))
+        self.seat.has_to_leave(cx) && matches!(self.phase.get(), Phase::Idle(_)) && !self.has_asked()
+    }
+
+    /// Whether something of the next request has come that nobody has read. It is about to be; to close now would reset it.
+    pub(super) fn has_asked(&self) -> bool {
+        tcp_info::has_unread(self.descriptor)
     }
 
     /// Whether a request is being served whose response has not begun.
@@ -143,7 +148,7 @@ impl Watch {
 
     /// Whether the client has ended the connection below hyper, which does not look while a body waits to be taken.
     pub(super) fn is_abandoned(&self) -> bool {
-        self.descriptor.is_some_and(tcp_info::is_ended)
+        tcp_info::is_ended(self.descriptor)
     }
 
     /// Whether the first line alone is longer than that many bytes.
@@ -379,7 +384,42 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+    use std::net::TcpListener;
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
+    use std::os::fd::RawFd;
+    use std::os::unix::net::UnixStream;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::task::Context;
+    use std::task::Waker;
+
+    use super::Watch;
     use super::end_of_head;
+    use crate::listener::crowd::Crowd;
+
+    /// Whether the client of this connection makes way for others, before and after it has sent something that nobody has read.
+    fn makes_way(descriptor: RawFd, mut client: impl Write) -> [bool; 2] {
+        let crowd = Rc::<Crowd>::default();
+        let seated = crowd.sit_down();
+        let watch = Watch::new(Arc::default(), descriptor, seated.seat());
+        assert!(crowd.make_way());
+        let now = || watch.makes_way(&Context::from_waker(Waker::noop()));
+        let before = now();
+        client.write_all(b"GET").unwrap();
+        [before, now()]
+    }
+
+    #[test]
+    fn whoever_has_asked_does_not_make_way_although_nobody_has_read_it_yet() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let own = listener.accept().unwrap().0;
+        assert_eq!(makes_way(own.as_raw_fd(), client), [true, false]);
+        let (own, client) = UnixStream::pair().unwrap();
+        assert_eq!(makes_way(own.as_raw_fd(), client), [true, false]);
+    }
 
     #[test]
     fn a_head_ends_behind_its_empty_line() {

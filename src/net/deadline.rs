@@ -61,6 +61,17 @@ impl Deadline {
         Self { at, key: None }
     }
 
+    /// Ready when something has run out. What is due is only asked for when the moment comes, and may lie further ahead by then.
+    pub fn poll_due<L>(&mut self, cx: &mut Context<'_>, due: impl Fn() -> Due<L>) -> Poll<L> {
+        while Pin::new(&mut *self).poll(cx).is_ready() {
+            match due() {
+                Due::At(at) => self.reset(at),
+                Due::Late(late) => return Poll::Ready(late),
+            }
+        }
+        Poll::Pending
+    }
+
     /// Moves it.
     pub fn reset(&mut self, at: Instant) {
         let sooner = at < self.at;
@@ -73,6 +84,41 @@ impl Deadline {
             } else {
                 WHEEL.with_borrow_mut(|wheel| wheel.postpone(key, at));
             }
+        }
+    }
+}
+
+/// When a limit has to be looked at again, or what comes of it that it has run out.
+#[derive(Debug)]
+pub enum Due<L> {
+    /// At that moment, no sooner.
+    At(Instant),
+    /// It has run out.
+    Late(L),
+}
+
+impl<L> Due<L> {
+    /// This, from that moment on.
+    pub fn by(at: Instant, late: L) -> Self {
+        if Instant::now() >= at { Self::Late(late) } else { Self::At(at) }
+    }
+
+    /// The same, but at that moment again where there is an excuse.
+    #[must_use]
+    pub fn unless(self, has_excuse: impl FnOnce() -> bool, again: Instant) -> Self {
+        match self {
+            Self::Late(_) if has_excuse() => Self::At(again),
+            Self::At(_) | Self::Late(_) => self,
+        }
+    }
+
+    /// The same, looked at again at that moment at the latest: another limit may come into force in the meantime, and it may be a
+    /// shorter one.
+    #[must_use]
+    pub fn and_look(self, at: Instant) -> Self {
+        match self {
+            Self::At(due) => Self::At(due.min(at)),
+            late @ Self::Late(_) => late,
         }
     }
 }

@@ -48,10 +48,16 @@ impl Stream {
         if unread.is_empty() { self } else { Self::Ahead(Box::new(Ahead { unread, stream: self })) }
     }
 
-    /// The descriptor of a TCP connection; none for a unix socket.
+    /// The descriptor of the connection, which is open as long as this is.
     #[must_use]
-    pub fn descriptor(&self) -> Option<RawFd> {
-        self.tcp().map(AsRawFd::as_raw_fd)
+    pub fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Tls(stream) => stream.get_ref().0.stream().descriptor(),
+            Self::Front(stream) => stream.get_ref().0.descriptor(),
+            Self::Ahead(ahead) => ahead.stream.descriptor(),
+        }
     }
 
     /// The address of the far end; none for a unix socket.

@@ -287,9 +287,9 @@ impl<S> Tapped<S> {
         Self { stream, tap }
     }
 
-    /// The same, with the descriptor of the TCP connection below, which stays open as long as the stream lives.
-    pub fn over(stream: S, tap: Rc<Tap>, descriptor: Option<RawFd>) -> Self {
-        tap.descriptor.set(descriptor);
+    /// The same, with the descriptor of the connection below, which stays open as long as the stream lives.
+    pub fn over(stream: S, tap: Rc<Tap>, descriptor: RawFd) -> Self {
+        tap.descriptor.set(Some(descriptor));
         Self { stream, tap }
     }
 

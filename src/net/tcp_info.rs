@@ -1,5 +1,7 @@
-//! Owns the one call for which no safe crate exists: what the kernel knows of a TCP connection (`TCP_INFO`).
+//! Owns what the kernel knows of a connection that is only known by its descriptor: how TCP fares (`TCP_INFO`, for which no safe
+//! crate exists), and whether something has come that nobody has read.
 
+use std::os::fd::BorrowedFd;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -21,6 +23,16 @@ pub fn read(descriptor: RawFd) -> Option<TransportEvidence> {
 #[must_use]
 pub fn is_ended(descriptor: RawFd) -> bool {
     ask(descriptor).is_some_and(|info| matches!(info.tcpi_state, CLOSED | CLOSE_WAIT | LAST_ACK | CLOSING))
+}
+
+/// Whether bytes have come on the connection behind an open descriptor, of TCP or of a unix socket, that nobody has read. The
+/// runtime hears of them later than the kernel.
+#[must_use]
+#[expect(unsafe_code, reason = "a descriptor is only known by its number here, which no safe call takes")]
+pub fn has_unread(descriptor: RawFd) -> bool {
+    // SAFETY: it is open for as long as this call takes, by the word of whoever asks.
+    let connection = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    rustix::io::ioctl_fionread(connection).is_ok_and(|count| count > 0)
 }
 
 #[expect(unsafe_code, reason = "getsockopt(TCP_INFO) has no safe wrapper in a crate that we use")]

@@ -28,6 +28,7 @@ use super::head::Asked;
 use super::pipe::Pipe;
 use super::wire::Watch;
 use crate::net::deadline::Deadline;
+use crate::net::deadline::Due;
 use crate::net::pump;
 use crate::net::pump::Outcome;
 use crate::net::pump::Progress;
@@ -123,14 +124,7 @@ async fn send(mut body: Told<'_>, stream: &mut SendStream<Bytes>, limit: Duratio
             return Poll::Pending;
         }
         let deadline = deadline.get_or_insert_with(|| Deadline::at(progress.last() + limit));
-        while Pin::new(&mut *deadline).poll(cx).is_ready() {
-            let due = progress.last() + limit;
-            if Instant::now() >= due {
-                return Poll::Ready(Err(TooSlow));
-            }
-            deadline.reset(due);
-        }
-        Poll::Pending
+        deadline.poll_due(cx, || Due::by(progress.last() + limit, Err(TooSlow)))
     })
     .await
 }

@@ -45,6 +45,7 @@ use crate::listener::orders::NEWCOMER;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
 use crate::net::deadline::Deadline;
+use crate::net::deadline::Due;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 use crate::proxy::arrival::Arrival;
@@ -57,7 +58,7 @@ pub(super) async fn serve(
     orders: watch::Receiver<Orders>,
     seat: Rc<Seat>,
 ) {
-    let house = Rc::new(House { arrival, proxy, watch: Watch::new(), seat });
+    let house = Rc::new(House { arrival, proxy, watch: Watch::new(stream.descriptor()), seat });
     let end = converse(&house, stream, first, orders).await;
     let Some(stream) = house.watch.take_stream() else { return };
     match end {
@@ -97,7 +98,7 @@ enum End {
 async fn converse(house: &Rc<House>, stream: Stream, first: Bytes, orders: watch::Receiver<Orders>) -> End {
     let limits = house.proxy.state().limits();
     let mut conversation = Conversation::begin(house, stream, first, &limits);
-    let mut deadline = Deadline::after(shortest(&limits));
+    let mut deadline = Deadline::after(limits.shortest());
     let mut told = Told::new(orders);
     poll_fn(|cx| {
         match told.poll_now(cx) {
@@ -117,23 +118,15 @@ async fn converse(house: &Rc<House>, stream: Stream, first: Bytes, orders: watch
         if told.is_news() {
             deadline.reset(Instant::now() + NEWCOMER);
         }
-        while Pin::new(&mut deadline).poll(cx).is_ready() {
-            match conversation.due(&limits, told.last) {
-                Due::At(at) => deadline.reset(at),
-                Due::Late(Late::Idle) => {
-                    conversation.take_leave();
-                    deadline.reset(Instant::now() + FAREWELL);
-                    cx.waker().wake_by_ref();
-                }
-                Due::Late(Late::Head) if conversation.is_open() => {
-                    conversation.end(Reason::ENHANCE_YOUR_CALM);
-                    deadline.reset(Instant::now() + FAREWELL);
-                    cx.waker().wake_by_ref();
-                }
-                Due::Late(Late::Head | Late::Farewell) if house.watch.is_idle() => return Poll::Ready(End::Said),
-                Due::Late(Late::Head | Late::Farewell | Late::Reader) => return Poll::Ready(End::Cut),
-            }
+        match std::task::ready!(deadline.poll_due(cx, || conversation.due(&limits, told.last))) {
+            Late::Idle => conversation.take_leave(),
+            Late::Head if conversation.is_open() => conversation.end(Reason::ENHANCE_YOUR_CALM),
+            Late::Head | Late::Farewell if house.watch.is_idle() => return Poll::Ready(End::Said),
+            Late::Head | Late::Farewell | Late::Reader => return Poll::Ready(End::Cut),
         }
+        // What there is to say now goes out at once.
+        deadline.reset(Instant::now() + FAREWELL);
+        cx.waker().wake_by_ref();
         Poll::Pending
     })
     .await
@@ -155,12 +148,6 @@ enum Speaking {
     /// The preface is to come.
     Greeting(Box<server::Handshake<Wire, Bytes>>),
     Open(Box<server::Connection<Wire, Bytes>>),
-}
-
-/// When a limit has to be looked at again, or that one has run out.
-enum Due {
-    At(Instant),
-    Late(Late),
 }
 
 /// What a client has not done in time.
@@ -256,12 +243,11 @@ impl Conversation {
         }
     }
 
-    fn due(&self, limits: &Limits, orders: Orders) -> Due {
-        let now = Instant::now();
+    fn due(&self, limits: &Limits, orders: Orders) -> Due<Late> {
         let watch = &self.house.watch;
-        // Another limit may come into force in the meantime, and it may be a shorter one.
-        let look = now + shortest(limits);
-        let due = |at: Instant, late: Late| if now >= at { Due::Late(late) } else { Due::At(at.min(look)) };
+        let now = Instant::now();
+        let look = now + limits.shortest();
+        let due = |at: Instant, late: Late| Due::by(at, late).and_look(look);
         if let Some(ended) = self.ended {
             return due(ended + FAREWELL, Late::Farewell);
         }
@@ -276,17 +262,15 @@ impl Conversation {
             return due(since + limits.header_timeout, Late::Head);
         }
         match (watch.idle_since(), self.leaving) {
-            (Some(idle), Some(leaving)) => due(idle.max(leaving) + FAREWELL, Late::Farewell),
+            (Some(idle), Some(leaving)) => {
+                let end = due(idle.max(leaving) + FAREWELL, Late::Farewell);
+                end.unless(|| watch.has_asked(), look.min(now + LOOK))
+            }
             (Some(idle), None) => due(idle + limits.idle_timeout, Late::Idle),
             // The limits of each exchange hold now; a look now and then is for a client that takes nothing.
             (None, _) => Due::At(look.min(now + LOOK)),
         }
     }
-}
-
-/// No limit can run out sooner than this after any moment.
-fn shortest(limits: &Limits) -> Duration {
-    limits.header_timeout.min(limits.body_timeout).min(limits.idle_timeout)
 }
 
 /// How many requests a client may have under way at once on a connection.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::RawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 
 use super::meter::Meter;
 use crate::net::stream::Stream;
+use crate::net::tcp_info;
 
 /// A client's stream. `h2` keeps it to the end and gives it to nobody, so it goes back to the watch when it is dropped.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(super) struct Wire {
 #[derive(Debug)]
 pub(super) struct Watch {
     meter: RefCell<Meter>,
+    descriptor: RawFd,
     blocked_since: Cell<Option<Instant>>,
     left: Cell<bool>,
     /// Requests under way.
@@ -44,10 +47,11 @@ pub(super) struct Watch {
 pub(super) struct Serving(Rc<Watch>);
 
 impl Watch {
-    pub(super) fn new() -> Rc<Self> {
+    pub(super) fn new(descriptor: RawFd) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             meter: RefCell::new(Meter::new(now)),
+            descriptor,
             blocked_since: Cell::new(None),
             left: Cell::new(false),
             serving: Cell::new(0),
@@ -90,6 +94,11 @@ impl Watch {
     /// Whether the client has closed its side.
     pub(super) fn has_left(&self) -> bool {
         self.left.get()
+    }
+
+    /// Whether something has come from the client that nobody has read. It is about to be, and may ask for something.
+    pub(super) fn has_asked(&self) -> bool {
+        tcp_info::has_unread(self.descriptor)
     }
 
     /// Whether the client's settings have come.
