@@ -40,6 +40,7 @@ use crate::listener::http2;
 use crate::listener::orders::NEWCOMER;
 use crate::listener::orders::Orders;
 use crate::listener::orders::Told;
+use crate::listener::orders::cut;
 use crate::net::deadline::Deadline;
 use crate::net::deadline::Due;
 use crate::net::stream::Stream;
@@ -68,7 +69,7 @@ pub(super) async fn serve(entered: Entered, proxy: Rc<Proxy>, orders: watch::Rec
         }
         Ended::Tunnel(tunnel, stream, read) => {
             seat.busy();
-            tunnel.run(stream, read).await;
+            Box::pin(tunnel.run(stream, read, cut(orders))).await;
         }
         Ended::Refused(refusal, stream) => desk.refuse(refusal, stream).await,
         Ended::Done(stream) => desk.close(stream).await,

@@ -22,6 +22,14 @@ pub async fn stopped(orders: &mut watch::Receiver<Orders>) {
     orders.wait_for(|orders| *orders != Orders::Serve).await.ok();
 }
 
+/// Waits until the program ends at once.
+pub(super) async fn cut(mut orders: watch::Receiver<Orders>) {
+    if orders.wait_for(|orders| *orders == Orders::Leave).await.is_err() {
+        // Nobody can say so any more.
+        std::future::pending::<()>().await;
+    }
+}
+
 /// The orders, looked at cheaply: a connection is polled for many other reasons.
 pub(super) struct Told {
     orders: watch::Receiver<Orders>,

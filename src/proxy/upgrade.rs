@@ -20,6 +20,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use crate::net::deadline::Deadline;
+use crate::net::deadline::Due;
 use crate::net::deadline::within;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
@@ -53,53 +54,71 @@ impl Tunnel {
         Self { proxy, body, idle_limit, story }
     }
 
-    /// Copies both ways until both sides have ended, one breaks off, or no byte has passed for the limit. `read` is what the
-    /// client has sent behind its request already.
-    pub async fn run(mut self, client: impl Near, read: Bytes) {
+    /// Copies both ways until both sides have ended, one breaks off, no byte has passed for the limit, or it is `over`. `read` is
+    /// what the client has sent behind its request already.
+    pub async fn run(self, client: impl Near, read: Bytes, over: impl Future<Output = ()>) {
+        let Self { proxy, body, idle_limit, story } = self;
         let activity = Rc::new(Activity { last: Cell::new(Instant::now()), to_client: Cell::new(0) });
-        let outcome = self.copy(client, read, &activity).await;
-        let aborted = outcome.is_err();
-        let sent = activity.to_client.get();
+        let mut account = Account { proxy, story, activity: Rc::clone(&activity), aborted: true };
+        account.aborted = copy(body, (client, read), &activity, idle_limit, over).await.is_err();
+    }
+}
+
+async fn copy(
+    mut body: ResponseBody,
+    (client, read): (impl Near, Bytes),
+    activity: &Rc<Activity>,
+    idle_limit: Duration,
+    over: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let Some(upgraded) = body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
+    // hyper's task hands the stream over as soon as it has seen the 101 itself.
+    let upgraded = within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
+    let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
+    let stream = upgraded.stream;
+    stream.report_writes();
+    let mut server = Active { stream, activity: Rc::clone(activity), counts: false };
+    client.write_all(&upgraded.read).await?;
+    server.write_all(&read).await?;
+    let outcome = {
+        let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut server));
+        let mut over = pin!(over);
+        let mut deadline = Deadline::after(idle_limit);
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = copying.as_mut().poll(cx) {
+                return Poll::Ready(outcome.map(|_| ()));
+            }
+            if over.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+            }
+            let end = || activity.last.get() + idle_limit;
+            deadline.poll_due(cx, || Due::by(end(), Err(io::ErrorKind::TimedOut.into())))
+        })
+        .await
+    };
+    if outcome.is_err() {
+        // What broke off on one side breaks off on the other.
+        client.stream.reset();
+        server.stream.stream().reset_on_close();
+    }
+    outcome
+}
+
+/// What is told of a tunnel when it ends, however that comes.
+struct Account {
+    proxy: Rc<Proxy>,
+    story: Story,
+    activity: Rc<Activity>,
+    /// Until both sides have ended.
+    aborted: bool,
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
         // HTTP/2 knows no 101 (RFC 8441, section 5).
         let status = if self.story.version == Version::HTTP_2 { 200 } else { 101 };
-        self.proxy.telemetry().record(Event::Request(self.story.request(status, sent, aborted)));
-    }
-
-    async fn copy(&mut self, client: impl Near, read: Bytes, activity: &Rc<Activity>) -> io::Result<()> {
-        let Some(upgraded) = self.body.upgraded() else { return Err(io::ErrorKind::NotConnected.into()) };
-        // hyper's task hands the stream over as soon as it has seen the 101 itself.
-        let upgraded =
-            within(HAND_OVER, upgraded).await.ok().and_then(Result::ok).ok_or(io::ErrorKind::NotConnected)?;
-        let mut client = Active { stream: client, activity: Rc::clone(activity), counts: true };
-        let stream = upgraded.stream;
-        stream.report_writes();
-        let mut server = Active { stream, activity: Rc::clone(activity), counts: false };
-        client.write_all(&upgraded.read).await?;
-        server.write_all(&read).await?;
-        let outcome = {
-            let mut copying = pin!(tokio::io::copy_bidirectional(&mut client, &mut server));
-            let mut deadline = Deadline::after(self.idle_limit);
-            poll_fn(|cx| {
-                if let Poll::Ready(outcome) = copying.as_mut().poll(cx) {
-                    return Poll::Ready(outcome.map(|_| ()));
-                }
-                while Pin::new(&mut deadline).poll(cx).is_ready() {
-                    let due = activity.last.get() + self.idle_limit;
-                    if Instant::now() >= due {
-                        return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                    }
-                    deadline.reset(due);
-                }
-                Poll::Pending
-            })
-            .await
-        };
-        if outcome.is_err() {
-            // What broke off on one side breaks off on the other.
-            client.stream.reset();
-            server.stream.stream().reset_on_close();
-        }
-        outcome
+        let request = self.story.request(status, self.activity.to_client.get(), self.aborted);
+        self.proxy.telemetry().record(Event::Request(request));
     }
 }
 

@@ -107,6 +107,26 @@ fn a_tunnel_without_a_byte_for_its_limit_is_closed_and_one_with_bytes_is_not() {
 }
 
 #[test]
+fn a_tunnel_that_is_open_when_the_time_is_up_is_broken_off_and_in_the_log() {
+    let origin = Origin::listen();
+    let configuration = format!("shutdown_timeout = \"300ms\"\n{}", in_front_of(&[&origin.url], "", ""));
+    let proxy = Proxy::run(&configuration);
+    let mut client = Client::connect(proxy.address());
+    client.send(ASKS);
+    let mut conversation = origin.accept();
+    conversation.head();
+    conversation.say(SWITCHES);
+    assert_eq!(client.head().status, 101);
+    conversation.say("half a wo");
+    assert_eq!(client.wire.bytes(9), b"half a wo");
+    let (ended, log) = proxy.stop();
+    assert_eq!(ended.status, Some(0));
+    let line = log.iter().find(|line| line["event"] == "request").expect("the tunnel is in the log");
+    assert_eq!((&line["status"], &line["bytes_sent"], &line["aborted"]), (&101.into(), &9.into(), &true.into()));
+    assert_eq!(client.wire.until_closed(&mut Vec::new()), None, "no orderly end");
+}
+
+#[test]
 fn an_answer_other_than_101_is_an_ordinary_answer_and_nothing_is_tunnelled() {
     let mut tunnel = asked("", &format!("{ASKS}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"));
     tunnel.origin.head();

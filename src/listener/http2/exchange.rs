@@ -1,5 +1,6 @@
 //! Owns one request of HTTP/2 on its stream: what is asked, what is answered, and what becomes of it when either side gives up.
 
+use std::future::pending;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
@@ -133,7 +134,8 @@ async fn send(mut body: Told<'_>, stream: &mut SendStream<Bytes>, limit: Duratio
 async fn run(tunnel: Tunnel, response: Response<ClientBody>, inbound: RecvStream, mut respond: SendResponse<Bytes>) {
     let (parts, _) = response.into_parts();
     if let Ok(outbound) = respond.send_response(head::of_tunnel(parts), false) {
-        tunnel.run(Pipe::new(inbound, outbound), Bytes::new()).await;
+        // It ends with the connection.
+        tunnel.run(Pipe::new(inbound, outbound), Bytes::new(), pending()).await;
     }
 }
 
