@@ -110,8 +110,10 @@ impl Gatekeeper {
 }
 
 impl Place {
-    /// Counts the client among those of its address. Not, and then it may not stay, where they are all that one address may have.
+    /// Counts the client among those of its address, and of no other. Not, and then it may not stay, where they are all that one
+    /// address may have.
     pub(super) fn is_free_for(&mut self, peer: &Peer) -> bool {
+        self.leave_address();
         let most = self.gatekeeper.most_of_one.load(Ordering::Relaxed);
         let address = match peer {
             Peer::Tcp(address) if most > 0 => address.ip(),
@@ -126,6 +128,17 @@ impl Place {
         }
         free
     }
+
+    fn leave_address(&mut self) {
+        let Some(address) = self.address.take() else { return };
+        let mut counts = self.gatekeeper.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
 }
 
 impl Drop for Place {
@@ -134,14 +147,7 @@ impl Drop for Place {
             self.gatekeeper.inside.fetch_sub(1, Ordering::Relaxed);
             self.gatekeeper.freed.notify_one();
         }
-        let Some(address) = self.address else { return };
-        let mut counts = self.gatekeeper.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&address);
-            }
-        }
+        self.leave_address();
     }
 }
 
@@ -184,6 +190,18 @@ mod tests {
         assert!(gatekeeper.admit(Some(&peer("10.0.0.2:1"))).await.is_some());
         drop(first);
         assert!(gatekeeper.admit(Some(&peer("10.0.0.1:4"))).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_turns_out_to_be_somebody_else_is_counted_once() {
+        let gatekeeper = Gatekeeper::new(&limits(100, 1));
+        let mut place = gatekeeper.admit(Some(&peer("10.0.0.1:1"))).await.unwrap();
+        // A reload asks for PROXY headers while the client waits.
+        assert!(place.is_free_for(&peer("192.0.2.7:1")));
+        assert!(gatekeeper.admit(Some(&peer("192.0.2.7:2"))).await.is_none());
+        assert!(gatekeeper.admit(Some(&peer("10.0.0.1:2"))).await.is_some());
+        drop(place);
+        assert!(gatekeeper.admit(Some(&peer("192.0.2.7:3"))).await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
