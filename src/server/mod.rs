@@ -86,6 +86,8 @@ struct Ending {
     reason: String,
     /// The numbers of the listeners that another process goes on with, where one has taken over.
     successor: Option<Vec<u64>>,
+    /// That process, for as long as it may have to hear of something.
+    heir: Option<Successor>,
 }
 
 /// A core's thread.
@@ -212,7 +214,7 @@ impl Server {
 
     /// Does what signals ask for, until that is to end.
     fn obey(&mut self, mut signals: Signals, reread: Option<&Reread>) -> Ending {
-        let ending = loop {
+        let mut ending = loop {
             match signals.next(self.successor.as_mut()) {
                 Asked::Reload if self.successor.is_some() => self.reload_is_due = true,
                 Asked::Reload => self.reload(reread),
@@ -225,7 +227,7 @@ impl Server {
                 Asked::Stop(reason) => break Ending::asked(reason),
             }
         };
-        signals.wait_for_impatience(self.orders.clone());
+        signals.wait_for_impatience(self.orders.clone(), ending.heir.take());
         ending
     }
 
@@ -255,7 +257,7 @@ impl Server {
     }
 
     fn drain(mut self, ending: &Ending) {
-        let Ending { reason, successor } = ending;
+        let Ending { reason, successor, .. } = ending;
         self.lasting.readiness.end();
         if successor.is_none() {
             self.systemd.stopping();
@@ -299,7 +301,7 @@ fn runtime() -> Result<Runtime, StartError> {
 
 impl Ending {
     fn asked(reason: &str) -> Self {
-        Self { reason: reason.to_owned(), successor: None }
+        Self { reason: reason.to_owned(), successor: None, heir: None }
     }
 }
 

@@ -69,20 +69,29 @@ impl Signals {
             }
         };
         runtime.block_on(async {
+            // Whatever was asked for before the word came is done before it is followed.
             tokio::select! {
-                word = word => Asked::Heard(word),
+                biased;
                 _ = terminate.recv() => Asked::Stop("SIGTERM"),
                 _ = interrupt.recv() => Asked::Stop("SIGINT"),
                 _ = hangup.recv() => Asked::Reload,
                 _ = take_over.recv() => Asked::TakeOver,
+                word = word => Asked::Heard(word),
             }
         })
     }
 
-    /// Goes on listening while the program ends: whoever asks a second time does not want to wait.
-    pub(super) fn wait_for_impatience(mut self, orders: watch::Sender<Orders>) {
+    /// Goes on listening while the program ends: whoever asks a second time does not want to wait, and a reload is meant for the
+    /// one that has taken over by whoever does not know yet.
+    pub(super) fn wait_for_impatience(mut self, orders: watch::Sender<Orders>, heir: Option<Successor>) {
         std::thread::spawn(move || {
-            while !matches!(self.next(None), Asked::Stop(_)) {}
+            loop {
+                match self.next(None) {
+                    Asked::Stop(_) => break,
+                    Asked::Reload => heir.iter().for_each(Successor::reload),
+                    Asked::TakeOver | Asked::Heard(_) => {}
+                }
+            }
             orders.send_replace(Orders::Leave);
         });
     }

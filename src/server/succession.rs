@@ -37,9 +37,13 @@ impl Server {
         let successor = self.successor.take()?;
         match word {
             Word::Serves(listeners) => {
+                // It may have read its files before they were changed.
+                if self.reload_is_due {
+                    successor.reload();
+                }
                 self.systemd.succeeded_by(successor.id());
                 let reason = format!("process {} has taken over", successor.id());
-                Some(Ending { reason, successor: Some(listeners) })
+                Some(Ending { reason, successor: Some(listeners), heir: Some(successor) })
             }
             Word::Failed(why) => {
                 self.say_why_not(&why);

@@ -136,8 +136,17 @@ impl Successor {
 
     /// It is not to take over after all, for this program is to end.
     pub(super) fn call_off(self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Has it read its files again.
+    pub(super) fn reload(&self) {
+        self.signal(Signal::HUP);
+    }
+
+    fn signal(&self, signal: Signal) {
         if let Some(id) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
-            kill_process(id, Signal::TERM).ok();
+            kill_process(id, signal).ok();
         }
     }
 }

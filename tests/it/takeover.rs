@@ -133,6 +133,30 @@ fn the_new_process_goes_by_the_file_as_it_is_now() {
 }
 
 #[test]
+fn a_reload_that_is_asked_for_while_another_process_takes_over_is_done_by_that_one() {
+    let (origin, other) = (Origin::listen(), Origin::listen());
+    let mut proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+    let changed = in_front_of(&[&other.url], "", "");
+    other.greet("by the new file");
+    let address = proxy.address();
+    // Somebody is inside, so that the old one does not end at once.
+    let mut client = Client::connect(address);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut conversation = origin.accept();
+    conversation.request();
+    proxy.signal("USR2");
+    // The new one has read its file. Whether the old one has heard of it yet or not, it is who gets the signal.
+    proxy.line("started");
+    fs::write(proxy.directory().join("why502.toml"), changed).unwrap();
+    proxy.signal("HUP");
+    assert_eq!(proxy.line("reloaded")["changed"], serde_json::json!(["upstream \"app\": changed"]));
+    conversation.answer("by the old file");
+    assert_eq!(client.answer().text(), "by the old file");
+    proxy.heir();
+    assert_eq!(get(address, "/", "").text(), "by the new file");
+}
+
+#[test]
 fn where_the_new_process_does_not_start_the_old_one_serves_on_and_says_why() {
     let origin = Origin::listen();
     let directory = PrivateDirectory::new().unwrap();
