@@ -136,11 +136,11 @@ impl Given {
     }
 
     /// No listener is configured so. Where it comes from systemd, clients would wait in its queue for good; another process closes
-    /// it itself.
-    pub(super) fn unwanted(self) -> Result<(), StartError> {
+    /// it itself, at that address.
+    pub(super) fn unwanted(self) -> Result<ListenAddress, StartError> {
         match self.by {
             Giver::Systemd(name) => Err(StartError::Unwanted { address: self.address, name }),
-            Giver::Predecessor { .. } => Ok(()),
+            Giver::Predecessor { .. } => Ok(self.address),
         }
     }
 }

@@ -23,6 +23,8 @@ pub(super) struct Sockets {
     closing: Vec<(ListenAddress, Weak<AtomicBool>)>,
     /// What the process whose place this one takes calls those that came from it.
     inherited: Vec<u64>,
+    /// Where that process listens and this one will not; it closes them when this one serves.
+    left_behind: Vec<ListenAddress>,
     /// How many listeners there have been.
     count: u64,
     /// Threads that serve.
@@ -47,7 +49,8 @@ impl Sockets {
         given: Vec<Given>,
         workers: usize,
     ) -> Result<(Self, Vec<ListenAddress>), StartError> {
-        let mut sockets = Self { open: Vec::new(), closing: Vec::new(), inherited: Vec::new(), count: 0, workers };
+        let (inherited, left_behind) = (Vec::new(), Vec::new());
+        let mut sockets = Self { open: Vec::new(), closing: Vec::new(), inherited, left_behind, count: 0, workers };
         for given in given {
             let of_same =
                 |address: &ListenAddress| sockets.open.iter().filter(|open| open.configured == *address).count();
@@ -57,13 +60,14 @@ impl Sockets {
             let free = first.filter(|address| of_same(address) <= wanted.count());
             match free {
                 Some(configured) => sockets.inherit(given, configured),
-                None => given.unwanted()?,
+                None => sockets.left_behind.push(given.unwanted()?),
             }
         }
         let plan = sockets.plan(listeners)?;
         let addresses = plan.addresses.clone();
         sockets.ask(plan.terms);
         sockets.open.extend(plan.open);
+        sockets.left_behind.clear();
         Ok((sockets, addresses))
     }
 
@@ -109,12 +113,16 @@ impl Sockets {
         Ok(plan)
     }
 
-    /// Whether a listener that will be closed, or just was, holds the port, on another address perhaps.
+    /// Whether a listener that will be closed, or just was, holds the port, on another address perhaps; here or in the process whose
+    /// place this one takes.
     fn has_held(&self, configured: &ListenAddress, closing: &[u64]) -> bool {
         let ListenAddress::Tcp(address) = configured else { return false };
         let to_close = self.open.iter().filter(|open| closing.contains(&open.number)).map(|open| &open.address);
         let closed = self.closing.iter().filter(|(_, held)| held.strong_count() > 0).map(|(address, _)| address);
-        to_close.chain(closed).any(|held| matches!(held, ListenAddress::Tcp(own) if own.port() == address.port()))
+        to_close
+            .chain(closed)
+            .chain(&self.left_behind)
+            .any(|held| matches!(held, ListenAddress::Tcp(own) if own.port() == address.port()))
     }
 
     /// Goes by the plan: what each core is to open, and what all are to close.

@@ -157,6 +157,23 @@ fn a_reload_that_is_asked_for_while_another_process_takes_over_is_done_by_that_o
 }
 
 #[test]
+fn the_new_process_may_listen_on_more_addresses_of_the_same_port() {
+    let origin = Origin::listen();
+    let configuration = in_front_of(&[&origin.url], "", "");
+    let mut proxy = Proxy::run(&configuration);
+    origin.greet("hello");
+    let port = proxy.address().port();
+    for address in [format!("127.0.0.1:{port}"), format!("0.0.0.0:{port}"), format!("127.0.0.1:{port}")] {
+        let configuration = configuration.replace("127.0.0.1:0", &address);
+        fs::write(proxy.directory().join("why502.toml"), configuration).unwrap();
+        proxy.signal("USR2");
+        assert_eq!(proxy.line("started")["listeners"], serde_json::json!([address]));
+        proxy.heir();
+        assert_eq!(get(([127, 0, 0, 1], port).into(), "/", "").text(), "hello");
+    }
+}
+
+#[test]
 fn where_the_new_process_does_not_start_the_old_one_serves_on_and_says_why() {
     let origin = Origin::listen();
     let directory = PrivateDirectory::new().unwrap();
