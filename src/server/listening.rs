@@ -63,7 +63,7 @@ impl Listening {
             }
             ListenAddress::Unix(path) => {
                 let sockets = vec![Bound::Unix(socket::listen_unix(path)?)];
-                (configured.clone(), sockets, SocketFile::at(path))
+                (configured.clone(), sockets, SocketFile::at(path, Whose::Ours))
             }
         };
         let entrance = Entrance::new(address.clone());
@@ -79,7 +79,7 @@ impl Listening {
         elsewhere: bool,
     ) -> Self {
         let file = match configured {
-            ListenAddress::Unix(path) if !elsewhere => SocketFile::at(path),
+            ListenAddress::Unix(path) if !elsewhere => SocketFile::at(path, Whose::Shared),
             ListenAddress::Unix(_) | ListenAddress::Tcp(_) => None,
         };
         let elsewhere = Arc::new(AtomicBool::new(elsewhere));
@@ -118,35 +118,53 @@ impl Listening {
     }
 
     /// Leaves its sockets to another process, which goes on with their queues.
-    pub(super) fn hand_over(self) {
+    pub(super) fn hand_over(mut self) {
         self.elsewhere.store(true, Ordering::Relaxed);
+        self.file.iter_mut().for_each(|file| file.whose = Whose::Shared);
     }
 
     /// Nobody finds it any more. The cores let in whoever has: until they are done with that, what is answered has not ended.
     pub(super) fn close(self) -> (ListenAddress, Weak<AtomicBool>) {
-        if let Some(file) = self.file {
-            file.remove();
-        }
+        self.file.iter().for_each(SocketFile::remove);
         (self.address, Arc::downgrade(&self.elsewhere))
     }
 }
 
-/// The name of a unix socket in the file system.
+/// The name of a unix socket in the file system. One of ours is removed when this is dropped, as where another listener of the same
+/// configuration cannot be listened on.
 #[derive(Debug)]
 struct SocketFile {
     path: PathBuf,
     /// Its device and inode: under the same name there may be another's by now.
     identity: (u64, u64),
+    whose: Whose,
+}
+
+/// Who needs the name of a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Nobody else.
+    Ours,
+    /// Another process too, which may listen on when this one ends.
+    Shared,
 }
 
 impl SocketFile {
-    fn at(path: &Path) -> Option<Self> {
-        Some(Self { path: path.to_owned(), identity: identity(path)? })
+    fn at(path: &Path, whose: Whose) -> Option<Self> {
+        Some(Self { path: path.to_owned(), identity: identity(path)?, whose })
     }
 
-    fn remove(self) {
+    fn remove(&self) {
         if identity(&self.path) == Some(self.identity) {
             std::fs::remove_file(&self.path).ok();
+        }
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.whose == Whose::Ours {
+            self.remove();
         }
     }
 }

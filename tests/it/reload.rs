@@ -109,10 +109,14 @@ fn a_wrong_file_changes_nothing_and_is_told_as_check_tells_it() {
 
     // What is right as a file and cannot be followed here.
     let busy = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listener = format!("[[listener]]\naddress = \"{}\"\n", busy.local_addr().unwrap());
-    let line = reload(&mut proxy, &(in_front_of(&["http://127.0.0.1:1"], "", "") + &listener));
+    let socket = proxy.directory().join("front.sock");
+    let listener = |address: &str| format!("[[listener]]\naddress = \"{address}\"\n");
+    let listeners =
+        listener(&format!("unix:{}", socket.display())) + &listener(&busy.local_addr().unwrap().to_string());
+    let line = reload(&mut proxy, &(in_front_of(&["http://127.0.0.1:1"], "", "") + &listeners));
     assert_eq!(line["event"], "reload_refused");
     assert!(line["problems"][0].as_str().unwrap().contains("another program listens there already"), "{line:#}");
+    assert!(!socket.exists(), "what was listened on before that was met is left no trace of");
     assert_eq!(get(proxy.address(), "/", "").text(), "as before");
 
     assert_eq!(changed(&reload(&mut proxy, &right)), [""; 0]);
