@@ -101,9 +101,9 @@ fn upstream_twice(document: &Document<'_>, upstreams: &[Option<Placed<Upstream>>
 /// The most specific route wins, so one can only be out of reach where another is as specific. A redirect and a route to an
 /// upstream go together: one is for requests without TLS, the other for those with it.
 fn route_twice(document: &Document<'_>, routes: &[Option<ReadRoute>]) {
-    let conditions = routes.iter().flatten().map(|ReadRoute { route, condition, .. }| {
+    let conditions = routes.iter().flatten().filter_map(|ReadRoute { route, condition, .. }| {
         let redirects = route.upstream().is_none();
-        ((&route.host, &route.path, redirects), *condition)
+        Some(((&route.host, &route.path, redirects), (*condition)?))
     });
     for (_, first, second) in repeated(conditions) {
         let what = format!("this route can never match: the one on line {} has the same host and path", first.line);

@@ -44,8 +44,9 @@ pub enum Target {
 #[derive(Debug)]
 pub(super) struct ReadRoute {
     pub(super) route: Route,
-    /// Of the path, the host or, where neither was written, the route itself.
-    pub(super) condition: Place,
+    /// Of the path, the host or, where neither was written, the route itself; none where one of them could not be read, so that
+    /// it is not known what the route is for.
+    pub(super) condition: Option<Place>,
     /// Of the upstream's name, or of the redirect.
     pub(super) target: Place,
 }
@@ -83,7 +84,8 @@ impl ReadRoute {
         let request_headers = HeaderChanges::read(&table, Side::Request);
         let response_headers = HeaderChanges::read(&table, Side::Response);
         let places = [path.as_ref().map(|path| path.place), host.as_ref().map(|host| host.place), Some(table.place())];
-        let condition = places.into_iter().flatten().next();
+        let is_known = host.is_some() == table.has("host") && path.is_some() == table.has("path");
+        let condition = places.into_iter().flatten().next().filter(|_| is_known);
         let path = path.map_or_else(|| "/".into(), |path| path.value.0);
         if strip_path && &*path == "/" && target.as_ref().is_some_and(|target| target.value != Target::Https) {
             let what = "there is nothing to strip from the path \"/\"";
@@ -93,7 +95,7 @@ impl ReadRoute {
         let Placed { value: target, place } = target?;
         let host = host.map_or(HostPattern::Any, |host| host.value);
         let route = Route { host, path, target, strip_path, request_headers, response_headers };
-        condition.map(|condition| Self { route, condition, target: place })
+        Some(Self { route, condition, target: place })
     }
 }
 

@@ -414,6 +414,14 @@ fn sections_that_do_not_fit_together_are_told() {
             ),
             "12:8: this route can never match: the one on line 8 has the same host and path; remove one of the two, or change its host or path",
         ),
+        // Nothing more is said about a route of which it is not known what it is for, but about what it leads to.
+        (
+            &format!(
+                "{RIGHT}[[route]]\npath = \"api\"\nupstream = \"app\"\n[[route]]\nhost = \"a b\"\nupstream = \"app\""
+            ),
+            "7:8: \"api\" does not begin with a slash; write \"/api\"\n\
+             10:8: \"a b\" is not a host name; write \"shop.example\", \"*.example\", or no `host` for every host",
+        ),
         (
             &format!("{RIGHT}[[listener]]\naddress = \"127.0.0.1:80\"\n[[listener]]\naddress = \"0.0.0.0:80\""),
             "9:11: 0.0.0.0:80 cannot be listened on beside 127.0.0.1:80, line 7; remove one of the two listeners, or change its port",
