@@ -88,13 +88,15 @@ fn runbook_of_a_wrong_file(file: &Path) -> Option<PathBuf> {
 fn template_of_a_wrong_file(file: &Path) -> Result<(), Problem> {
     let named = |text: &str| Document::parse(text, file).root().table("page").path("template").map(|found| found.value);
     let Some(file) = fs::read_to_string(file).ok().and_then(|text| named(&text)) else { return Ok(()) };
-    let Ok(text) = fs::read_to_string(&file) else { return Ok(()) };
+    let Some(text) = config::contents(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
+        return Ok(());
+    };
     Site::try_template(&PageTemplate { file, text: text.into() })
 }
 
 fn with_runbook(file: &Path) -> Result<Checklist, Problems> {
     // A runbook that cannot be read has been told with the line of the configuration that names it.
-    let Ok(bytes) = fs::read(file) else { return Ok(Checklist::built_in()) };
+    let Ok(bytes) = config::contents(file) else { return Ok(Checklist::built_in()) };
     let Ok(text) = String::from_utf8(bytes) else {
         let wrong = Wrong::new("this file is not UTF-8", "save it as UTF-8");
         return Err(Problem { file: file.display().to_string(), place: None, wrong }.into());

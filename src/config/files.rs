@@ -31,20 +31,21 @@ pub(super) fn configuration(path: &Path) -> Result<String, Wrong> {
     String::from_utf8(bytes).map_err(|error| not_utf8(error.as_bytes(), error.utf8_error()))
 }
 
+/// What a file that a configuration names holds.
+///
+/// # Errors
+///
+/// `FileTooLarge` where it is larger than any such file has to be, as `/dev/zero` is, and what the system says.
+pub fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
 /// What a file holds; noted where it cannot be read.
 pub(super) fn readable(table: &Table<'_>, file: &Placed<PathBuf>) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(&file.value).and_then(|open| open.take(LARGEST + 1).read_to_end(&mut bytes));
-    let name = quoted(&file.value.to_string_lossy());
-    let wrong = match read {
-        Err(error) => why_unreadable(&name, &error),
-        Ok(length) if length as u64 > LARGEST => {
-            Wrong::new(format!("{name} is larger than 1 MiB"), "write another file")
-        }
-        Ok(_) => return Some(bytes),
-    };
-    table.note(file.place, wrong);
-    None
+    let read = contents(&file.value);
+    read.map_err(|error| table.note(file.place, why_unreadable(&quoted(&file.value.to_string_lossy()), &error))).ok()
 }
 
 /// Notes where no file can be written: its directory has to be there.
@@ -145,6 +146,8 @@ fn why_unreadable(name: &str, error: &io::Error) -> Wrong {
         (format!("{name} may not be read by this user"), "let the user that runs why502 read it")
     } else if error.kind() == io::ErrorKind::IsADirectory {
         (format!("{name} is a directory"), "write the path of a file")
+    } else if error.kind() == io::ErrorKind::FileTooLarge {
+        (format!("{name} is larger than 1 MiB"), "write another file")
     } else {
         (format!("{name} cannot be read: {error}"), "correct the path")
     };

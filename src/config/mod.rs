@@ -37,6 +37,7 @@ pub use self::admin::Admin;
 pub use self::diagnosis::Diagnosis;
 pub use self::diagnosis::StatusPolicy;
 pub use self::dns::Dns;
+pub use self::files::contents;
 pub use self::forwarding::Forwarding;
 pub use self::forwarding::ForwardingHeaders;
 pub use self::headers::HeaderChanges;

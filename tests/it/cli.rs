@@ -14,6 +14,7 @@ use super::support::client::Client;
 use super::support::client::get;
 use super::support::proxy::Ended;
 use super::support::proxy::Proxy;
+use super::support::proxy::in_front_of;
 use super::support::proxy::why502;
 
 #[test]
@@ -66,6 +67,19 @@ fn check_reads_the_certificates_and_keys_that_a_file_names() {
     let check = why502(&["check"], directory.path());
     assert_eq!(check.status, Some(2));
     assert!(check.err.contains("this key is not that of \"client.pem\""), "{}", check.err);
+}
+
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let directory = PrivateDirectory::new().unwrap();
+    let endless =
+        "checklists = \"/dev/zero\"\n[page]\ntemplate = \"/dev/zero\"\n[operators]\ntoken_file = \"/dev/zero\"";
+    let configuration = in_front_of(&["http://127.0.0.1:1"], "", &format!("[diagnosis]\n{endless}"));
+    let file = directory.file("why502.toml");
+    fs::write(&file, configuration).unwrap();
+    let checked = why502(&["check", "--config", &file.to_string_lossy()], directory.path());
+    let told = checked.err.matches("\"/dev/zero\" is larger than 1 MiB; write another file").count();
+    assert_eq!((checked.status, told), (Some(2), 3), "{}", checked.err);
 }
 
 #[test]
