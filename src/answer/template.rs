@@ -56,12 +56,18 @@ impl Template {
         if let Some((name, at)) = template.unknown(&source.text) {
             return Err(problem(source, at.map(|at| place(&source.text, at)), unknown(&name)));
         }
+        let mut is_empty = false;
         for seen in seen::of_every_kind() {
             let page = template.try_to_render(&seen).map_err(|error| told(&error, source))?;
+            is_empty |= page.trim().is_empty();
             if page.len() > LARGEST {
                 let what = format!("a page of this template has {} bytes", page.len());
                 return Err(problem(source, None, Wrong::new(what, format!("write one that has {LARGEST} at most"))));
             }
+        }
+        if is_empty {
+            let instead = "write one, as config/page.html is, or remove `template` for the built-in one";
+            return Err(problem(source, None, Wrong::new("a page of this template is empty", instead)));
         }
         Ok(template)
     }
@@ -209,6 +215,8 @@ mod tests {
                 "page.html:1:18: \"nonsense_of_mine\" is not there; README.md lists what there is",
             ),
             ("{{ cause.nmae }}", "page.html:1:4: \"cause.nmae\" is not there; README.md lists what there is"),
+            ("", "page.html: a page of this template is empty; write one"),
+            ("{% if wait %}soon{% endif %}", "page.html: a page of this template is empty; write one"),
             ("{% for step in steps %}{{ step }}", "page.html:1:"),
             ("a\n{{ title", "page.html:2:"),
             ("{{ title|upcase }}", "page.html:1:10: unknown filter: "),
