@@ -294,6 +294,32 @@ fn new_files_are_taken_up_without_a_dropped_connection_and_wrong_ones_are_not() 
 }
 
 #[test]
+fn new_files_that_could_not_be_read_for_a_while_are_taken_up_when_they_can() {
+    if !can("files that cannot be read for a while", Needs::Program("prlimit")) {
+        return;
+    }
+    let (files, first) = Files::of_a_site();
+    let second = files.authority.issue(&["a.example"]);
+    let dialer = files.dialer();
+    let mut proxy = files.run(&Origin::listen(), SITE);
+    let (id, address) = (proxy.id().to_string(), proxy.address());
+    let allow = |descriptors: &str| {
+        let limit = Command::new("prlimit").args(["--pid", &id, &format!("--nofile={descriptors}:")]).status();
+        assert!(limit.unwrap().success());
+    };
+    assert_eq!(dialer.dial(address, "a.example").unwrap().shown, first.der);
+    allow("3");
+    fs::write(proxy.directory().join("site.pem"), &second.certificate).unwrap();
+    fs::write(proxy.directory().join("site.key"), &second.key).unwrap();
+    let said = proxy.line("notice")["message"].to_string();
+    assert!(said.contains("Too many open files"), "{said}");
+    allow("1000");
+    let said = proxy.line("notice")["message"].to_string();
+    assert!(said.contains("read anew"), "{said}");
+    assert_eq!(dialer.dial(address, "a.example").unwrap().shown, second.der);
+}
+
+#[test]
 fn certificates_are_read_again_with_the_configuration() {
     let (files, first) = Files::of_a_site();
     let other = files.issue("other", &["a.example"]);

@@ -91,13 +91,14 @@ impl Certificates {
     }
 
     /// Takes up files that have changed. What is wrong is told when it has been so for two looks, since a file may be half
-    /// written, and a certificate stand there without its key, for a moment.
+    /// written, and a certificate stand there without its key, for a moment. It is tried again all the same, for the fault may be
+    /// this host's and not theirs, and no further change tell that it is over.
     pub fn look(&self) -> Look {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let traces = traces(&self.tables);
         let changed = traces != seen.traces;
         seen.traces = traces;
-        if !changed && seen.standing != Standing::Doubtful {
+        if !changed && seen.standing == Standing::InUse {
             return Look::Same;
         }
         let read = Sites::read(&self.tables);
@@ -124,8 +125,9 @@ impl Certificates {
 
 impl Seen {
     fn doubt(&mut self, changed: bool, look: Look) -> Look {
+        let is_news = !changed && self.standing == Standing::Doubtful;
         self.standing = if changed { Standing::Doubtful } else { Standing::Told };
-        if changed { Look::Same } else { look }
+        if is_news { look } else { Look::Same }
     }
 }
 
