@@ -5,6 +5,7 @@
 
 use http::HeaderMap;
 use http::HeaderName;
+use memchr::memchr;
 
 /// `Keep-Alive`, for one connection only.
 pub const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -40,6 +41,17 @@ pub const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 /// What every `X-Forwarded-…` field begins with.
 pub const X_FORWARDED: &str = "x-forwarded-";
 
+/// Whether an application that is told names as CGI tells them (RFC 3875, section 4.1.18), with `_` for `-`, would take this field
+/// for one that says who asks, and that is not everybody's to set.
+#[must_use]
+pub fn is_disguised(name: &str) -> bool {
+    memchr(b'_', name.as_bytes()).is_some() && {
+        let plain = name.replace('_', "-");
+        plain.starts_with(X_FORWARDED)
+            || [CLIENT_CERT, CLIENT_CERT_CHAIN, X_REQUEST_ID].iter().any(|own| own.as_str() == plain)
+    }
+}
+
 /// A field that this proxy acts on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -49,6 +61,8 @@ pub enum Field {
     ClientCert,
     Connection,
     ContentLength,
+    /// One that would be taken for another, such as `Client_Cert`.
+    Disguised,
     Expect,
     Forwarded,
     Host,
@@ -101,7 +115,8 @@ impl Field {
             "x-forwarded-proto" => Self::XForwardedProto,
             "x-request-id" => Self::XRequestId,
             "x-why502-token" => Self::Token,
-            other if other.starts_with(X_FORWARDED) => Self::XForwardedOther,
+            other if other.starts_with(X_FORWARDED) && !is_disguised(other) => Self::XForwardedOther,
+            other if is_disguised(other) => Self::Disguised,
             _ => return None,
         })
     }
@@ -157,6 +172,7 @@ mod tests {
             "client-cert-chain",
             "connection",
             "content-length",
+            "x_forwarded-for",
             "expect",
             "forwarded",
             "host",
@@ -187,10 +203,11 @@ mod tests {
         }
     }
 
-    const ALL: [Field; 25] = [
+    const ALL: [Field; 26] = [
         Field::ClientCert,
         Field::Connection,
         Field::ContentLength,
+        Field::Disguised,
         Field::Expect,
         Field::Forwarded,
         Field::Host,

@@ -21,6 +21,7 @@ use super::fields::X_FORWARDED_FOR;
 use super::fields::X_FORWARDED_HOST;
 use super::fields::X_FORWARDED_PREFIX;
 use super::fields::X_FORWARDED_PROTO;
+use super::fields::is_disguised;
 use super::forwarded;
 use super::way::Way;
 use crate::config::ForwardingHeaders;
@@ -36,6 +37,10 @@ pub fn introduce(
     client: &Client,
     (way, chosen): (&Way, ForwardingHeaders),
 ) {
+    // A proxy that is trusted with the fields themselves may have passed these on as a stranger sent them.
+    if fields.has(Field::Disguised) {
+        remove(headers, is_disguised);
+    }
     if client.standing == Standing::Stranger {
         forget(headers, fields);
     }
@@ -74,10 +79,14 @@ fn forget(headers: &mut HeaderMap, fields: Fields) {
         }
     }
     if fields.has(Field::XForwardedOther) {
-        let others: Vec<_> = headers.keys().filter(|name| name.as_str().starts_with(X_FORWARDED)).cloned().collect();
-        for name in others {
-            headers.remove(name);
-        }
+        remove(headers, |name| name.starts_with(X_FORWARDED));
+    }
+}
+
+fn remove(headers: &mut HeaderMap, is_meant: impl Fn(&str) -> bool) {
+    let meant: Vec<_> = headers.keys().filter(|name| is_meant(name.as_str())).cloned().collect();
+    for name in meant {
+        headers.remove(name);
     }
 }
 
@@ -237,6 +246,16 @@ mod tests {
             told(tcp("10.0.0.1"), Scheme::Http, fields, ForwardingHeaders::Forwarded),
             ["forwarded: for=192.0.2.9;proto=https, for=10.1.1.1, for=10.0.0.1;host=\"shop.example:80\";proto=http",]
         );
+    }
+
+    #[test]
+    fn a_name_that_an_application_would_take_for_ours_is_dropped_whoever_sends_it() {
+        let fields = "X_Forwarded_For: 6.6.6.6\nX-Forwarded_Host: evil\nx_forwarded-port: 1\nClient_Cert: :AA:\n\
+                      Client_Cert-Chain: :AA:\nX_Request_Id: 1\nX_Real_Ip: 6.6.6.6\nContent_Length: 5\nClient_Certificate: x";
+        for from in ["192.0.2.9", "10.0.0.1"] {
+            let told = told(tcp(from), Scheme::Http, fields, ForwardingHeaders::None);
+            assert_eq!(told, ["client_certificate: x", "content_length: 5", "x_real_ip: 6.6.6.6"], "{from}");
+        }
     }
 
     #[test]
