@@ -52,8 +52,9 @@ pub(crate) fn run(number: u64, seed: u64, proxy: SocketAddr, end: Instant, tally
 }
 
 fn ask(kept: &mut Option<Wire>, proxy: SocketAddr, request: &Request, tally: &Tally) -> Outcome {
-    let was_kept = kept.is_some();
-    let mut wire = match kept.take().map_or_else(|| connect(proxy), Ok) {
+    let open = kept.take().filter(|wire| !wire.is_closed());
+    let was_kept = open.is_some();
+    let mut wire = match open.map_or_else(|| connect(proxy), Ok) {
         Ok(wire) => wire,
         Err(error) => return Outcome::Lost(format!("no connection: {error}")),
     };

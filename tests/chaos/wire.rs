@@ -22,6 +22,14 @@ impl Wire {
         Ok(Self(BufReader::with_capacity(64 << 10, stream)))
     }
 
+    /// Whether the far end is known to have closed it: who keeps a connection looks before it asks on it again.
+    pub(crate) fn is_closed(&self) -> bool {
+        let stream = self.0.get_ref();
+        let waiting = stream.set_nonblocking(true).and_then(|()| stream.peek(&mut [0]));
+        let is_open = waiting.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        !is_open || stream.set_nonblocking(false).is_err()
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.0.get_mut().write_all(bytes)
     }
