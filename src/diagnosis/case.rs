@@ -34,6 +34,19 @@ pub struct Case {
 /// How many attempts a case holds at most.
 pub const MOST_ATTEMPTS: usize = 8;
 
+/// The first attempts and the most telling one, no more than a case may hold, and where that one is among them.
+#[must_use]
+pub fn capped(mut attempts: Vec<Failure>, telling: usize) -> (Vec<Failure>, usize) {
+    if attempts.len() <= MOST_ATTEMPTS {
+        return (attempts, telling);
+    }
+    let told = attempts.swap_remove(telling);
+    attempts.truncate(MOST_ATTEMPTS - 1);
+    attempts.push(told);
+    let telling = attempts.len() - 1;
+    (attempts, telling)
+}
+
 /// What matters about the request that failed.
 #[derive(Debug, Clone, Default)]
 pub struct RequestFacts {

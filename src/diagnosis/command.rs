@@ -185,7 +185,8 @@ fn shell_word(text: &str) -> String {
 
 /// The text without what a terminal would obey or hide: control characters, line separators, and the invisible marks
 /// that turn the direction of writing or have no width. Each becomes U+FFFD, so that it can be seen that it was there.
-pub(super) fn printable(text: &str) -> String {
+#[must_use]
+pub fn printable(text: &str) -> String {
     let invisible = |c: char| {
         matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

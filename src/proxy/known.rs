@@ -25,7 +25,7 @@ use crate::config::StatusPolicy;
 use crate::diagnosis;
 use crate::diagnosis::Case;
 use crate::diagnosis::Diagnosis;
-use crate::diagnosis::case::MOST_ATTEMPTS;
+use crate::diagnosis::case;
 use crate::diagnosis::observation::Findings;
 use crate::proxy::client::Role;
 use crate::proxy::refuse;
@@ -153,15 +153,10 @@ impl Known {
 }
 
 fn case(state: &State, destination: &Destination, exhausted: Exhausted, findings: Findings, story: &Story) -> Case {
-    let Exhausted { mut attempts, mut telling, .. } = exhausted;
+    let Exhausted { attempts, telling, .. } = exhausted;
     let history = attempts.get(telling).map(|failure| destination.upstream.history(failure, story.path_there()));
     let history = history.unwrap_or_default();
-    if attempts.len() > MOST_ATTEMPTS {
-        let told = attempts.swap_remove(telling);
-        attempts.truncate(MOST_ATTEMPTS - 1);
-        attempts.push(told);
-        telling = attempts.len() - 1;
-    }
+    let (attempts, telling) = case::capped(attempts, telling);
     Case {
         attempts,
         telling,

@@ -143,28 +143,31 @@ impl State {
     }
 }
 
+impl Shared {
+    /// What a diagnosis needs to know of an upstream's settings.
+    #[must_use]
+    pub fn settings(&self, upstream: &config::Upstream) -> Settings {
+        Settings {
+            upstream: upstream.name.to_string(),
+            servers: upstream.servers.len(),
+            platform: upstream.platform,
+            timeouts: upstream.timeouts.clone(),
+            pool_idle: upstream.pool.idle_timeout,
+            response_header_bytes: upstream.response_header_bytes,
+            retry_attempts: upstream.retry.attempts,
+            client_certificate: upstream.tls.identity.is_some(),
+            name_servers: self.name_servers.clone(),
+        }
+    }
+}
+
 impl Destination {
     fn new(upstream: &Arc<upstream::Shared>, part: Rc<Upstream>, shared: &Shared) -> Self {
         let headers = shared.config.forwarding.headers;
         Self {
             upstream: part,
             onward: Onward::new(&upstream.settings, headers, &shared.pseudonym),
-            settings: settings(&upstream.settings, shared),
+            settings: shared.settings(&upstream.settings),
         }
-    }
-}
-
-/// What a diagnosis needs to know of an upstream's settings.
-fn settings(upstream: &config::Upstream, shared: &Shared) -> Settings {
-    Settings {
-        upstream: upstream.name.to_string(),
-        servers: upstream.servers.len(),
-        platform: upstream.platform,
-        timeouts: upstream.timeouts.clone(),
-        pool_idle: upstream.pool.idle_timeout,
-        response_header_bytes: upstream.response_header_bytes,
-        retry_attempts: upstream.retry.attempts,
-        client_certificate: upstream.tls.identity.is_some(),
-        name_servers: shared.name_servers.clone(),
     }
 }

@@ -38,6 +38,18 @@ pub(super) struct Lasting {
     pub(super) readiness: Arc<Readiness>,
 }
 
+/// What a program of this configuration would share, for one request without a program that serves.
+///
+/// # Errors
+///
+/// Where TLS towards an upstream cannot be set up.
+pub fn shared_alone(config: Config, checklist: Checklist) -> Result<Shared, StartError> {
+    let (lasting, _) = Lasting::new(&config, Patience::default());
+    let shared = lasting.share(config, checklist, &[])?;
+    lasting.follow(&shared, &[]);
+    Ok(shared)
+}
+
 /// What the cores tell of their servers.
 pub(super) type Told = mpsc::UnboundedReceiver<(Arc<config::Upstream>, Change)>;
 

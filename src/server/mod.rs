@@ -40,6 +40,7 @@ pub use crate::server::inheritance::Herald;
 pub use crate::server::inheritance::Inheritance;
 use crate::server::lasting::Lasting;
 use crate::server::lasting::Told;
+pub use crate::server::lasting::shared_alone;
 use crate::server::listening::Doorway;
 pub use crate::server::reload::Reread;
 pub use crate::server::reload::in_one_line;

@@ -25,6 +25,7 @@ use crate::config::Protocol;
 use crate::config::Timeouts;
 use crate::fault::Failure;
 use crate::fault::Fault;
+use crate::fault::Stage;
 use crate::fault::failure::ConnectionEvidence;
 use crate::fault::failure::Peer;
 use crate::net::deadline::Deadline;
@@ -98,6 +99,8 @@ pub(super) async fn run(
         },
     };
     let mut exchange = Exchange::begin(lane, line, (begin, ready), &request);
+    let asked = || format!("{} {}", request.method(), request.uri());
+    lane.watcher.begun(Stage::Response, lane.settings.timeouts.response, asked);
     let response = exchange.send(request).await?;
     let response = exchange.accept(response, in_flight.with(place.take()))?;
     let status = response.status().as_u16();

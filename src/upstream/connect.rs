@@ -13,7 +13,6 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
-use crate::config;
 use crate::config::Location;
 use crate::config::Protocol;
 use crate::dns::Addresses;
@@ -31,7 +30,6 @@ use crate::net::here;
 use crate::net::stream::Stream;
 use crate::upstream::Lane;
 use crate::upstream::secure::secure;
-use crate::upstream::server::Server;
 use crate::upstream::whereabouts::Host;
 use crate::upstream::whereabouts::Whereabouts;
 
@@ -72,9 +70,12 @@ pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr
     let (server, resolver, timeouts) = (&lane.server, &lane.resolver, &lane.settings.timeouts);
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
-        Location::Unix(path) => unix(path, timeouts.connect).await?,
+        Location::Unix(path) => {
+            lane.watcher.begun(Stage::Connect, timeouts.connect, || path.to_string());
+            unix(path, timeouts.connect).await?
+        }
         Location::Service(service) => {
-            let (reached, is_stale) = to_service(server, resolver, service, timeouts).await?;
+            let (reached, is_stale) = to_service(lane, service).await?;
             stale = is_stale;
             reached
         }
@@ -82,12 +83,15 @@ pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr
             let addresses = if let Some(address) = address {
                 vec![SocketAddr::new(*address, *port)]
             } else {
+                lane.watcher.begun(Stage::Resolve, timeouts.resolve, || host.to_string());
                 let found = look_up(resolver, host, timeouts.resolve).await?;
+                lane.watcher.done(|| in_words(&found.list));
                 stale = found.stale;
                 let found = Host::alone(found.list.iter().map(|address| SocketAddr::new(*address, *port)).collect());
                 server.whereabouts.learn(std::slice::from_ref(&found), Instant::now());
                 beginning_with(first, found.addresses)
             };
+            lane.watcher.begun(Stage::Connect, timeouts.connect, || in_words(&addresses));
             let connected = tcp(&addresses, timeouts.connect, &server.whereabouts).await;
             if connected.is_err() && address.is_none() {
                 // Nothing at the addresses known: the name may lead elsewhere by now.
@@ -96,12 +100,34 @@ pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr
             connected?
         }
     };
+    lane.watcher.done(|| peer.to_string());
     let (stream, speaks) = match &lane.tls {
         None if purpose == Purpose::Requests(Protocol::H2) => (transport, Speaks::Http2),
         None => (transport, Speaks::Http1),
-        Some(tls) => secure(transport, &peer, tls, timeouts.tls, purpose).await?,
+        Some(tls) => {
+            lane.watcher.begun(Stage::Tls, timeouts.tls, || tls.name.to_str().into_owned());
+            let secured = secure(transport, &peer, tls, timeouts.tls, purpose).await?;
+            lane.watcher.done(|| agreed(&secured.0));
+            secured
+        }
     };
     Ok(Opened { stream, peer, stale, speaks })
+}
+
+/// Some of a list of addresses.
+fn in_words(addresses: &[impl ToString]) -> String {
+    let shown: Vec<String> = addresses.iter().take(SHOWN).map(ToString::to_string).collect();
+    let more = if addresses.len() > SHOWN { " …" } else { "" };
+    format!("{}{more}", shown.join(" "))
+}
+
+/// What was agreed on in a handshake.
+fn agreed(stream: &Stream) -> String {
+    let Stream::Tls(stream) = stream else { return String::new() };
+    let session = stream.get_ref().1;
+    let version = session.protocol_version().and_then(|version| version.as_str()).unwrap_or("TLS").replace('_', ".");
+    let protocol = session.alpn_protocol().map_or_else(|| "no ALPN".into(), String::from_utf8_lossy);
+    format!("{}, {protocol}", version.replacen("TLSv", "TLS ", 1))
 }
 
 async fn look_up(resolver: &Resolver, host: &str, limit: Duration) -> Result<Arc<Addresses>, Failure> {
@@ -119,15 +145,17 @@ fn beginning_with(first: Option<SocketAddr>, mut addresses: Vec<SocketAddr>) -> 
 
 /// Connects to one of a service's targets: the next one where the one before cannot be connected to, all of them within the
 /// limits of one server.
-async fn to_service(
-    server: &Server,
-    resolver: &Resolver,
-    service: &str,
-    timeouts: &config::Timeouts,
-) -> Result<((Stream, Peer), bool), Failure> {
+async fn to_service(lane: &Lane, service: &str) -> Result<((Stream, Peer), bool), Failure> {
+    let (server, resolver, timeouts) = (&lane.server, &lane.resolver, &lane.settings.timeouts);
     let begin = Instant::now();
+    lane.watcher.begun(Stage::Resolve, timeouts.resolve, || service.to_owned());
     let found = resolver.services(service, timeouts.resolve).await?;
     let targets = srv::in_order(&found.services, |most| fastrand::u32(0..=most));
+    lane.watcher.done(|| {
+        let names: Vec<String> =
+            targets.iter().map(|target| format!("{}:{}", target.absolute(), target.port)).collect();
+        in_words(&names)
+    });
     let resolving_ends = begin + timeouts.resolve;
     let mut connecting = timeouts.connect;
     let mut telling: Option<Failure> = None;
@@ -142,6 +170,7 @@ async fn to_service(
                     addresses.list.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
                 let share = u32::try_from(targets.len() - number).unwrap_or(u32::MAX);
                 let connect_begin = Instant::now();
+                lane.watcher.begun(Stage::Connect, connecting / share, || in_words(&list));
                 let connected = tcp(&list, connecting / share, &server.whereabouts).await;
                 connecting = connecting.saturating_sub(connect_begin.elapsed());
                 if connected.is_err() {
@@ -323,6 +352,9 @@ impl<'a> Race<'a> {
         failure
     }
 }
+
+/// How many addresses are named to whoever watches.
+const SHOWN: usize = 4;
 
 /// How long an address is tried alone before the next one is tried beside it (RFC 8305, section 8).
 const HEAD_START: Duration = Duration::from_millis(250);

@@ -19,6 +19,7 @@ use crate::upstream::history::Diary;
 use crate::upstream::history::Path;
 use crate::upstream::multiplex::Multiplex;
 use crate::upstream::pool::Pool;
+use crate::upstream::watcher::Watcher;
 
 impl Lane {
     /// The server of that place in the list, with these settings.
@@ -37,6 +38,7 @@ impl Lane {
             shared: Arc::clone(shared),
             multiplex: Multiplex::new(settings.pool.idle_timeout),
             diary,
+            watcher: Watcher::default(),
         })
     }
 

@@ -28,6 +28,7 @@ pub mod retry;
 mod secure;
 pub mod server;
 mod tries;
+pub mod watcher;
 pub mod whereabouts;
 
 use std::net::IpAddr;
@@ -75,6 +76,7 @@ use crate::upstream::secure::Tls;
 use crate::upstream::tries::Again;
 use crate::upstream::tries::Tries;
 use crate::upstream::tries::Try;
+use crate::upstream::watcher::Watcher;
 
 /// Where what changes about servers is told, each with the settings of its upstream.
 pub type Changes = mpsc::UnboundedSender<(Arc<config::Upstream>, Change)>;
@@ -192,6 +194,7 @@ struct Lane {
     tls: Option<Tls>,
     shared: Arc<Shared>,
     diary: Diary,
+    watcher: Watcher,
 }
 
 /// A response, and what it took to get it.
@@ -241,6 +244,15 @@ impl Upstream {
         let lanes = shared.memory.diaries().enumerate();
         let lanes = lanes.filter_map(|(server, diary)| Lane::of(shared, server, &shared.settings, diary).map(Rc::new));
         Self { shared: Arc::clone(shared), lanes: lanes.collect() }
+    }
+
+    /// The same, each step of whose exchanges is told.
+    #[must_use]
+    pub fn watched(shared: &Arc<Shared>, tell: &Rc<watcher::Tell>) -> Self {
+        let lanes = shared.memory.diaries().enumerate();
+        let lanes = lanes.filter_map(|(server, diary)| Lane::of(shared, server, &shared.settings, diary));
+        let watched = |lane| Rc::new(Lane { watcher: Watcher::new(tell), ..lane });
+        Self { shared: Arc::clone(shared), lanes: lanes.map(watched).collect() }
     }
 
     /// What all cores share of it.
