@@ -3,6 +3,7 @@
 //! Each core has its own half, a `Core`: a buffer of finished lines and a set of counters that nobody else writes. Buffers
 //! go whole to the one thread that writes the log (`log`). What a line says is in `event`; how it looks in `json` and `pretty`.
 
+pub mod colour;
 mod count;
 pub mod event;
 mod json;
@@ -43,11 +44,11 @@ pub use self::event::UpstreamFailure;
 pub use self::json::members_in_line;
 pub use self::stamp::rfc_3339;
 
+use self::colour::Colours;
 use self::count::Counters;
 use self::log::Lines;
 use self::log::Log;
 use self::log::Output;
-use self::pretty::Colours;
 use self::stamp::Stamp;
 use crate::config;
 

@@ -2,14 +2,12 @@
 //!
 //! Nothing that came over the network reaches the terminal as a control character.
 
-mod colour;
-
 use std::time::Duration;
 
-use self::colour::Colour;
-pub(super) use self::colour::Colours;
-use self::colour::paint;
 use super::Totals;
+use super::colour::Colour;
+use super::colour::Colours;
+use super::colour::paint;
 use super::event::By;
 use super::event::Event;
 use super::event::IncidentClosed;
