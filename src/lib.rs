@@ -22,7 +22,7 @@
 //! act: no socket, no clock, no task.
 //!
 //! ```text
-//! command                               run, check, demo
+//! command                               run, check, diagnose, report, demo
 //! demo                                  origins that fail in one known way each
 //! server                                builds the program, owns its threads, stops in order
 //! admin        listener                 what operators look at; client connections
@@ -32,7 +32,7 @@
 //! upstream                              which server, which connection, once more or not
 //! dns          incident*                names to addresses; runs of failures with one cause
 //! diagnosis*   net          route*      why; sockets and TLS; which upstream
-//! config       fault*                   what is set; what was observed
+//! config       fault*      logbook*     what is set; what was observed; a log read back
 //! ```
 //!
 //! # The words
@@ -92,6 +92,7 @@
 
 pub mod config;
 pub mod fault;
+pub mod logbook;
 
 pub mod diagnosis;
 pub mod net;

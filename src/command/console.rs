@@ -7,10 +7,15 @@ use std::io;
 use std::io::Write;
 use std::iter;
 
+use super::sheet::Look;
+use super::sheet::Sheet;
+use crate::diagnosis::command::printable;
+
 /// The two outputs of a command.
 pub(super) struct Console<'a> {
     out: Output<'a>,
     err: Output<'a>,
+    look: Look,
 }
 
 struct Output<'a> {
@@ -21,13 +26,50 @@ struct Output<'a> {
 impl<'a> Console<'a> {
     /// Two outputs that programs may read.
     pub(super) fn new(out: &'a mut dyn Write, err: &'a mut dyn Write) -> Self {
-        Self { out: Output { to: out, is_terminal: false }, err: Output { to: err, is_terminal: false } }
+        let look = Look::PLAIN;
+        Self { out: Output { to: out, is_terminal: false }, err: Output { to: err, is_terminal: false }, look }
     }
 
     /// The same, where one or both are terminals.
     pub(super) fn on_terminals(mut self, out: bool, err: bool) -> Self {
         (self.out.is_terminal, self.err.is_terminal) = (out, err);
         self
+    }
+
+    /// The same, where standard output looks so.
+    pub(super) const fn with_look(mut self, look: Look) -> Self {
+        self.look = look;
+        self
+    }
+
+    /// A text for standard output, to be filled.
+    pub(super) const fn sheet(&self) -> Sheet {
+        Sheet::new(self.look)
+    }
+
+    /// Writes what is on a sheet to standard output, as it is.
+    ///
+    /// # Errors
+    ///
+    /// As those of `say`.
+    pub(super) fn show(&mut self, sheet: &mut Sheet) -> io::Result<()> {
+        self.out.write_as_it_is(&sheet.take())
+    }
+
+    /// Says on standard error how far the command has come, where that is a terminal: in one line, in the place of what was said so
+    /// before. None takes that away.
+    pub(super) fn progress(&mut self, says: Option<&str>) {
+        if self.err.is_terminal {
+            let columns = self.look.columns.saturating_sub(1);
+            let says: String = printable(says.unwrap_or_default()).chars().take(columns).collect();
+            // Nothing is lost where it cannot be written.
+            self.err.write_as_it_is(&format!("\r{says}\x1b[K")).ok();
+        }
+    }
+
+    /// Whether `progress` is seen.
+    pub(super) const fn shows_progress(&self) -> bool {
+        self.err.is_terminal
     }
 
     /// Writes what the command was asked for to standard output.
@@ -64,10 +106,19 @@ impl Output<'_> {
     fn write(&mut self, lines: impl IntoIterator<Item = impl Display>) -> io::Result<()> {
         let shown = |line: String| if self.is_terminal { wrapped(&line) } else { line };
         let written = lines.into_iter().try_for_each(|line| writeln!(self.to, "{}", shown(line.to_string())));
-        match written.and_then(|()| self.to.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+        enough(written.and_then(|()| self.to.flush()))
+    }
+
+    fn write_as_it_is(&mut self, text: &str) -> io::Result<()> {
+        enough(self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush()))
+    }
+}
+
+/// A pipe whose reader has left is no failure.
+fn enough(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

@@ -1,12 +1,16 @@
 //! Owns the command line: its grammar, its help, and the exit status in which each command ends.
 //!
-//! What a command does is in the file of its name. `sources` is what several of them read, `console` where they speak.
+//! What a command does is in the file of its name. `sources` is what several of them read, `console` where they speak, `sheet`
+//! how that looks.
 
 mod check;
 mod console;
 mod demo;
+mod diagnose;
 mod pid_file;
+mod report;
 mod run;
+mod sheet;
 mod sources;
 
 use std::env;
@@ -21,6 +25,7 @@ use clap::Subcommand;
 use tracing_subscriber::EnvFilter;
 
 use self::console::Console;
+use self::sheet::Look;
 
 /// A reverse proxy that tells people why they got a 502.
 #[derive(Debug, Parser, PartialEq, Eq)]
@@ -35,9 +40,15 @@ enum Command {
     /// Run the proxy
     #[command(override_usage = run::USAGE, after_help = run::HELP)]
     Run(RunArguments),
-    /// Say everything that is wrong in a configuration file, and start nothing
+    /// Say all that is wrong in a configuration file, and start nothing
     #[command(after_help = check::HELP)]
     Check(CheckArguments),
+    /// Send one request to an origin, and say why it fails
+    #[command(after_help = diagnose::HELP)]
+    Diagnose(DiagnoseArguments),
+    /// Sum up a log: what failed, when, why, and what to do
+    #[command(after_help = report::HELP)]
+    Report(ReportArguments),
     /// Show every failure on this machine, with nothing installed
     #[command(after_help = demo::HELP)]
     Demo(DemoArguments),
@@ -67,6 +78,44 @@ struct CheckArguments {
 }
 
 #[derive(Debug, Args, PartialEq, Eq)]
+struct DiagnoseArguments {
+    /// Where the origin is, and the path that is asked for
+    #[arg(value_name = "URL")]
+    url: String,
+    /// The host that is asked for, where it is not the URL's
+    #[arg(long, value_name = "NAME")]
+    host: Option<String>,
+    /// The configuration that has this server, or a route for this host
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The operator's answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args, PartialEq, Eq, Default)]
+struct ReportArguments {
+    /// Logs in JSON; standard input for - or where none is named
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Only what happened from then on: 2h, 2026-11-26, 2026-11-26T10:00:00Z
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+    /// Only what happened before then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+    /// Only what this upstream did
+    #[arg(long, value_name = "NAME")]
+    upstream: Option<String>,
+    /// The whole story of one request instead
+    #[arg(long, value_name = "ID", conflicts_with_all = ["since", "until", "upstream"])]
+    request: Option<String>,
+    /// In JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args, PartialEq, Eq)]
 struct DemoArguments {
     /// Where to listen
     #[arg(long, value_name = "ADDR", default_value = DEFAULT_ADDRESS)]
@@ -92,7 +141,8 @@ impl CommandLine {
         // Neither is locked for long: the log and the developers' spans go there too, from threads of their own.
         let (mut out, mut err) = (io::stdout(), io::stderr());
         let (out_shown, err_shown) = (out.is_terminal(), err.is_terminal());
-        let mut console = Console::new(&mut out, &mut err).on_terminals(out_shown, err_shown);
+        let mut console =
+            Console::new(&mut out, &mut err).on_terminals(out_shown, err_shown).with_look(Look::of_stdout());
         let exit = self.command.run(&mut console).unwrap_or_else(|error| {
             console.complain([format!("why502: cannot write its output: {error}")]).ok();
             Exit::Failed
@@ -106,6 +156,8 @@ impl Command {
         match self {
             Self::Run(arguments) => run::run(arguments, console),
             Self::Check(CheckArguments { config }) => check::check(config, console),
+            Self::Diagnose(arguments) => diagnose::diagnose(&arguments, console),
+            Self::Report(arguments) => report::report(&arguments, console),
             Self::Demo(DemoArguments { listen }) => demo::demo(&listen, console),
         }
     }
@@ -137,6 +189,8 @@ Examples:
   why502 run --to http://127.0.0.1:3000   in front of one origin, without a file
   why502 check --config why502.toml       is this file right?
   why502 run --config why502.toml         run with it
+  why502 diagnose http://127.0.0.1:3000   why does this origin not answer?
+  why502 report why502.log                what failed, when and why?
 
 Exit status: 0 done, 1 failed while running, 2 wrong usage or configuration.";
 

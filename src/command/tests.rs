@@ -23,6 +23,17 @@ fn demo(listen: &str) -> Command {
     Command::Demo(DemoArguments { listen: listen.to_owned() })
 }
 
+fn diagnose(url: &str, host: Option<&str>, config: Option<&str>, json: bool) -> Command {
+    let (host, config) = (host.map(str::to_owned), config.map(PathBuf::from));
+    Command::Diagnose(DiagnoseArguments { url: url.to_owned(), host, config, json })
+}
+
+fn report(change: impl FnOnce(&mut ReportArguments)) -> Command {
+    let mut arguments = ReportArguments::default();
+    change(&mut arguments);
+    Command::Report(arguments)
+}
+
 #[test]
 fn the_command_line_is_understood_or_refused() {
     let table = [
@@ -48,7 +59,30 @@ fn the_command_line_is_understood_or_refused() {
         ("help run", Err(ErrorKind::DisplayHelp)),
         ("--version", Err(ErrorKind::DisplayVersion)),
         ("rnu", Err(ErrorKind::InvalidSubcommand)),
-        ("diagnose http://a", Err(ErrorKind::InvalidSubcommand)),
+        ("diagnose http://a", Ok(diagnose("http://a", None, None, false))),
+        (
+            "diagnose http://a/b --host c --config d.toml --json",
+            Ok(diagnose("http://a/b", Some("c"), Some("d.toml"), true)),
+        ),
+        ("diagnose", Err(ErrorKind::MissingRequiredArgument)),
+        ("diagnose http://a http://b", Err(ErrorKind::UnknownArgument)),
+        ("report", Ok(report(|_| {}))),
+        (
+            "report a.log - --json",
+            Ok(report(|report| (report.files, report.json) = (vec!["a.log".into(), "-".into()], true))),
+        ),
+        (
+            "report --since 2h --until 1h --upstream app",
+            Ok(report(|report| {
+                (report.since, report.until) = (Some("2h".to_owned()), Some("1h".to_owned()));
+                report.upstream = Some("app".to_owned());
+            })),
+        ),
+        (
+            "report --request A a.log",
+            Ok(report(|report| (report.files, report.request) = (vec!["a.log".into()], Some("A".to_owned())))),
+        ),
+        ("report --request A --since 2h", Err(ErrorKind::ArgumentConflict)),
     ];
     for (line, expected) in table {
         let read = CommandLine::try_parse_from(["why502"].into_iter().chain(line.split_whitespace()));

@@ -18,6 +18,8 @@ mod cli;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod diagnose;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod ejection;
@@ -57,6 +59,8 @@ mod probes;
 mod proxy_protocol;
 #[cfg(test)]
 mod reload;
+#[cfg(test)]
+mod report;
 #[cfg(test)]
 mod retries;
 #[cfg(test)]
