@@ -285,7 +285,7 @@ const NAME: &str = concat!("why502/", env!("CARGO_PKG_VERSION"), " (diagnose)");
 pub(super) const HELP: &str = "\
 URL is http://, https:// or unix: of an origin, whatever stands in front of it;
 a path behind it is what is asked for (unix:/run/app.sock:/path). The request is
-a GET. Where it fails, the server, its host and its name servers are checked with
+a GET. Where it fails, the server, its host and its name servers are checked by
 a few packets, and the likely causes are ranked by what was found. An answer of
 502, 503 or 504 is taken for a gateway's that has failed itself.
 
