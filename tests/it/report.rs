@@ -22,12 +22,10 @@ use super::support::proxy::why502;
 fn log(directory: &PrivateDirectory) -> (String, String) {
     let (file, socket) = (directory.file("why502.log"), directory.file("why502.sock"));
     let origin = Origin::listen();
-    let tables = format!(
-        "[log]\noutput = \"why502.log\"\n[[route]]\nhost = \"dead.example\"\nupstream = \"dead\"\n\
-         [[upstream]]\nname = \"dead\"\nservers = [\"http://127.0.0.1:1\"]\n"
-    );
+    let tables = "[log]\noutput = \"why502.log\"\n[[route]]\nhost = \"dead.example\"\nupstream = \"dead\"\n\
+         [[upstream]]\nname = \"dead\"\nservers = [\"http://127.0.0.1:1\"]\n";
     let configuration =
-        in_front_of(&[&origin.url], "", &tables).replace("127.0.0.1:0", &format!("unix:{}", socket.display()));
+        in_front_of(&[&origin.url], "", tables).replace("127.0.0.1:0", &format!("unix:{}", socket.display()));
     origin.greet("hello");
     let program = Program::run(&[], directory, &configuration);
     eventually("the listener", || socket.exists().then_some(()));
@@ -96,7 +94,8 @@ fn a_log_is_summed_up_however_it_has_come() {
         assert_eq!(counts(&in_json(&directory, &[name])), expected, "{name}");
     }
     let middle = log.len() / 2;
-    fs::write(directory.file("cut"), format!("{}\nListening\n{}", &log[..middle], &log[middle..])).unwrap();
+    let (begin, end) = log.as_bytes().split_at(middle);
+    fs::write(directory.file("cut"), [begin, b"\nListening\n", end].concat()).unwrap();
     let left_out = in_json(&directory, &["cut"])["left_out"].clone();
     let all: u64 = left_out.as_array().unwrap().iter().map(|row| row["count"].as_u64().unwrap()).sum();
     assert!((2..=3).contains(&all), "the two halves of one line, and one that is none: {left_out}");
