@@ -11,6 +11,7 @@ use why502::demo::origin::Ask;
 use why502::demo::origin::BROKEN;
 use why502::demo::origin::HEALTHY;
 use why502::demo::origin::PrivateDirectory;
+use why502::fault::Fault;
 
 use super::support::museum::Museum;
 use super::support::origin::Origin;
@@ -34,7 +35,7 @@ fn every_origin_of_the_demo_is_told_as_the_proxy_tells_it() {
                     let arguments = ["diagnose", &url, "--config", "demo.toml", "--json"];
                     let ended = why502(&arguments, directory.path());
                     let said: Value = serde_json::from_str(&ended.out).unwrap_or_default();
-                    let expected = (Some(i32::from(row.fault.is_some())), row.fault.map(|fault| fault.word()));
+                    let expected = (Some(i32::from(row.fault.is_some())), row.fault.map(Fault::word));
                     if (ended.status, said["fault"].as_str()) != expected {
                         wrong.lock().unwrap().push(format!("{}: {:?} {}{}", row.name, ended.status, said, ended.err));
                     }
