@@ -36,8 +36,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::HeaderMap;
 use http::Request;
 use http::Response;
+use http::StatusCode;
 use http::Version;
 
 use crate::config::Protocol;
@@ -176,8 +178,8 @@ impl Proxy {
         let named = outbound.named;
         let most = most_bytes(config.limits.request_body_bytes);
         let body = RequestBody::new(body, most, move |trailers| named.trailers(trailers));
-        let request = Request::from_parts(outbound.parts, body);
-        let request = prepare(Box::new(request), &admitted, (version, protocol), interim);
+        let mut request = Box::new(Request::from_parts(outbound.parts, body));
+        prepare(request.body_mut(), &admitted, version, interim);
         let address = client.address;
         let passage = Box::new(Passage { state, destination, address, upgrade: admitted.upgrade, story });
         Ok(Received { passage, request })
@@ -232,38 +234,23 @@ impl Drop for Unfinished<'_> {
 }
 
 /// Lets interim responses through to a client that can take them, and holds a body back that waits to be asked for.
-fn prepare(
-    mut request: Box<Request<RequestBody>>,
-    admitted: &Admitted,
-    (version, protocol): (Version, Protocol),
-    interim: &Arc<Interim>,
-) -> Box<Request<RequestBody>> {
+fn prepare(body: &mut RequestBody, admitted: &Admitted, version: Version, interim: &Arc<Interim>) {
     if version < Version::HTTP_11 {
-        return request;
+        return;
     }
-    let gate = admitted.expects_continue.then(|| Arc::new(gate(version, interim)));
-    if let Some(gate) = &gate {
-        request.body_mut().hold_behind(gate);
+    if admitted.expects_continue {
+        body.hold_behind(Arc::new(gate(version, interim)));
     }
     interim.open();
-    let interim = Arc::clone(interim);
-    let tell = move |status: http::StatusCode, headers: &http::HeaderMap| {
-        if status == http::StatusCode::CONTINUE {
-            if let Some(gate) = &gate {
-                gate.open();
-            }
-        } else if let Some(head) = response::interim(status, headers.clone()) {
-            interim.put(head);
+    body.tell_interim(Arc::<Interim>::clone(interim));
+}
+
+impl OnInterim for Interim {
+    fn tell(&self, status: StatusCode, headers: &HeaderMap) {
+        if let Some(head) = response::interim(status, headers.clone()) {
+            self.put(head);
         }
-    };
-    if protocol == Protocol::Http1 {
-        hyper::ext::on_informational(&mut request, move |response| tell(response.status(), response.headers()));
-        return request;
     }
-    let tell = OnInterim(Arc::new(tell));
-    request.extensions_mut().insert(tell.clone());
-    hyper::ext::on_informational(&mut request, move |response| (tell.0)(response.status(), response.headers()));
-    request
 }
 
 /// What holds a body back. hyper's server asks a client of HTTP/1.1 for its body as soon as somebody reads it; in HTTP/2 we do.
@@ -274,7 +261,7 @@ fn gate(version: Version, interim: &Arc<Interim>) -> Gate {
     let interim = Arc::clone(interim);
     Gate::telling(move || {
         let mut go_on = Response::new(());
-        *go_on.status_mut() = http::StatusCode::CONTINUE;
+        *go_on.status_mut() = StatusCode::CONTINUE;
         interim.put(go_on);
     })
 }

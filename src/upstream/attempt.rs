@@ -312,10 +312,13 @@ impl Exchange {
     }
 
     /// Sends the request, and waits for the head of its response.
-    async fn send(&mut self, request: Box<Request<RequestBody>>) -> Result<Response<Inflow>, Trouble> {
+    async fn send(&mut self, mut request: Box<Request<RequestBody>>) -> Result<Response<Inflow>, Trouble> {
         match &mut self.line {
             Line::Http1(connection, _) => {
                 connection.tap.begin(CAPTURE, self.ready);
+                if let Some(early) = request.body().early() {
+                    hyper::ext::on_informational(&mut request, move |said| early.tell(said.status(), said.headers()));
+                }
                 let sending = connection.sender.try_send_request(*request);
                 self.answer(sending, Self::answered).await
             }

@@ -63,11 +63,12 @@ impl fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// The body of a request on its way to a server.
+/// The body of a request on its way to a server, and what waits beside it for the server's interim responses.
 pub struct RequestBody {
     stream: Option<Inflow>,
     watch: Option<Rc<BodyWatch>>,
     gate: Option<Arc<Gate>>,
+    interim: Option<Arc<dyn OnInterim>>,
     trailers: Option<Box<dyn Fn(HeaderMap) -> HeaderMap>>,
 }
 
@@ -86,7 +87,7 @@ impl RequestBody {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self { stream: None, watch: None, gate: None, trailers: None }
+        Self { stream: None, watch: None, gate: None, interim: None, trailers: None }
     }
 
     /// The client's body, of at most `most` bytes, whose trailers pass through `trailers`.
@@ -103,12 +104,24 @@ impl RequestBody {
             bytes: Cell::new(0),
             most,
         };
-        Self { stream: Some(stream), watch: Some(Rc::new(watch)), gate: None, trailers: Some(Box::new(trailers)) }
+        let (watch, trailers) = (Some(Rc::new(watch)), Some::<Box<dyn Fn(HeaderMap) -> HeaderMap>>(Box::new(trailers)));
+        Self { stream: Some(stream), watch, gate: None, interim: None, trailers }
     }
 
     /// Holds the body back until the gate opens (`Expect: 100-continue`, RFC 9110, section 10.1.1).
-    pub fn hold_behind(&mut self, gate: &Arc<Gate>) {
-        self.gate = self.stream.is_some().then(|| Arc::clone(gate));
+    pub fn hold_behind(&mut self, gate: Arc<Gate>) {
+        self.gate = self.stream.is_some().then_some(gate);
+    }
+
+    /// Has interim responses told to that, all but 100, which opens the gate.
+    pub fn tell_interim(&mut self, interim: Arc<dyn OnInterim>) {
+        self.interim = Some(interim);
+    }
+
+    /// What becomes of the server's interim responses, where anybody waits for one.
+    pub(super) fn early(&self) -> Option<Early> {
+        let waited_for = self.gate.is_some() || self.interim.is_some();
+        waited_for.then(|| Early { gate: self.gate.clone(), interim: self.interim.clone() })
     }
 
     /// What can be seen of it; none where there is no body.
@@ -224,16 +237,32 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// Tells of interim responses (1xx) on the way; an extension of a request that may go out over HTTP/2.
+/// Takes the heads of interim responses (1xx) on their way to the client.
+pub trait OnInterim: Send + Sync {
+    /// One has come.
+    fn tell(&self, status: StatusCode, headers: &HeaderMap);
+}
+
+/// What becomes of the interim responses to one request.
 #[derive(Clone)]
-pub struct OnInterim(pub Arc<Tell>);
+pub(super) struct Early {
+    gate: Option<Arc<Gate>>,
+    interim: Option<Arc<dyn OnInterim>>,
+}
 
-/// What takes the head of an interim response.
-pub type Tell = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
+impl Early {
+    /// One has come: 100 asks for the body (RFC 9110, section 15.2.1), the others are for the client.
+    pub(super) fn tell(&self, status: StatusCode, headers: &HeaderMap) {
+        if status == StatusCode::CONTINUE {
+            self.gate.iter().for_each(|gate| gate.open());
+        } else if let Some(interim) = &self.interim {
+            interim.tell(status, headers);
+        }
+    }
 
-impl fmt::Debug for OnInterim {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OnInterim")
+    /// A request without a body that is sent in place of the one before, whose interim responses are told to the same.
+    pub(super) fn without_body(self) -> RequestBody {
+        RequestBody { interim: self.interim, ..RequestBody::empty() }
     }
 }
 

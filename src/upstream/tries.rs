@@ -4,7 +4,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::Extensions;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
@@ -17,6 +16,7 @@ use crate::upstream::Exhausted;
 use crate::upstream::Lane;
 use crate::upstream::attempt::Freshness;
 use crate::upstream::balance::Key;
+use crate::upstream::body::Early;
 use crate::upstream::body::RequestBody;
 use crate::upstream::died_idle;
 use crate::upstream::limit::Place;
@@ -29,7 +29,7 @@ use crate::upstream::retry;
 pub(super) struct Again {
     method: Method,
     uri: Uri,
-    extensions: Extensions,
+    early: Option<Early>,
     /// Each field as `name:value` and a line feed, which no value can hold.
     fields: Vec<u8>,
 }
@@ -50,15 +50,14 @@ impl Again {
                 fields.push(b'\n');
             }
             let (method, uri) = (request.method().clone(), request.uri().clone());
-            Self { method, uri, extensions: request.extensions().clone(), fields }
+            Self { method, uri, early: request.body().early(), fields }
         })
     }
 
     pub(super) fn request(self) -> Request<RequestBody> {
-        let mut request = Request::new(RequestBody::empty());
+        let mut request = Request::new(self.early.map_or_else(RequestBody::empty, Early::without_body));
         *request.method_mut() = self.method;
         *request.uri_mut() = self.uri;
-        *request.extensions_mut() = self.extensions;
         request.headers_mut().extend(self.fields.split(|byte| *byte == b'\n').filter_map(field));
         request
     }
@@ -134,6 +133,7 @@ fn stage_depth(stage: Stage) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use http::HeaderMap;
@@ -141,6 +141,7 @@ mod tests {
     use http::HeaderValue;
     use http::Method;
     use http::Request;
+    use http::StatusCode;
 
     use super::Again;
     use super::most_telling;
@@ -150,7 +151,14 @@ mod tests {
     use crate::fault::Fault::ConnectionRefused;
     use crate::fault::Fault::DnsTimeout;
     use crate::fault::Fault::ServerAtCapacity;
+    use crate::upstream::body::OnInterim;
     use crate::upstream::body::RequestBody;
+
+    struct Nobody;
+
+    impl OnInterim for Nobody {
+        fn tell(&self, _: StatusCode, _: &HeaderMap) {}
+    }
 
     #[test]
     fn a_head_goes_out_again_as_it_was() {
@@ -172,7 +180,7 @@ mod tests {
         }
         let mut request = Request::put("/a%2Fb?x=1").body(RequestBody::empty()).unwrap();
         request.headers_mut().clone_from(&headers);
-        request.extensions_mut().insert(7_u8);
+        request.body_mut().tell_interim(Arc::new(Nobody));
         let again = Again::of(&request).unwrap();
         assert_eq!(*again.method(), Method::PUT);
         let again = again.request();
@@ -180,7 +188,8 @@ mod tests {
             (again.method(), again.uri(), again.version()),
             (request.method(), request.uri(), request.version())
         );
-        assert_eq!((again.headers(), again.extensions().get::<u8>()), (&headers, Some(&7)));
+        assert_eq!(again.headers(), &headers);
+        assert!(again.body().is_empty() && again.body().early().is_some());
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::net::pump;
 use crate::net::pump::Outcome;
 use crate::net::pump::Progress;
 use crate::upstream::body::ClientFault;
-use crate::upstream::body::OnInterim;
+use crate::upstream::body::Early;
 use crate::upstream::body::RequestBody;
 use crate::upstream::connection::HEADS;
 use crate::upstream::inbound::Inbound;
@@ -153,7 +153,7 @@ impl Stream {
         }
         let (parts, body) = request.into_parts();
         let head = head_for(&parts, scheme);
-        let interim = parts.extensions.get::<OnInterim>().cloned();
+        let early = body.early();
         let size = size(head.headers()) + head.uri().to_string().len() as u64;
         let no_body = body.is_empty();
         let (response, sending) = match sender.send_request(head, no_body) {
@@ -174,7 +174,7 @@ impl Stream {
             let task = send(held.clone(), sending, Rc::clone(&self.progress));
             *self.sending.borrow_mut() = Some(Sending(tokio::task::spawn_local(task)));
         }
-        match self.await_head(response, interim).await {
+        match self.await_head(response, early).await {
             Ok(response) => Ok(response),
             Err(error) => Err(Refused { error, request: self.take_back(parts, &held) }),
         }
@@ -183,20 +183,20 @@ impl Stream {
     async fn await_head(
         &self,
         mut response: ResponseFuture,
-        interim: Option<OnInterim>,
+        early: Option<Early>,
     ) -> Result<Response<Inbound>, h2::Error> {
         let most = self.header_limit.saturating_mul(HEADS);
         let response = poll_fn(|cx| {
-            while let Poll::Ready(Some(early)) = response.poll_informational(cx) {
+            while let Poll::Ready(Some(interim)) = response.poll_informational(cx) {
                 // The response says the same.
-                let Ok(early) = early else { break };
-                self.head_received.set(self.head_received.get() + size(early.headers()) + STATUS_LINE);
+                let Ok(interim) = interim else { break };
+                self.head_received.set(self.head_received.get() + size(interim.headers()) + STATUS_LINE);
                 if self.head_received.get() > most {
                     // Nothing else would ever end them but the time that the whole head has.
                     return Poll::Ready(Err(Reason::ENHANCE_YOUR_CALM.into()));
                 }
-                if let Some(OnInterim(tell)) = &interim {
-                    tell(early.status(), early.headers());
+                if let Some(early) = &early {
+                    early.tell(interim.status(), interim.headers());
                 }
             }
             Pin::new(&mut response).poll(cx)
