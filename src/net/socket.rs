@@ -10,6 +10,7 @@ use socket2::SockAddr;
 use socket2::SockFilter;
 use socket2::Socket;
 use socket2::Type;
+use tokio::net::TcpStream;
 
 /// Binds and listens once, without sharing the port, and lets go again.
 ///
@@ -39,6 +40,27 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+/// Connects to a server.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // A port of this host's own has answered by now, and a refusal need not wait for the runtime to be told of it.
+    let refused = if address.ip().is_loopback() { socket.take_error()? } else { None };
+    if let Some(error) = refused {
+        return Err(error);
+    }
+    let stream = TcpStream::from_std(socket.into())?;
+    stream.writable().await?;
+    stream.take_error()?.map_or(Ok(stream), Err)
 }
 
 /// Listens on a unix socket. A socket file that nobody listens on any more is replaced; one that answers is not.

@@ -27,6 +27,7 @@ use crate::fault::failure::Peer;
 use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
 use crate::net::here;
+use crate::net::socket;
 use crate::net::stream::Stream;
 use crate::upstream::Lane;
 use crate::upstream::secure::secure;
@@ -297,7 +298,7 @@ impl<'a> Race<'a> {
     fn start(&mut self, address: SocketAddr) {
         let begin = Instant::now();
         self.started += 1;
-        self.running.push(Try { address, begin, connecting: Box::pin(TcpStream::connect(address)) });
+        self.running.push(Try { address, begin, connecting: Box::pin(socket::connect(address)) });
         self.head_start.reset(begin + HEAD_START);
     }
 
