@@ -71,7 +71,7 @@ impl Proxy {
         let known = self.known(state, destination, exhausted, story);
         let noted = self.incident(state, &destination.upstream.settings().name, &known.diagnosis);
         let occurrence = occurrence(story, noted.as_ref().map(|noted| &*noted.id), retry_after);
-        let answer = known.answer(story.role, story.wish.style(state), &occurrence);
+        let answer = known.answer(story.role, self.wishes.style(&story.wish, state), &occurrence);
         self.tell(state, &known, &occurrence, story, Outcome::Answered(answer.body.len() as u64));
         keep_answer(state, noted.as_ref(), &known, &occurrence);
         self.own(answer, story).into()

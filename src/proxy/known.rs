@@ -111,9 +111,9 @@ impl Known {
         Rc::ptr_eq(&self.destination, destination)
             && *telling == exhausted.telling
             && attempts.len() == exhausted.attempts.len()
+            && attempts.iter().zip(&exhausted.attempts).all(|(known, new)| known.is_like(new))
             && known.is_same(findings)
             && story.asks_for(request)
-            && attempts.iter().zip(&exhausted.attempts).all(|(known, new)| known.is_like(new))
     }
 
     /// The answer for this reader in this style.

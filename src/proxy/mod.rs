@@ -25,6 +25,7 @@ pub mod upgrade;
 pub mod via;
 pub mod vouched;
 pub mod way;
+mod wish;
 
 #[cfg(test)]
 mod heads;
@@ -59,6 +60,7 @@ use crate::proxy::state::Shared;
 use crate::proxy::state::State;
 use crate::proxy::story::Story;
 use crate::proxy::upgrade::Tunnel;
+use crate::proxy::wish::Wishes;
 use crate::route::Miss;
 use crate::telemetry;
 use crate::telemetry::Event;
@@ -75,6 +77,7 @@ pub struct Proxy {
     state: RefCell<Rc<State>>,
     telemetry: telemetry::Core,
     explained: Explained,
+    wishes: Wishes,
     prober: Prober,
 }
 
@@ -98,7 +101,8 @@ impl Proxy {
     #[must_use]
     pub fn new(state: State, telemetry: telemetry::Core) -> Rc<Self> {
         let prober = Prober::new(&state.shared.board);
-        Rc::new(Self { state: RefCell::new(Rc::new(state)), telemetry, explained: Explained::default(), prober })
+        let (state, explained, wishes) = (RefCell::new(Rc::new(state)), Explained::default(), Wishes::default());
+        Rc::new(Self { state, telemetry, explained, wishes, prober })
     }
 
     /// What requests see now. One that has begun keeps what it began with.

@@ -25,9 +25,9 @@ use crate::proxy::arrival::Arrival;
 use crate::proxy::fields::X_REQUEST_ID;
 use crate::proxy::relay::ClientBody;
 use crate::proxy::request_id::RequestId;
-use crate::proxy::story;
 use crate::proxy::story::Story;
 use crate::proxy::way::Https;
+use crate::proxy::wish;
 use crate::telemetry::Event;
 use crate::telemetry::event;
 
@@ -36,7 +36,7 @@ impl Proxy {
     pub(super) fn refuse(&self, refusal: Refusal, story: &Story) -> Reply {
         let state = self.state();
         let occurrence = occurrence(story.request_id.as_str(), story.is_repeatable());
-        self.own(answer(refusal, story.wish.style(&state), occurrence), story).into()
+        self.own(answer(refusal, self.wishes.style(&story.wish, &state), occurrence), story).into()
     }
 
     /// Sends a client that came without TLS to the same address in https. A method other than GET and HEAD is to be kept, which
@@ -70,7 +70,8 @@ impl Proxy {
     pub fn refuse_unread(&self, refusal: Refusal, head: &[u8], arrival: &Arrival) -> Answer {
         let request_id = RequestId::new(SystemTime::now());
         let state = self.state();
-        let style = story::style(&negotiated(head), &state);
+        let (format, language) = wish::granted(&negotiated(head));
+        let style = Style { format, language, site: &state.shared.site };
         let answer = answer(refusal, style, occurrence(request_id.as_str(), false));
         self.telemetry.record(Event::Request(event::Request {
             request_id: request_id.as_str(),

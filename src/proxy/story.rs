@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use http::HeaderName;
 use http::HeaderValue;
 use http::Method;
@@ -13,9 +12,6 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use tokio::time::Instant;
 
-use crate::answer::Format;
-use crate::answer::Language;
-use crate::answer::Style;
 use crate::config;
 use crate::diagnosis::case::RequestFacts;
 use crate::probe;
@@ -25,8 +21,8 @@ use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
 use crate::proxy::client::Role;
 use crate::proxy::request_id::RequestId;
-use crate::proxy::state::State;
 use crate::proxy::way::Way;
+use crate::proxy::wish::Wish;
 use crate::telemetry::Span;
 use crate::telemetry::event;
 
@@ -89,16 +85,12 @@ impl Story {
     fn hear(&mut self, name: &HeaderName, value: &HeaderValue) {
         if *name == header::HOST {
             self.host.get_or_insert_with(|| value.clone());
-        } else if *name == header::ACCEPT {
-            join(&mut self.wish.accept, value);
-        } else if *name == header::ACCEPT_LANGUAGE {
-            join(&mut self.wish.accept_language, value);
-        } else if *name == header::CONTENT_TYPE {
-            self.wish.content_type.get_or_insert_with(|| value.clone());
         } else if *name == header::COOKIE || *name == header::AUTHORIZATION {
             self.personal = true;
         } else if *name == header::USER_AGENT {
             self.is_check = value == probe::USER_AGENT;
+        } else {
+            self.wish.hear(name, value);
         }
     }
 
@@ -218,42 +210,9 @@ impl Story {
     }
 }
 
-/// What a client says of the format and the language of an answer, kept as it came: only a failing answer reads it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Wish {
-    accept: Option<HeaderValue>,
-    accept_language: Option<HeaderValue>,
-    content_type: Option<HeaderValue>,
-}
-
-impl Wish {
-    /// How an answer of this proxy's own is written for the client.
-    pub(super) fn style<'a>(&self, state: &'a State) -> Style<'a> {
-        let mut headers = HeaderMap::with_capacity(3);
-        headers.extend(self.accept.clone().map(|accept| (header::ACCEPT, accept)));
-        headers.extend(self.accept_language.clone().map(|accept| (header::ACCEPT_LANGUAGE, accept)));
-        headers.extend(self.content_type.clone().map(|kind| (header::CONTENT_TYPE, kind)));
-        style(&headers, state)
-    }
-}
-
 /// The host as the target names it, before anybody has looked at it.
 fn authority(parts: &Parts) -> Option<HeaderValue> {
     HeaderValue::from_str(parts.uri.authority()?.as_str()).ok()
-}
-
-/// How an answer is written for whoever sent this head.
-pub(super) fn style<'a>(headers: &HeaderMap, state: &'a State) -> Style<'a> {
-    Style { format: Format::of(headers), language: Language::of(headers), site: &state.shared.site }
-}
-
-/// A line of a field that is a list; several are as one (RFC 9110, section 5.3).
-fn join(list: &mut Option<HeaderValue>, line: &HeaderValue) {
-    let whole = match list {
-        None => Some(line.clone()),
-        Some(before) => HeaderValue::from_bytes(&[before.as_bytes(), line.as_bytes()].join(&b", "[..])).ok(),
-    };
-    *list = whole;
 }
 
 /// A diagnosis on its way into the log.
