@@ -44,7 +44,7 @@ impl Trace {
     }
 
     fn with(trace: u128, flags: u8, continued: bool) -> Self {
-        Self { span: Span { trace, span: fastrand::u64(1..) }, flags, continued }
+        Self { span: Span::new(trace, fastrand::u64(1..)), flags, continued }
     }
 
     /// Tells the next one of it. `tracestate` goes on as it came with a trace that goes on, and otherwise means nothing.
@@ -59,9 +59,9 @@ impl Trace {
     fn value(self) -> HeaderValue {
         let mut text = Vec::with_capacity(LENGTH);
         text.extend_from_slice(b"00-");
-        text.extend_from_slice(&self.span.trace_id());
+        text.extend_from_slice(self.span.trace_id());
         text.push(b'-');
-        text.extend_from_slice(&self.span.span_id());
+        text.extend_from_slice(self.span.span_id());
         text.extend_from_slice(&[b'-', b'0', b'0' + self.flags]);
         HeaderValue::try_from(text).expect("digits and dashes are a value")
     }

@@ -46,8 +46,8 @@ fn head(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
 fn members_of_request(out: &mut Vec<u8>, request: &Request<'_>) {
     text(out, b",\"request_id\":\"", request.request_id.as_bytes());
     if let Some(span) = request.span {
-        text(out, b"\",\"trace_id\":\"", &span.trace_id());
-        text(out, b"\",\"span_id\":\"", &span.span_id());
+        digits(out, b"\",\"trace_id\":\"", span.trace_id());
+        digits(out, b"\",\"span_id\":\"", span.span_id());
     }
     text(out, b"\",\"client\":\"", request.client.as_bytes());
     text(out, b"\",\"method\":\"", request.method.as_bytes());
@@ -73,8 +73,8 @@ fn members_of_failure(out: &mut Vec<u8>, failure: &UpstreamFailure<'_>) {
     text_or_null(out, b"\",\"route\":", failure.route);
     number(out, b",\"bytes_sent\":", failure.bytes_sent);
     out.extend_from_slice(if failure.retried { b",\"retried\":true" } else { b",\"retried\":false" });
-    text(out, b",\"trace_id\":\"", &failure.span.trace_id());
-    text(out, b"\",\"span_id\":\"", &failure.span.span_id());
+    digits(out, b",\"trace_id\":\"", failure.span.trace_id());
+    digits(out, b"\",\"span_id\":\"", failure.span.span_id());
     out.push(b'"');
     out.extend_from_slice(failure.report);
 }
@@ -142,6 +142,13 @@ fn text(out: &mut Vec<u8>, key: &[u8], text: &[u8]) {
     } else {
         escape(out, text);
     }
+}
+
+/// Appends the key and the digits behind it, of which none needs escaping.
+#[inline]
+fn digits(out: &mut Vec<u8>, key: &[u8], digits: &[u8]) {
+    out.extend_from_slice(key);
+    out.extend_from_slice(digits);
 }
 
 #[inline]

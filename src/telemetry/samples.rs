@@ -28,7 +28,9 @@ use crate::diagnosis::Cause;
 use crate::diagnosis::Evidence;
 use crate::fault::Fault;
 
-const SPAN: Span = Span { trace: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span: 0x00f0_67aa_0ba9_02b7 };
+fn span() -> Span {
+    Span::new(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7)
+}
 
 /// A leap day's noon, and seven milliseconds.
 pub(super) fn stamp() -> Stamp {
@@ -89,7 +91,7 @@ pub(super) fn totals() -> Totals {
 pub(super) fn request() -> Event<'static> {
     Event::Request(Request {
         request_id: "01J8Z3K4M5N6P7Q8R9S0T1V2W3",
-        span: Some(SPAN),
+        span: Some(span()),
         client: "10.50.0.10",
         method: "GET",
         host: b"shop.example",
@@ -141,7 +143,7 @@ fn upstream_failure() -> UpstreamFailure<'static> {
         route: Some("shop.example/"),
         bytes_sent: 0,
         retried: false,
-        span: SPAN,
+        span: span(),
         report: br#","title":"The origin refused the connection","attempts":[{"fault":"connection_refused"}]"#,
         fault: Fault::ConnectionRefused,
         cause: Cause::OriginDown,

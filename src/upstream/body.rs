@@ -279,7 +279,8 @@ impl ResponseBody {
     /// The body behind a response's head, whose first piece may have been read already. It gives the lease back at its end.
     #[must_use]
     pub(super) fn new(stream: Inflow, first: Option<Frame<Bytes>>, lease: Lease) -> Self {
-        let deadline = Deadline::at(Instant::now());
+        // It is moved before it is waited for.
+        let deadline = Deadline::at(lease.asked());
         Self { stream, first, lease: Some(lease), deadline, waiting_since: None }
     }
 

@@ -155,6 +155,11 @@ impl Lease {
         }
     }
 
+    /// When the request was given to the server.
+    pub(super) fn asked(&self) -> Instant {
+        self.exchange.begin
+    }
+
     /// Bytes of the body were passed on.
     pub(super) fn count(&mut self, bytes: usize) {
         self.passed += bytes as u64;

@@ -1,25 +1,29 @@
 //! Owns the ids by which a request is known beyond this proxy (W3C Trace Context).
 
-/// A trace, and this proxy's own part in it. Neither is zero.
+/// A trace, and this proxy's own part in it: their ids in hexadecimal digits, for each is written more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
-    /// The trace's id.
-    pub trace: u128,
-    /// The id of this proxy's part, which is the parent of the origin's.
-    pub span: u64,
+    trace_id: [u8; 32],
+    span_id: [u8; 16],
 }
 
 impl Span {
+    /// The trace of that id, and in it the part that is the parent of the origin's. Neither is zero.
+    #[must_use]
+    pub fn new(trace: u128, span: u64) -> Self {
+        Self { trace_id: hexadecimal(trace), span_id: hexadecimal(span.into()) }
+    }
+
     /// The trace's id in hexadecimal digits.
     #[must_use]
-    pub fn trace_id(self) -> [u8; 32] {
-        hexadecimal(self.trace)
+    pub const fn trace_id(&self) -> &[u8; 32] {
+        &self.trace_id
     }
 
     /// The id of this proxy's part in hexadecimal digits.
     #[must_use]
-    pub fn span_id(self) -> [u8; 16] {
-        hexadecimal(self.span.into())
+    pub const fn span_id(&self) -> &[u8; 16] {
+        &self.span_id
     }
 }
 
@@ -41,8 +45,8 @@ mod tests {
 
     #[test]
     fn ids_have_all_their_digits() {
-        let span = Span { trace: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, span: 0x00f0_67aa_0ba9_02b7 };
-        assert_eq!(&span.trace_id(), b"0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(&span.span_id(), b"00f067aa0ba902b7");
+        let span = Span::new(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0x00f0_67aa_0ba9_02b7);
+        assert_eq!(span.trace_id(), b"0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(span.span_id(), b"00f067aa0ba902b7");
     }
 }
