@@ -1,12 +1,21 @@
 //! Owns the incidents of this program, open and over, each with the operator's answer to its first failure. All cores share
 //! them; the lock is taken where something has failed, and once a second. `incident` decides what opens and closes one.
+//!
+//! Where a history is configured, one thread (`keeper`) writes them to a file, and the lines that tell of an incident's beginning
+//! and end wait until it is on the disk, for a second at most; each says which it was.
 
+mod file;
+mod keeper;
+mod news;
+mod pending;
 mod record;
 mod shelf;
+mod upkeep;
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
@@ -16,10 +25,15 @@ use std::time::UNIX_EPOCH;
 
 use tokio::time::Instant;
 
+pub use self::keeper::Keeper;
+pub use self::news::News;
+use self::news::What;
+use self::pending::Pending;
 pub use self::record::Answer;
 pub use self::record::Found;
 pub use self::record::Record;
 use self::shelf::Shelf;
+use crate::config;
 use crate::diagnosis::Diagnosis;
 use crate::incident::Effect;
 use crate::incident::Incident;
@@ -30,6 +44,8 @@ use crate::incident::Patience;
 #[derive(Debug)]
 pub struct Archive {
     held: Mutex<Held>,
+    /// Wakes the keeper.
+    stirred: Condvar,
     /// The same moment by two clocks: a wall clock that is set must neither open nor close anything.
     begin: (Instant, SystemTime),
 }
@@ -40,6 +56,11 @@ struct Held {
     /// The first answers of those that are open.
     answers: HashMap<Arc<str>, Answer>,
     shelf: Shelf,
+    /// How long those are kept that are over.
+    keep: Duration,
+    /// Whether one that is open has had more failures since it was written.
+    grown: bool,
+    pending: Pending,
 }
 
 /// What has become of incidents with a failure.
@@ -47,16 +68,39 @@ struct Held {
 pub struct Noted {
     /// The incident that it belongs to.
     pub id: Arc<str>,
-    /// That incident, where the failure has opened it.
-    pub opened: Option<Box<Incident>>,
+    /// Whether the failure has opened it.
+    pub is_first: bool,
+    /// What is to be told of that at once.
+    pub news: Option<News>,
 }
 
 impl Archive {
-    /// Without an incident yet.
+    /// Without an incident yet. Where there is a history, a keeper has to be started.
     #[must_use]
-    pub fn new(patience: Patience) -> Self {
-        let held = Held { incidents: Incidents::new(patience), answers: HashMap::new(), shelf: Shelf::default() };
-        Self { held: Mutex::new(held), begin: (Instant::now(), SystemTime::now()) }
+    pub fn new(settings: &config::Incidents, patience: Patience) -> Self {
+        let held = Held {
+            incidents: Incidents::new(patience),
+            answers: HashMap::new(),
+            shelf: Shelf::default(),
+            keep: settings.keep,
+            grown: false,
+            pending: Pending::of(settings.history.clone()),
+        };
+        Self { held: Mutex::new(held), stirred: Condvar::new(), begin: (Instant::now(), SystemTime::now()) }
+    }
+
+    /// Goes by other settings. Another file gets all that is known; one that could not be used is tried again.
+    pub fn configure(&self, settings: &config::Incidents) {
+        let mut held = self.lock();
+        held.keep = settings.keep;
+        if held.pending.place != settings.history || held.pending.hopeless {
+            held.pending.place.clone_from(&settings.history);
+            held.pending.anew = true;
+        }
+        let now = since_1970(self.now());
+        held.tidy(now, settings.keep);
+        drop(held);
+        self.stirred.notify_one();
     }
 
     /// Those of that upstream, or of all: the open ones and then those that are over, the latest first, so many at most.
@@ -74,9 +118,7 @@ impl Archive {
     /// The incident of that id, where it is still known.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<Arc<Record>> {
-        let held = self.lock();
-        let open = held.incidents.open().find(|incident| *incident.id == *id);
-        open.map(|incident| held.record(incident)).or_else(|| held.shelf.get(id).cloned())
+        self.lock().find(id)
     }
 
     /// How many are open.
@@ -97,13 +139,18 @@ impl Archive {
         let mut held = self.lock();
         let (effect, incident) = held.incidents.failed(upstream, diagnosis, since_1970(now), || id(now))?;
         let id = Arc::clone(&incident.id);
-        let opened = (effect == Effect::Opened).then(|| Box::new(incident.clone()));
-        if opened.is_some()
-            && let Some(answer) = held.shelf.take(&id).and_then(|before| before.answer.clone())
-        {
+        if effect == Effect::Joined {
+            held.grown = true;
+            return Some(Noted { id, is_first: false, news: None });
+        }
+        let opened = What::Opened(Box::new(incident.clone()));
+        if let Some(answer) = held.shelf.take(&id).and_then(|before| before.answer.clone()) {
             held.answers.insert(Arc::clone(&id), answer);
         }
-        Some(Noted { id, opened })
+        let news = held.pending.note(&id, opened, Instant::now());
+        drop(held);
+        self.stirred.notify_one();
+        Some(Noted { id, is_first: true, news })
     }
 
     /// Keeps the operator's answer to the failure that has opened an incident, as the members of a line. One that has come back
@@ -113,26 +160,33 @@ impl Archive {
         let mut held = self.lock();
         if held.incidents.open().any(|incident| incident.id == *id) {
             held.answers.entry(Arc::clone(id)).or_insert(answer);
+            held.pending.change(id);
+            drop(held);
+            self.stirred.notify_one();
         }
     }
 
-    /// Closes what is over by now. `answered` tells how many requests an upstream has answered in all. To be called about once a
-    /// second.
-    pub fn review(&self, answered: impl FnMut(&str) -> Option<u64>) -> Vec<Incident> {
+    /// Closes what is over by now; what is to be told at once, of that and of what has waited for the disk for too long. `answered`
+    /// tells how many requests an upstream has answered in all. To be called about once a second.
+    pub fn review(&self, answered: impl FnMut(&str) -> Option<u64>) -> Vec<News> {
         let now = since_1970(self.now());
         let mut held = self.lock();
-        if held.incidents.is_calm() {
-            return Vec::new();
+        let mut news = held.pending.overdue(Instant::now());
+        let closed = if held.incidents.is_calm() { Vec::new() } else { held.incidents.review(now, answered) };
+        if closed.is_empty() {
+            return news;
         }
-        let closed = held.incidents.review(now, answered);
-        for incident in &closed {
+        for incident in closed {
             let answer = held.answers.remove(&incident.id);
-            held.shelf.put(Arc::new(Record::of(incident, answer)));
+            held.shelf.put(Arc::new(Record::of(&incident, answer)));
+            let id = Arc::clone(&incident.id);
+            news.extend(held.pending.note(&id, What::Closed(Box::new(incident)), Instant::now()));
         }
-        if !closed.is_empty() {
-            held.shelf.tidy(now, KEEP);
-        }
-        closed
+        let keep = held.keep;
+        held.tidy(now, keep);
+        drop(held);
+        self.stirred.notify_one();
+        news
     }
 
     fn now(&self) -> SystemTime {
@@ -145,6 +199,17 @@ impl Archive {
 }
 
 impl Held {
+    fn find(&self, id: &str) -> Option<Arc<Record>> {
+        let open = self.incidents.open().find(|incident| *incident.id == *id);
+        open.map(|incident| self.record(incident)).or_else(|| self.shelf.get(id).cloned())
+    }
+
+    /// Lets go of those that are too old or too many.
+    fn tidy(&mut self, now: Duration, keep: Duration) {
+        let gone = self.shelf.tidy(now, keep);
+        self.pending.remove(gone);
+    }
+
     fn record(&self, incident: &Incident) -> Arc<Record> {
         Arc::new(Record::of(incident, self.answers.get(&incident.id).cloned()))
     }
@@ -153,9 +218,6 @@ impl Held {
 fn since_1970(now: SystemTime) -> Duration {
     now.duration_since(UNIX_EPOCH).unwrap_or_default()
 }
-
-/// How long one that is over is known.
-const KEEP: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests;

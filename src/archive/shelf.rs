@@ -56,7 +56,7 @@ impl Shelf {
 }
 
 /// How many there may be at once, and how many bytes of them.
-const MOST_RECORDS: usize = 10_000;
+pub(super) const MOST_RECORDS: usize = 10_000;
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ fn summary(config: &Config) -> Vec<String> {
     });
     let template = config.page.template.iter().map(|template| ("template", template.file.display().to_string()));
     let runbook = config.diagnosis.checklists.iter().map(|file| ("runbook", file.display().to_string()));
-    let notices = config.notices().into_iter().map(|notice| ("notice", notice));
+    let notices = config.notices().into_iter().chain(config.incidents.concern()).map(|notice| ("notice", notice));
     let rows = listeners.chain(routes).chain(upstreams).chain(template).chain(runbook).chain(notices);
     rows.map(|(what, says)| format!("  {what:<8}  {says}")).collect()
 }
@@ -123,6 +123,15 @@ mod tests {
             told.contains("unknown key `nmae`") && told.contains("/page.html:2:7: ") && told.contains("2 problems"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_history_that_cannot_be_used_is_a_notice() {
+        let named = format!("{RIGHT}\n[incidents]\nhistory = \"notes.txt\"\n");
+        let directory = directory_with(&[("why502.toml", &named), ("notes.txt", "buy milk\n")]);
+        let (exit, out, _) = checked(directory.path(), "why502.toml");
+        let says = "notice    [incidents] history: /notes.txt cannot be used: it is a file of another kind, which is left alone";
+        assert!(exit == Exit::Done && out.contains(says), "{out}");
     }
 
     const RIGHT: &str = r#"

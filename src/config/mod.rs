@@ -12,6 +12,7 @@ pub mod document;
 mod files;
 mod forwarding;
 mod headers;
+mod incidents;
 mod limits;
 mod listener;
 mod log;
@@ -41,6 +42,8 @@ pub use self::files::contents;
 pub use self::forwarding::Forwarding;
 pub use self::forwarding::ForwardingHeaders;
 pub use self::headers::HeaderChanges;
+pub use self::incidents::HISTORY_BEGINS;
+pub use self::incidents::Incidents;
 pub use self::limits::Limits;
 pub use self::limits::Runtime;
 pub use self::listener::ClientCertificate;
@@ -108,6 +111,8 @@ pub struct Config {
     pub log: Log,
     /// Where operators look at the running program; none where nobody may.
     pub admin: Option<Admin>,
+    /// Where incidents are kept.
+    pub incidents: Incidents,
     /// The threads.
     pub runtime: Runtime,
 }
@@ -170,7 +175,6 @@ impl Config {
 /// answered must not be used.
 fn read(document: &Document<'_>) -> Config {
     let root = document.root();
-    root.not_yet(&["incidents"]);
     let listeners = Listener::read_all(&root);
     let routes: Vec<_> = root.tables("route").into_iter().map(ReadRoute::read).collect();
     let upstreams: Vec<_> = root.tables("upstream").into_iter().map(Upstream::read).collect();
@@ -191,6 +195,7 @@ fn read(document: &Document<'_>) -> Config {
         limits: Limits::read(root.table("limits")),
         log: Log::read(root.table("log")),
         admin: admin.map(|admin| admin.value),
+        incidents: Incidents::read(root.table("incidents")),
         runtime: Runtime::read(root.table("runtime")),
     };
     root.close();

@@ -123,7 +123,7 @@ impl Proxy {
 
 /// Keeps what an operator is told of the failure that has opened an incident.
 fn keep_answer(state: &State, noted: Option<&Noted>, known: &Known, occurrence: &Occurrence<'_>) {
-    if let Some(Noted { id, opened: Some(_) }) = noted {
+    if let Some(Noted { id, is_first: true, .. }) = noted {
         state.shared.archive.keep_answer(id, &known.line(&state.shared.site, occurrence));
     }
 }

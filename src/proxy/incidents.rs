@@ -7,14 +7,13 @@ use crate::diagnosis::Diagnosis;
 use crate::proxy::Proxy;
 use crate::proxy::request_id::RequestId;
 use crate::proxy::state::State;
-use crate::telemetry::Event;
 
 impl Proxy {
     /// The incident that a failure belongs to which a client has seen. Where it is the first, the log says so.
     pub(super) fn incident(&self, state: &State, upstream: &Arc<str>, diagnosis: &Diagnosis) -> Option<Noted> {
         let noted = state.shared.archive.failed(upstream, diagnosis, |now| RequestId::new(now).as_str().into())?;
-        if let Some(incident) = &noted.opened {
-            self.telemetry.record(Event::IncidentOpened((&**incident).into()));
+        if let Some(news) = &noted.news {
+            news.tell(&self.telemetry);
         }
         Some(noted)
     }
@@ -23,8 +22,9 @@ impl Proxy {
     pub fn review_incidents(&self) {
         let shared = &self.state().shared;
         let of = |name: &str| shared.upstreams.iter().find(|upstream| *upstream.settings.name == *name);
-        for incident in shared.archive.review(|name| of(name).map(|upstream| upstream.successes())) {
-            self.telemetry.record(Event::IncidentClosed((&incident).into()));
+        let news = shared.archive.review(|name| of(name).map(|upstream| upstream.successes()));
+        for news in news {
+            news.tell(&self.telemetry);
         }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct Lasting {
     pub(super) gatekeeper: Arc<Gatekeeper>,
     pseudonym: Pseudonym,
     board: Arc<probe::Board>,
-    archive: Arc<Archive>,
+    pub(super) archive: Arc<Archive>,
     past: Arc<PastAnswers>,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -63,7 +63,7 @@ impl Lasting {
             gatekeeper: Gatekeeper::new(&config.limits),
             pseudonym: Pseudonym::random(),
             board: probe::Board::new(&config.diagnosis, probe::Ourselves::default()),
-            archive: Arc::new(Archive::new(patience)),
+            archive: Arc::new(Archive::new(&config.incidents, patience)),
             past: Arc::default(),
             readiness: Arc::default(),
         };
@@ -108,6 +108,7 @@ impl Lasting {
         let config = &shared.config;
         self.resolver.reconfigure(&config.dns);
         self.gatekeeper.adjust(&config.limits);
+        self.archive.configure(&config.incidents);
         for upstream in &shared.upstreams {
             upstream.set_client_body_timeout(config.limits.body_timeout);
         }

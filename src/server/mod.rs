@@ -26,6 +26,7 @@ use tokio::sync::mpsc;
 use tokio::sync::watch;
 
 use crate::admin::View;
+use crate::archive::Keeper;
 use crate::config::Config;
 use crate::config::ListenAddress;
 use crate::diagnosis::checklist::Checklist;
@@ -69,6 +70,8 @@ pub struct Server {
     sockets: Sockets,
     admin: Admin,
     certificates: Watch,
+    /// Writes the incidents' history.
+    keeper: Keeper,
     started: Instant,
     signals: Option<Signals>,
     /// Whether it is what a service manager and others know as the service, and can be taken over.
@@ -152,6 +155,7 @@ impl Server {
             orders,
             own: telemetry.core(),
             certificates: Watch::start(sockets.entrances(), telemetry.core())?,
+            keeper: Keeper::start(&lasting.archive, telemetry.core()).map_err(StartError::Thread)?,
             telemetry,
             lasting,
             shared,
@@ -286,6 +290,7 @@ impl Server {
         }
         // Operators may look on until now.
         self.admin.close();
+        self.keeper.stop(HISTORY_PATIENCE);
         let totals = self.telemetry.totals();
         let uptime = self.started.elapsed();
         self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
@@ -320,5 +325,7 @@ fn output(config: &Config) -> String {
     }
 }
 
+/// How long the last incidents may take to be written.
+const HISTORY_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the log's last lines may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);

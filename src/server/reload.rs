@@ -129,6 +129,7 @@ fn differences(before: &Shared, after: &Shared) -> Vec<String> {
         limits,
         log,
         admin,
+        incidents,
         // That is said apart, for nothing comes of it yet.
         runtime: _,
     } = &before.config;
@@ -153,6 +154,7 @@ fn differences(before: &Shared, after: &Shared) -> Vec<String> {
         ("[limits]", *limits == now.limits),
         ("[log]", *log == now.log),
         ("[admin]", *admin == now.admin),
+        ("[incidents]", *incidents == now.incidents),
     ];
     changed.extend(tables.iter().filter(|(_, same)| !same).map(|(name, _)| (*name).to_owned()));
     changed

@@ -287,7 +287,7 @@ mod tests {
             ),
             (
                 samples::closed(),
-                r#""level":"info","event":"incident_closed","incident":"01J8Z3K4M5N6P7Q8R9S0T1V2W4","upstream":"app","opened":"2024-02-29T12:28:01.007Z","closed":"2024-02-29T12:30:01.050Z","count":14,"faults":{"connection_refused":12,"connection_timed_out":2},"cause":"origin_down","confidence":0.86,"returns":1"#,
+                r#""level":"info","event":"incident_closed","incident":"01J8Z3K4M5N6P7Q8R9S0T1V2W4","upstream":"app","opened":"2024-02-29T12:28:01.007Z","closed":"2024-02-29T12:30:01.050Z","count":14,"faults":{"connection_refused":12,"connection_timed_out":2},"cause":"origin_down","confidence":0.86,"returns":1,"stored":true"#,
             ),
             (
                 samples::reloaded(),

@@ -218,6 +218,7 @@ pub(super) fn opened() -> Event<'static> {
         confidence: 0.86,
         detail: "10.0.0.5:3000 refused the connection after 0.4 ms.",
         evidence: &EVIDENCE,
+        stored: None,
     })
 }
 
@@ -227,11 +228,13 @@ pub(super) fn closed() -> Event<'static> {
         upstream: "app",
         opened: Duration::from_millis(1_709_209_681_007),
         closed: Duration::from_millis(1_709_209_801_050),
+        cut_short: false,
         count: 14,
         faults: &[(Fault::ConnectionRefused, 12), (Fault::ConnectionTimedOut, 2)],
         cause: Cause::OriginDown,
         confidence: 0.86,
         returns: 1,
+        stored: Some(true),
     })
 }
 

@@ -42,6 +42,8 @@ mod http2_attacks;
 #[cfg(test)]
 mod ids;
 #[cfg(test)]
+mod incident_history;
+#[cfg(test)]
 mod incidents;
 #[cfg(test)]
 mod intercept;

@@ -39,6 +39,9 @@ pub struct IncidentOpened<'a> {
     /// What spoke for the cause, weightiest first.
     #[serde(serialize_with = "found")]
     pub evidence: &'a [Evidence],
+    /// Whether it is in the history and on the disk; none where no history is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<bool>,
 }
 
 /// An upstream has answered well again for a while.
@@ -54,6 +57,9 @@ pub struct IncidentClosed<'a> {
     /// When it was over.
     #[serde(serialize_with = "moment")]
     pub closed: Duration,
+    /// Whether the process that saw it ended before it did, so that nobody knows when it was over.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cut_short: bool,
     /// Failures that reached clients.
     pub count: u64,
     /// The same by fault.
@@ -67,6 +73,9 @@ pub struct IncidentClosed<'a> {
     /// How often it came back after it was closed.
     #[serde(skip_serializing_if = "is_zero")]
     pub returns: u32,
+    /// Whether its end is in the history and on the disk; none where no history is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored: Option<bool>,
 }
 
 impl<'a> From<&'a Incident> for IncidentOpened<'a> {
@@ -81,6 +90,7 @@ impl<'a> From<&'a Incident> for IncidentOpened<'a> {
             confidence: incident.confidence,
             detail: &incident.detail,
             evidence: &incident.evidence,
+            stored: None,
         }
     }
 }
@@ -92,11 +102,13 @@ impl<'a> From<&'a Incident> for IncidentClosed<'a> {
             upstream: &incident.upstream,
             opened: incident.opened,
             closed: incident.closed.unwrap_or(incident.last),
+            cut_short: false,
             count: incident.count,
             faults: &incident.faults,
             cause: incident.cause,
             confidence: incident.confidence,
             returns: incident.returns,
+            stored: None,
         }
     }
 }
@@ -128,6 +140,11 @@ fn by_fault<S: Serializer>(faults: &[(Fault, u64)], serializer: S) -> Result<S::
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 /// A time since 1970 as every line has its own.

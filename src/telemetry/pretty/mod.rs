@@ -149,8 +149,9 @@ fn says_closed(closed: &IncidentClosed<'_>) -> String {
     let IncidentClosed { incident, upstream, cause, .. } = closed;
     let (time, count) = (duration(closed.closed.saturating_sub(closed.opened)), counted(closed.count, "failure"));
     let faults: Vec<String> = closed.faults.iter().map(|(fault, count)| format!("{fault} ({count})")).collect();
+    let over = if closed.cut_short { "was open when the process ended that saw it, for" } else { "is over after" };
     wrapped(&format!(
-        "{upstream}: the incident is over after {time}, {cause}, {count} that clients saw: {}, {incident}",
+        "{upstream}: the incident {over} {time}, {cause}, {count} that clients saw: {}, {incident}",
         faults.join(", ")
     ))
 }

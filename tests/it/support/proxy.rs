@@ -66,6 +66,16 @@ impl Proxy {
         self.admin.as_ref().and_then(|admin| admin.parse().ok()).expect("it has an admin listener on TCP")
     }
 
+    /// The same for the next, when it has ended.
+    pub(crate) fn into_directory(self) -> PrivateDirectory {
+        self.directory
+    }
+
+    /// The last line of that event that was passed over.
+    pub(crate) fn heard(&self, event: &str) -> Option<Value> {
+        self.log.iter().rfind(|line| line["event"] == event).cloned()
+    }
+
     /// Its directory, with its configuration in `why502.toml`.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
