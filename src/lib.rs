@@ -27,7 +27,7 @@
 //! server                                builds the program, owns its threads, stops in order
 //! admin        listener                 what operators look at; client connections
 //! proxy                                 the story of one request
-//! archive                               every incident, open and over
+//! archive      webhook                  every incident, open and over; who is told of them elsewhere
 //! answer*      probe        telemetry   what is said to people; what is checked; what is told to the log
 //! upstream                              which server, which connection, once more or not
 //! dns          incident*                names to addresses; runs of failures with one cause
@@ -108,6 +108,7 @@ pub mod probe;
 pub mod telemetry;
 
 pub mod archive;
+pub mod webhook;
 
 pub mod proxy;
 

@@ -20,7 +20,7 @@ const FLOORS: &[&[&str]] = &[
     &["dns", "incident"],
     &["upstream"],
     &["answer", "probe", "telemetry"],
-    &["archive"],
+    &["archive", "webhook"],
     &["proxy"],
     &["admin", "listener"],
     &["server"],

@@ -1,4 +1,4 @@
-//! Owns `[incidents]`: where they are kept and for how long.
+//! Owns `[incidents]`: where they are kept, for how long, and who is told of them.
 
 use std::fs::File;
 use std::fs::OpenOptions;
@@ -13,6 +13,7 @@ use rustix::fs::access;
 
 use super::document::Table;
 use super::files;
+use super::value::WebhookUrl;
 
 /// `[incidents]`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,23 +22,27 @@ pub struct Incidents {
     pub history: Option<PathBuf>,
     /// How long one that is over is known.
     pub keep: Duration,
+    /// Where the lines go that open and close them; none where they go to the log alone.
+    pub webhook: Option<WebhookUrl>,
 }
 
 impl Default for Incidents {
     fn default() -> Self {
-        Self { history: None, keep: KEEP }
+        Self { history: None, keep: KEEP, webhook: None }
     }
 }
 
 impl Incidents {
     pub(super) fn read(table: Table<'_>) -> Self {
-        table.not_yet(&["webhook"]);
         let history = table.path("history");
         if let Some(file) = &history {
             files::writable(&table, file);
         }
-        let incidents =
-            Self { history: history.map(|file| file.value), keep: table.time_limit("keep", Self::default().keep) };
+        let incidents = Self {
+            history: history.map(|file| file.value),
+            keep: table.time_limit("keep", KEEP),
+            webhook: table.value("webhook").map(|url| url.value),
+        };
         table.close();
         incidents
     }

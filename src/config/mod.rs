@@ -80,6 +80,7 @@ pub use self::value::ListenAddress;
 pub use self::value::Location;
 pub use self::value::Networks;
 pub use self::value::ServerUrl;
+pub use self::value::WebhookUrl;
 pub use self::value::service_domain;
 
 /// The whole configuration.

@@ -155,6 +155,11 @@ fn every_wrong_value_is_told_with_its_cure() {
             "9:10: \"on\" is neither true nor false; write true or false, without quotes",
         ].join("\n")),
         ("[log]\noutput = \"nowhere/a.log\"", r#"7:10: there is no directory "nowhere"; create it, or correct the path"#.to_owned()),
+        ("[incidents]\nhistory = \"nowhere/a.db\"\nkeep = \"0s\"\nwebhook = \"hooks.example\"", [
+            r#"7:11: there is no directory "nowhere"; create it, or correct the path"#,
+            r#"8:8: "0s" leaves no time at all; write a duration above zero, or remove the line for the default"#,
+            r#"9:11: this is not the URL of a webhook; write "https://hooks.example/why502""#,
+        ].join("\n")),
         ("[runtime]\nworkers = 2000", "7:11: 2000 is out of range; write a whole number from 0 to 1024".to_owned()),
         ("[[listener]]\naddress = 80", r#"7:11: 80 is not an address to listen on; write "0.0.0.0:8080", "[::]:8080" or "unix:/run/why502.sock""#.to_owned()),
         ("[[route]]\nhost = \"a:80\"\npath = \"x\"\nupstream = 1", [
@@ -334,15 +339,6 @@ fn a_redirect_of_everything_says_what_it_leaves_out() {
         (format!("{redirect}\n{shop}\n{redirect}\nhost = \"*.shop.example\""), vec![]),
     ] {
         assert_eq!(notices(&routes), expected, "{routes}");
-    }
-}
-
-#[test]
-fn what_the_contract_lists_and_does_not_work_yet_is_said_to_come() {
-    let table = [("[incidents]\nwebhook = \"https://hooks.example/why502\"", "7:1", "webhook")];
-    for (text, place, key) in table {
-        let expected = format!("{place}: `{key}` is not supported yet by this version; remove it");
-        assert_eq!(messages(&format!("{RIGHT}{text}")), expected);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::upstream::Changes;
 /// What there is once, whatever the configuration says.
 #[derive(Debug)]
 pub(super) struct Lasting {
-    resolver: Arc<Resolver>,
+    pub(super) resolver: Arc<Resolver>,
     changes: Changes,
     pub(super) gatekeeper: Arc<Gatekeeper>,
     pseudonym: Pseudonym,

@@ -54,6 +54,7 @@ use crate::server::systemd::Systemd;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Telemetry;
+use crate::webhook::Webhook;
 
 /// A program that runs.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub struct Server {
     certificates: Watch,
     /// Writes the incidents' history.
     keeper: Keeper,
+    /// Tells others of incidents.
+    webhook: Webhook,
     started: Instant,
     signals: Option<Signals>,
     /// Whether it is what a service manager and others know as the service, and can be taken over.
@@ -155,6 +158,7 @@ impl Server {
             orders,
             own: telemetry.core(),
             certificates: Watch::start(sockets.entrances(), telemetry.core())?,
+            webhook: start_webhook(&shared.config, &lasting, &telemetry)?,
             keeper: Keeper::start(&lasting.archive, telemetry.core()).map_err(StartError::Thread)?,
             telemetry,
             lasting,
@@ -291,6 +295,7 @@ impl Server {
         // Operators may look on until now.
         self.admin.close();
         self.keeper.stop(HISTORY_PATIENCE);
+        self.webhook.stop(WEBHOOK_PATIENCE);
         let totals = self.telemetry.totals();
         let uptime = self.started.elapsed();
         self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
@@ -298,6 +303,11 @@ impl Server {
         self.certificates.stop();
         self.telemetry.stop(self.shared.config.shutdown_timeout.min(LOG_PATIENCE));
     }
+}
+
+fn start_webhook(config: &Config, lasting: &Lasting, telemetry: &Telemetry) -> Result<Webhook, StartError> {
+    let (url, outlet) = (config.incidents.webhook.as_ref(), Arc::clone(telemetry.outlet()));
+    Webhook::start(url, outlet, Arc::clone(&lasting.resolver), telemetry.core()).map_err(StartError::Thread)
 }
 
 /// What the one who waits for signals runs on.
@@ -327,5 +337,7 @@ fn output(config: &Config) -> String {
 
 /// How long the last incidents may take to be written.
 const HISTORY_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the last lines of incidents may take to be sent.
+const WEBHOOK_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the log's last lines may take.
 const LOG_PATIENCE: Duration = Duration::from_secs(5);

@@ -69,6 +69,7 @@ impl Server {
         let (doorways, close) = self.sockets.carry_out(plan).map_err(StartError::Runtime)?;
         self.lasting.follow(&shared, &addresses);
         self.certificates.follow(self.sockets.entrances());
+        self.webhook.configure(shared.config.incidents.webhook.as_ref());
         self.addresses = addresses;
         self.shared = Arc::clone(&shared);
         self.tell_cores(&shared, log.style(), doorways, &close);

@@ -65,6 +65,8 @@ pub struct Totals {
     pub lines_written: u64,
     /// Log lines that were lost, since the log's output could not take them.
     pub lines_dropped: u64,
+    /// Lines of incidents that the webhook did not take.
+    pub webhook_dropped: u64,
 }
 
 /// Where a client was turned away that did not get as far as a request.

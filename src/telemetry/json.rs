@@ -33,6 +33,14 @@ pub(super) fn write(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
     out.extend_from_slice(b"}\n");
 }
 
+/// The event's line alone, without its end of line.
+pub(super) fn line(stamp: &Stamp, event: &Event<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    write(&mut line, stamp, event);
+    line.pop();
+    line
+}
+
 fn head(out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
     out.extend_from_slice(b"{\"ts\":\"");
     stamp.write(out);
@@ -314,7 +322,7 @@ mod tests {
             "refusals": [{ "status": 404, "count": 1 }],
             "failures": [{ "upstream": "app", "fault": "connection_refused", "cause": "origin_down", "count": 3 }],
             "retried": 1, "incidents_opened": 2, "incidents_closed": 1, "handshakes_failed": 2,
-            "proxy_headers_refused": 3, "lines_written": 15, "lines_dropped": 0,
+            "proxy_headers_refused": 3, "lines_written": 15, "lines_dropped": 0, "webhook_dropped": 0,
         });
         assert_eq!(line, expected);
     }

@@ -8,6 +8,7 @@ mod count;
 pub mod event;
 mod json;
 mod log;
+mod outlet;
 mod pretty;
 mod stamp;
 
@@ -42,6 +43,7 @@ pub use self::event::Started;
 pub use self::event::Stopped;
 pub use self::event::UpstreamFailure;
 pub use self::json::members_in_line;
+pub use self::outlet::Outlet;
 pub use self::stamp::rfc_3339;
 
 use self::colour::Colours;
@@ -58,12 +60,14 @@ pub struct Telemetry {
     style: Mutex<Style>,
     log: Log,
     cores: Mutex<Vec<Arc<Counters>>>,
+    outlet: Arc<Outlet>,
 }
 
 /// One core's own half. It may move to its thread, but is never shared.
 pub struct Core {
     style: Cell<Style>,
     log: log::Queue,
+    outlet: Arc<Outlet>,
     counters: Arc<Counters>,
     stamp: Cell<Stamp>,
     buffer: Cell<Lines>,
@@ -101,7 +105,7 @@ impl Telemetry {
     pub fn start(settings: &config::Log) -> io::Result<Self> {
         let style = Style::of(settings);
         let log = Log::start(Output::open(&settings.output)?, style.form)?;
-        Ok(Self { style: Mutex::new(style), log, cores: Mutex::default() })
+        Ok(Self { style: Mutex::new(style), log, cores: Mutex::default(), outlet: Arc::default() })
     }
 
     /// What it takes to go on with other settings.
@@ -136,11 +140,18 @@ impl Telemetry {
         Core {
             style: Cell::new(self.style()),
             log: self.log.queue().clone(),
+            outlet: Arc::clone(&self.outlet),
             counters,
             stamp: Cell::default(),
             buffer: Cell::default(),
             last_failure: Cell::new(SystemTime::UNIX_EPOCH),
         }
+    }
+
+    /// Where the lines of incidents come out for somebody who wants each of them.
+    #[must_use]
+    pub const fn outlet(&self) -> &Arc<Outlet> {
+        &self.outlet
     }
 
     /// Opens the log's file anew, under its name: it may have been renamed. Where that fails, the old one stays.
@@ -161,7 +172,12 @@ impl Telemetry {
             counters.add_to(&mut totals);
         }
         let queue = self.log.queue();
-        Totals { lines_written: queue.written(), lines_dropped: queue.dropped(), ..totals }
+        Totals {
+            lines_written: queue.written(),
+            lines_dropped: queue.dropped(),
+            webhook_dropped: self.outlet.dropped(),
+            ..totals
+        }
     }
 }
 
@@ -211,6 +227,9 @@ impl Core {
         stamp.set(now);
         form.write(&mut lines.text, &stamp, &event);
         lines.count += 1;
+        if matches!(event, Event::IncidentOpened(_) | Event::IncidentClosed(_)) {
+            self.outlet.put(|| json::line(&stamp, &event));
+        }
         let full = lines.text.len() >= BUFFER_BYTES;
         self.stamp.set(stamp);
         self.buffer.set(lines);

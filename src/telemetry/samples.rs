@@ -85,6 +85,7 @@ pub(super) fn totals() -> Totals {
         proxy_headers_refused: 3,
         lines_written: 15,
         lines_dropped: 0,
+        webhook_dropped: 0,
     }
 }
 

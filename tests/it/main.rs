@@ -83,3 +83,5 @@ mod tls_front;
 mod unix;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod webhook;

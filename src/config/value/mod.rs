@@ -6,6 +6,7 @@ mod amount;
 mod host;
 mod network;
 mod server_url;
+mod webhook_url;
 
 pub use self::address::ListenAddress;
 pub use self::address::NameServer;
@@ -18,3 +19,4 @@ pub use self::network::Networks;
 pub use self::server_url::Location;
 pub use self::server_url::ServerUrl;
 pub use self::server_url::service_domain;
+pub use self::webhook_url::WebhookUrl;
