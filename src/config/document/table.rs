@@ -9,7 +9,6 @@ use toml::de::DeValue;
 
 use super::Document;
 use super::unknown::Unknown;
-use super::written::not_yet;
 use crate::config::problem::Place;
 use crate::config::problem::Wrong;
 
@@ -22,7 +21,6 @@ pub struct Table<'d> {
     entries: Option<&'d DeTable<'d>>,
     place: Place,
     known: RefCell<Known>,
-    later: RefCell<Vec<&'static str>>,
 }
 
 /// What readers have asked a table for.
@@ -42,7 +40,7 @@ impl Known {
 
 impl<'d> Table<'d> {
     pub(super) fn new(document: &'d Document<'d>, name: String, found: Option<&'d DeTable<'d>>, place: Place) -> Self {
-        Self { document, name, entries: found, place, known: RefCell::default(), later: RefCell::default() }
+        Self { document, name, entries: found, place, known: RefCell::default() }
     }
 
     /// Where the table begins; for one that is not there, where the table around it does.
@@ -155,21 +153,12 @@ impl<'d> Table<'d> {
         elements.iter().map(table).collect()
     }
 
-    /// Refuses keys that are meant to work one day and do not work in this version.
-    pub fn not_yet(&self, keys: &[&'static str]) {
-        self.later.borrow_mut().extend(keys);
-        for (key, _) in self.entries.into_iter().flatten().filter(|(key, _)| keys.contains(&key.get_ref().as_ref())) {
-            self.note(self.place_of(key), not_yet(&format!("`{}`", key.get_ref()), "remove it"));
-        }
-    }
-
     /// Refuses every key that no getter asked for.
     pub fn close(self) {
         let known = self.known.borrow();
-        let later = self.later.borrow();
         for (key, found) in self.entries.into_iter().flatten() {
             let name = key.get_ref().as_ref();
-            if !known.keys.contains(name) && !known.tables.contains(name) && !later.contains(&name) {
+            if !known.keys.contains(name) && !known.tables.contains(name) {
                 let is_table = is_table(found.get_ref());
                 let (table, place) = (self.name.clone(), self.place_of(key));
                 let unknown = Unknown { table, key: name.to_owned(), place, is_table };

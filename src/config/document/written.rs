@@ -62,8 +62,3 @@ impl Written for String {
         Ok(text.to_owned())
     }
 }
-
-/// Says that something is meant to work one day.
-pub(super) fn not_yet(what: &str, instead: impl Into<String>) -> Wrong {
-    Wrong::new(format!("{what} is not supported yet by this version"), instead)
-}
