@@ -209,7 +209,16 @@ impl<'a> Entry<'a> {
     /// What else a failure's line says.
     #[must_use]
     pub fn details(&self) -> Details {
-        serde_json::from_slice(self.object).unwrap_or_default()
+        let mut details: Details = serde_json::from_slice(self.object).unwrap_or_default();
+        details.evidence.truncate(MOST_EVIDENCE);
+        details.checklist.truncate(MOST_STEPS);
+        let says = details.evidence.iter_mut().map(|seen| &mut seen.says);
+        let steps = details.checklist.iter_mut().flat_map(|step| [Some(&mut step.step), step.command.as_mut()]);
+        for text in says.chain(steps.flatten()).chain([&mut details.detail]) {
+            let end = text.char_indices().map(|(at, _)| at).find(|at| *at >= LONGEST_TEXT);
+            text.truncate(end.unwrap_or(text.len()));
+        }
+        details
     }
 }
 
@@ -332,6 +341,12 @@ pub(super) const BEGIN: &[u8] = b"{\"ts\":\"";
 
 /// How many bytes its time has.
 const WRITTEN: usize = "2026-07-31T23:58:01.123Z".len();
+
+/// What is kept of a kind's first line.
+const MOST_EVIDENCE: usize = 4;
+const MOST_STEPS: usize = 32;
+/// In bytes.
+const LONGEST_TEXT: usize = 2048;
 
 const IS_REQUEST: &[u8] = b"\",\"level\":\"info\",\"event\":\"request\",";
 

@@ -137,7 +137,7 @@ impl Incidents {
 
     fn named(&mut self, id: &str, upstream: &str, cause: &str, at: At) -> Option<&mut Incident> {
         if !self.all.contains_key(id) {
-            if self.all.len() == MOST_INCIDENTS {
+            if self.all.len() == MOST_INCIDENTS || id.len().max(upstream.len()).max(cause.len()) > LONGEST_NAME {
                 self.beyond += 1;
                 return None;
             }
@@ -161,3 +161,6 @@ impl Incidents {
 
 /// How many incidents are kept apart.
 const MOST_INCIDENTS: usize = 4096;
+
+/// How many bytes a name or an id may have.
+const LONGEST_NAME: usize = 256;

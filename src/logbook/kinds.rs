@@ -57,6 +57,8 @@ pub(super) struct Upstreams {
     index: HashMap<Box<str>, usize>,
     /// The one that was asked for before: most likely the one that is asked for next.
     last: usize,
+    /// How many rows of faults and causes there are, of all upstreams together.
+    kinds: usize,
 }
 
 impl Answers {
@@ -99,19 +101,6 @@ impl Upstream {
     pub fn hidden(&self) -> u64 {
         self.kinds.iter().map(|kind| kind.hidden).sum()
     }
-
-    /// The row of this fault and cause; none where there is no room for another.
-    pub(super) fn kind(&mut self, fault: &str, cause: &str, new: impl FnOnce() -> Kind) -> Option<&mut Kind> {
-        let known = self.kinds.iter().position(|kind| *kind.fault == *fault && *kind.cause == *cause);
-        if known.is_none() {
-            if self.kinds.len() == MOST_KINDS {
-                return None;
-            }
-            self.kinds.push(new());
-        }
-        let index = known.unwrap_or(self.kinds.len() - 1);
-        self.kinds.get_mut(index)
-    }
 }
 
 impl Kind {
@@ -138,7 +127,7 @@ impl Upstreams {
         if self.rows.get(self.last).is_none_or(|row| *row.name != *name) {
             self.last = match self.index.get(name) {
                 Some(known) => *known,
-                None if self.rows.len() == MOST_UPSTREAMS => return None,
+                None if self.rows.len() == MOST_UPSTREAMS || name.len() > LONGEST_NAME => return None,
                 None => {
                     self.rows.push(Upstream { name: name.into(), ..Upstream::default() });
                     let index = self.rows.len() - 1;
@@ -148,6 +137,26 @@ impl Upstreams {
             };
         }
         self.rows.get_mut(self.last)
+    }
+
+    /// The row of this upstream, fault and cause; none where there is no room for another.
+    pub(super) fn kind(
+        &mut self,
+        (upstream, fault, cause): (&str, &str, &str),
+        new: impl FnOnce() -> Kind,
+    ) -> Option<&mut Kind> {
+        let has_room = self.kinds < MOST_KINDS && fault.len().max(cause.len()) <= LONGEST_NAME;
+        let rows = &mut self.named(upstream)?.kinds;
+        let known = rows.iter().position(|kind| *kind.fault == *fault && *kind.cause == *cause);
+        let index = known.unwrap_or(rows.len());
+        if known.is_none() {
+            if !has_room {
+                return None;
+            }
+            rows.push(new());
+            self.kinds += 1;
+        }
+        self.rows.get_mut(self.last)?.kinds.get_mut(index)
     }
 
     /// Adds what another has; how many requests and failures found no room.
@@ -161,9 +170,9 @@ impl Upstreams {
             };
             ours.answers.merge(theirs.answers);
             for kind in theirs.kinds {
-                let (fault, cause, count) = (kind.fault.clone(), kind.cause.clone(), kind.seen + kind.hidden);
+                let count = kind.seen + kind.hidden;
                 let empty = Kind { seen: 0, hidden: 0, ..kind.clone() };
-                match ours.kind(&fault, &cause, || empty) {
+                match self.kind((&theirs.name, &kind.fault, &kind.cause), || empty) {
                     Some(known) => known.merge(kind),
                     None => beyond += count,
                 }
@@ -180,8 +189,11 @@ impl Upstreams {
 /// How many upstreams have rows of their own.
 const MOST_UPSTREAMS: usize = 1024;
 
-/// How many rows an upstream has: there are fewer than that of all faults with the causes that each can have.
-const MOST_KINDS: usize = 256;
+/// How many rows there are of upstreams with their faults and causes.
+const MOST_KINDS: usize = 4096;
+
+/// How many bytes a name may have.
+const LONGEST_NAME: usize = 256;
 
 #[cfg(test)]
 mod tests {

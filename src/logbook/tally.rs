@@ -214,7 +214,7 @@ impl Tally {
             last: entry.at,
             details: entry.details(),
         };
-        match self.upstreams.named(upstream).and_then(|upstream| upstream.kind(fault, cause, new)) {
+        match self.upstreams.kind((upstream, fault, cause), new) {
             Some(kind) => kind.note(entry.at, *retried),
             None => self.beyond += 1,
         }
@@ -340,6 +340,28 @@ foreign 1 4";
         let late = Filter { since: at("2026-11-26T10:00:45Z"), ..Filter::default() };
         let found = shown(&tally(&lines, &late), &late);
         assert!(found.starts_with("static 1 0 0\n") && !found.contains("\nI "), "{found}");
+    }
+
+    #[test]
+    fn whatever_the_bytes_are_they_are_counted_and_nothing_breaks() {
+        let log = log().join("\n").into_bytes();
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut tally = Tally::default();
+        for number in 1..20_000 {
+            let begin = random.usize(..log.len());
+            let mut line: Vec<u8> = log.iter().copied().skip(begin).take(random.usize(..600)).collect();
+            for _ in 0..random.usize(..4) {
+                if let Some(byte) = random.choice(line.iter_mut()) {
+                    *byte = random.u8(..);
+                }
+            }
+            tally.line(&line, Place { file: 0, line: number }, &Filter::default());
+        }
+        let other = tally.clone();
+        tally.merge(other);
+        assert_eq!(tally.lines, 2 * 19_999);
+        assert!(tally.events > 0 && tally.left_out.all().count() == 2);
+        assert!(tally.timeline.in_steps(24).1.len() <= 24);
     }
 
     #[test]

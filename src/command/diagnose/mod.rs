@@ -298,4 +298,4 @@ Examples:
   why502 diagnose https://10.0.0.6/health --host shop.example
   why502 diagnose http://app-1.internal:3000 --config /etc/why502/why502.toml
 
-Exit status: 0 the origin answers, 1 it does not, 2 wrong usage or configuration.";
+Exit status: 0 it answers, 1 it does not, 2 wrong usage or configuration.";

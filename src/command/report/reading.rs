@@ -120,7 +120,7 @@ fn take_in<S: Sum>(mut sum: S, source: &Mutex<Source>, failed: &Mutex<Option<Unr
     }
 }
 
-/// `[########--------]  52 %  1.1 of 2.1 GB, 850 MB/s, 1.2 s left`
+/// `[########--------]  52 %  1.11 GB of 2.15 GB, 850 MB/s, 2 s left`
 fn progress(source: &Mutex<Source>, elapsed: Duration) -> String {
     let source = source.lock().unwrap_or_else(PoisonError::into_inner);
     let (read, all) = (source.read(), source.length());
@@ -129,13 +129,20 @@ fn progress(source: &Mutex<Source>, elapsed: Duration) -> String {
     let (read, speed) = (to_float(read), to_float(read) / seconds);
     let speed_in_words = format!("{:.0} MB/s", speed / MEGABYTE);
     let Some(all) = all.map(to_float).filter(|all| *all >= read && *all > 0.0) else {
-        return format!("{:.2} GB, {speed_in_words}", read / GIGABYTE);
+        return format!("{}, {speed_in_words}", size(read));
     };
     let done = (0..BAR).filter(|cell| f64::from(*cell) < read / all * f64::from(BAR)).count();
     let bar = format!("{}{}", "#".repeat(done), "-".repeat(BAR as usize - done));
     let left = Duration::try_from_secs_f64((all - read) / speed.max(1.0)).unwrap_or_default();
-    let (percent, read, all) = (100.0 * read / all, read / GIGABYTE, all / GIGABYTE);
-    format!("[{bar}] {percent:3.0} %  {read:.2} of {all:.2} GB, {speed_in_words}, {} left", duration(left))
+    // Less than a second is over before it is read.
+    let left = Some(left.as_secs()).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+    let left = left.map(|left| format!(", {} left", duration(left))).unwrap_or_default();
+    format!("[{bar}] {:3.0} %  {} of {}, {speed_in_words}{left}", 100.0 * read / all, size(read), size(all))
+}
+
+/// A number of bytes: `1.24 GB`, `150 MB`.
+fn size(bytes: f64) -> String {
+    if bytes >= GIGABYTE { format!("{:.2} GB", bytes / GIGABYTE) } else { format!("{:.0} MB", bytes / MEGABYTE) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for a person to read")]
