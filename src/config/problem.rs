@@ -34,9 +34,9 @@ pub struct Wrong {
 }
 
 impl Wrong {
-    /// A refusal and its cure.
+    /// A refusal and its cure. Both may repeat what was written.
     pub fn new(what: impl Into<String>, instead: impl Into<String>) -> Self {
-        Self { what: what.into(), instead: instead.into() }
+        Self { what: visible(what.into()), instead: visible(instead.into()) }
     }
 }
 
@@ -120,6 +120,23 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// The text with what a terminal would obey or hide written as it is in TOML and Rust: `\u{1b}`, `\n`.
+fn visible(text: String) -> String {
+    let is_hidden = |c: char| !matches!(c, '"' | '\'' | '\\') && c.escape_debug().len() > 1;
+    if !text.contains(is_hidden) {
+        return text;
+    }
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_hidden(c) {
+            shown.extend(c.escape_debug());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
 /// Words as a message offers them: `"a", "b" or "c"`.
 #[must_use]
 pub fn one_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
@@ -154,6 +171,12 @@ mod tests {
         assert_eq!(quoted("a\n\u{1b}\"b"), r#""a\n\u{1b}\"b""#);
         assert_eq!(quoted(&"ä".repeat(81)), format!("\"{}…\"", "ä".repeat(80)));
         assert_eq!(quoted(&"ä".repeat(80)), format!("\"{}\"", "ä".repeat(80)));
+    }
+
+    #[test]
+    fn what_was_written_is_repeated_so_that_it_can_be_seen() {
+        let wrong = Wrong::new("\u{1b}[2J\n\u{202e}", "write \"a\u{e}\\ it's \u{e4}\"");
+        assert_eq!((&*wrong.what, &*wrong.instead), (r"\u{1b}[2J\n\u{202e}", "write \"a\\u{e}\\ it's \u{e4}\""));
     }
 
     #[test]
