@@ -532,7 +532,8 @@ fn who_is_idle_is_told_to_go_when_its_time_or_the_programs_is_over() {
     assert_eq!(deaf.next(DATA).payload, b"hello");
     assert_eq!(proxy.stop().0.status, Some(0));
     assert!(client.is_told_to_go());
-    assert_eq!(deaf.next(GOAWAY).payload[4..8], [0; 4]);
+    assert_eq!(deaf.next(GOAWAY).payload, [127, 255, 255, 255, 0, 0, 0, 0]);
+    assert_eq!(deaf.next(GOAWAY).payload, [0, 0, 0, 1, 0, 0, 0, 0], "which requests were taken, to the end");
 
     let (_, proxy) = greeted("[limits]\nidle_timeout = \"300ms\"");
     let mut idle = Framed::connect(proxy.address());

@@ -121,6 +121,8 @@ async fn converse(house: &Rc<House>, stream: Stream, first: Bytes, orders: watch
         match std::task::ready!(deadline.poll_due(cx, || conversation.due(&limits, told.last))) {
             Late::Idle => conversation.take_leave(),
             Late::Head if conversation.is_open() => conversation.end(Reason::ENHANCE_YOUR_CALM),
+            // The last word is which requests were taken, so that a client can repeat one that has crossed it.
+            Late::Farewell if conversation.may_speak() => conversation.end(Reason::NO_ERROR),
             Late::Head | Late::Farewell if house.watch.is_idle() => return Poll::Ready(End::Said),
             Late::Head | Late::Farewell | Late::Reader => return Poll::Ready(End::Cut),
         }
@@ -191,6 +193,10 @@ impl Conversation {
 
     fn is_open(&self) -> bool {
         matches!(self.speaking, Speaking::Open(_))
+    }
+
+    fn may_speak(&self) -> bool {
+        self.is_open() && self.ended.is_none()
     }
 
     /// Ready when there is nothing left to say, or nobody to say it to.
