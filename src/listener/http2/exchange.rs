@@ -27,6 +27,7 @@ use super::House;
 use super::head;
 use super::head::Asked;
 use super::pipe::Pipe;
+use super::wire::Serving;
 use super::wire::Watch;
 use crate::net::deadline::Deadline;
 use crate::net::deadline::Due;
@@ -42,8 +43,12 @@ use crate::upstream::Inbound;
 use crate::upstream::Inflow;
 
 /// Serves one request. Where the client takes it back, everything that is done for it is dropped.
-pub(super) async fn serve(house: Rc<House>, request: Request<RecvStream>, respond: SendResponse<Bytes>) {
-    let serving = house.watch.serve();
+pub(super) async fn serve(
+    house: Rc<House>,
+    serving: Serving,
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+) {
     let (mut parts, stream) = request.into_parts();
     match head::as_http1(&mut parts, &stream) {
         Asked::Answer => {

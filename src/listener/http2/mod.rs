@@ -214,8 +214,9 @@ impl Conversation {
                 },
                 Speaking::Open(connection) => match connection.poll_accept(cx) {
                     Poll::Ready(Some(Ok((request, respond)))) => {
-                        let house = Rc::clone(&self.house);
-                        self.exchanges.spawn_local(exchange::serve(house, request, respond));
+                        // Counted at once, for the conversation may come to an end before the exchange is first looked at.
+                        let (house, serving) = (Rc::clone(&self.house), self.house.watch.serve());
+                        self.exchanges.spawn_local(exchange::serve(house, serving, request, respond));
                     }
                     // Why it ended has been told to the client.
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
