@@ -228,6 +228,12 @@ impl Tap {
         self.descriptor.get().and_then(tcp_info::read)
     }
 
+    /// Whether the far end has ended the connection below, as the kernel knows it: the runtime hears of that later.
+    #[must_use]
+    pub fn is_ended_below(&self) -> bool {
+        self.descriptor.get().is_some_and(tcp_info::is_ended)
+    }
+
     /// Whether a write failed.
     #[must_use]
     pub fn write_failed(&self) -> bool {

@@ -52,6 +52,7 @@ use crate::upstream::multiplex;
 use crate::upstream::multiplex::Opening;
 use crate::upstream::multiplex::Stream;
 use crate::upstream::multiplex::Waited;
+use crate::upstream::pool::Care;
 
 /// Why an attempt gave no response.
 #[derive(Debug)]
@@ -145,12 +146,9 @@ fn pooled(lane: &Lane, request: &Request<RequestBody>, freshness: Freshness, now
     {
         return Some(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
     }
-    match freshness {
-        Freshness::Fresh => None,
-        Freshness::Any => {
-            lane.pool.take(lane.address(now), now).map(|(connection, idle)| Line::Http1(connection, Some(idle)))
-        }
-    }
+    let take = || lane.pool.take(lane.address(now), Care::of(request), now);
+    let taken = (freshness == Freshness::Any).then(take).flatten();
+    taken.map(|(connection, idle)| Line::Http1(connection, Some(idle)))
 }
 
 /// Opens a connection, or waits for the one that somebody else opens where requests share it.

@@ -89,6 +89,11 @@ impl Connection {
         self.sender.is_closed()
     }
 
+    /// Whether the server has closed it, although the runtime may not have heard of that yet. It takes a system call.
+    pub(super) fn is_closed_below(&self) -> bool {
+        self.tap.is_ended_below()
+    }
+
     /// When it ended, where it has.
     pub(super) fn ended(&self) -> Option<Instant> {
         self.ended.get()
