@@ -99,7 +99,11 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     let limits = desk.proxy.state().limits();
     let door = TokioIo::new(Door::new(stream, Rc::clone(&desk.watch)));
     let service = TowerToHyperService::new(Service(Rc::clone(desk)));
-    let mut connection = http1::Builder::new().max_header_size(desk.header_limit()).serve_connection(door, service);
+    let limit = desk.header_limit();
+    let mut builder = http1::Builder::new();
+    // A head has to have room in hyper's buffer too.
+    let builder = builder.max_header_size(limit).max_buf_size(limit.max(BUFFER));
+    let mut connection = builder.serve_connection(door, service);
 
     let mut deadline = Deadline::after(limits.shortest());
     let mut told = Told::new(orders);
@@ -354,5 +358,7 @@ impl Body for Counted {
     }
 }
 
+/// How much hyper may hold of a connection, in bytes, where a head needs no more: as much as it holds by itself.
+const BUFFER: usize = 408 << 10;
 /// How often a connection that is being served is looked at.
 const LOOK: Duration = Duration::from_secs(1);

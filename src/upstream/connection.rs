@@ -64,7 +64,10 @@ impl Connection {
         tap.limit_heads(header_limit.saturating_mul(HEADS));
         let stream = Tapped::over(stream, Rc::clone(&tap), descriptor);
         let limit = usize::try_from(header_limit).unwrap_or(usize::MAX);
-        let (sender, connection) = http1::Builder::new().max_header_size(limit).handshake(TokioIo::new(stream)).await?;
+        let mut builder = http1::Builder::new();
+        // A head has to have room in hyper's buffer too.
+        let builder = builder.max_header_size(limit).max_buf_size(limit.max(BUFFER));
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         let (upgrade, upgraded) = oneshot::channel();
         let ended = Rc::<Cell<Option<Instant>>>::default();
         let driver = tokio::task::spawn_local(drive(place, connection, upgrade, Rc::clone(&ended)));
@@ -164,6 +167,9 @@ async fn drive(
         upgrade.send(Upgraded { stream: parts.io.into_inner(), read: parts.read_buf, _place: place }).ok();
     }
 }
+
+/// How much hyper may hold of a connection, in bytes, where a head needs no more: as much as it holds by itself.
+const BUFFER: usize = 408 << 10;
 
 /// All the heads of an answer, the interim ones among them, may have so many times what one may have.
 pub(super) const HEADS: u64 = 4;

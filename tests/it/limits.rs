@@ -158,6 +158,21 @@ fn a_head_beyond_the_limit_is_refused() {
 }
 
 #[test]
+fn a_head_may_be_as_large_as_the_limit_is() {
+    let origin = Origin::listen();
+    let tables = "[limits]\nrequest_header_bytes = \"1MiB\"";
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "limits.response_header_bytes = \"1MiB\"", tables));
+    let field = format!("X-Large: {}\r\n", "y".repeat(900_000));
+    let mut client = Client::connect(proxy.address());
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n"));
+    let mut conversation = origin.accept();
+    assert_eq!(conversation.request().line, "GET / HTTP/1.1");
+    conversation.say(format!("HTTP/1.1 200 OK\r\n{field}Content-Length: 5\r\n\r\nlarge"));
+    let answer = client.answer();
+    assert_eq!((answer.head.status, answer.text()), (200, "large"));
+}
+
+#[test]
 fn clients_beyond_the_limit_wait_until_one_leaves() {
     check_a_crowd(1);
 }
