@@ -29,6 +29,8 @@ pub struct Client {
     pub standing: Standing,
     /// What the answer may show.
     pub role: Role,
+    /// The token that it came with.
+    pub key: Key,
     /// How the client reached the outermost proxy that is trusted.
     pub scheme: Scheme,
     /// The host that the client asked that proxy for, where a trusted proxy says so.
@@ -57,8 +59,17 @@ pub enum Role {
     Operator,
 }
 
+/// A token that a client came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// None, or one that it does not need: its address says that it is an operator, or there is no token to be had.
+    Unneeded,
+    /// One that is the operator's, or is not.
+    Shown(bool),
+}
+
 impl Client {
-    /// Finds out who asks.
+    /// Finds out who asks. Whether a token counts that is one of many guesses is for others to say.
     #[must_use]
     pub fn identify(
         parts: &Parts,
@@ -71,10 +82,12 @@ impl Client {
         let headers = &parts.headers;
         if !arrival.is_in(&forwarding.trusted_proxies) {
             let asks_itself = !was_relayed(fields) && arrival.is_in(&operators.networks);
+            let key = if asks_itself { Key::Unneeded } else { key(headers, fields, operators) };
             return Self {
                 address: arrival.address(),
                 standing: Standing::Stranger,
-                role: role(asks_itself || has_token(headers, fields, operators)),
+                role: role(asks_itself || key == Key::Shown(true)),
+                key,
                 scheme: arrival.scheme,
                 host: None,
                 request_id: RequestId::new(now),
@@ -87,10 +100,12 @@ impl Client {
         } else {
             arrival.is_in(&operators.networks)
         };
+        let key = if is_known { Key::Unneeded } else { key(headers, fields, operators) };
         Self {
             address: vouched.hop.address.or_else(|| arrival.address()),
             standing: Standing::TrustedProxy,
-            role: role(is_known || has_token(headers, fields, operators)),
+            role: role(is_known || key == Key::Shown(true)),
+            key,
             scheme: vouched.scheme(headers, fields).unwrap_or(arrival.scheme),
             host: vouched.host(headers, fields),
             request_id: RequestId::given(headers).unwrap_or_else(|| RequestId::new(now)),
@@ -108,10 +123,10 @@ const fn role(is_operator: bool) -> Role {
     if is_operator { Role::Operator } else { Role::Visitor }
 }
 
-/// Whether the request carries the operator's token.
-fn has_token(headers: &HeaderMap, fields: Fields, operators: &Operators) -> bool {
-    let Some(token) = &operators.token else { return false };
-    fields.has(Field::Token) && headers.get_all(X_WHY502_TOKEN).iter().any(|value| token.is(value.as_bytes()))
+/// The token that the request carries. The first one is looked at: who sends several guesses.
+fn key(headers: &HeaderMap, fields: Fields, operators: &Operators) -> Key {
+    let Some(token) = operators.token.as_ref().filter(|_| fields.has(Field::Token)) else { return Key::Unneeded };
+    headers.get(X_WHY502_TOKEN).map_or(Key::Unneeded, |value| Key::Shown(token.is(value.as_bytes())))
 }
 
 #[cfg(test)]

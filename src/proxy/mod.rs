@@ -7,6 +7,7 @@ mod explain;
 pub mod fields;
 pub mod forward;
 pub mod forwarded;
+pub mod guesses;
 pub mod hop;
 mod incidents;
 pub mod interim;
@@ -35,6 +36,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use http::HeaderMap;
@@ -50,7 +52,11 @@ use crate::proxy::admission::Upgrade;
 use crate::proxy::admission::refusal::Refusal;
 use crate::proxy::arrival::Arrival;
 use crate::proxy::client::Client;
+use crate::proxy::client::Key;
+use crate::proxy::client::Role;
 use crate::proxy::fields::Fields;
+use crate::proxy::guesses::Judged;
+use crate::proxy::guesses::MOST_WRONG;
 use crate::proxy::interim::Interim;
 use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
@@ -64,6 +70,7 @@ use crate::proxy::wish::Wishes;
 use crate::route::Miss;
 use crate::telemetry;
 use crate::telemetry::Event;
+use crate::telemetry::Notice;
 use crate::upstream::Answered;
 use crate::upstream::ClientFault;
 use crate::upstream::Inflow;
@@ -150,7 +157,10 @@ impl Proxy {
         let (parts, body) = request.into_parts();
         let fields = Fields::of(&parts.headers);
         let now = SystemTime::now();
-        let client = Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, now);
+        let mut client = Client::identify(&parts, fields, arrival, &config.forwarding, &config.operators, now);
+        if let Key::Shown(is_right) = client.key {
+            self.judge(is_right, &state, &mut client);
+        }
         let mut story = Story::begin(&parts, &client, arrival);
 
         let refused = |refusal, story: &Story| Box::new(self.refuse(refusal, story));
@@ -187,6 +197,19 @@ impl Proxy {
         let address = client.address;
         let passage = Box::new(Passage { state, destination, address, upgrade: admitted.upgrade, story });
         Ok(Received { passage, request })
+    }
+
+    /// Lets a token count only where it is not one of many guesses.
+    fn judge(&self, is_right: bool, state: &State, client: &mut Client) {
+        let judged = state.shared.guesses.judge(client.address, is_right, Instant::now());
+        client.role = if judged == Judged::Right { Role::Operator } else { Role::Visitor };
+        if judged == Judged::Last {
+            let place = client.address.map_or_else(|| "somebody".to_owned(), |address| address.to_string());
+            let message = format!(
+                "{place} has sent {MOST_WRONG} tokens that are not the operator's; for a minute none from there is looked at"
+            );
+            self.telemetry.record(Event::Notice(Notice { message: &message, dropped: None }));
+        }
     }
 
     fn reply(self: &Rc<Self>, mut passage: Box<Passage>, outcome: Result<Answered, Unanswered>) -> Reply {

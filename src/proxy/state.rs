@@ -13,6 +13,7 @@ use crate::diagnosis::checklist::Checklist;
 use crate::probe;
 use crate::proxy::arrival::Scheme;
 use crate::proxy::forward::Onward;
+use crate::proxy::guesses::Guesses;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::readiness::Readiness;
 use crate::proxy::via::Pseudonym;
@@ -44,6 +45,8 @@ pub struct Shared {
     pub past: Arc<PastAnswers>,
     /// Whether it takes requests.
     pub readiness: Arc<Readiness>,
+    /// Where wrong tokens have come from of late.
+    pub guesses: Arc<Guesses>,
     /// Where this process runs.
     pub here: Here,
     /// The name servers that are asked, for commands.

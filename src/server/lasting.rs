@@ -16,6 +16,7 @@ use crate::incident::Patience;
 use crate::listener::gatekeeper::Gatekeeper;
 use crate::net::here;
 use crate::probe;
+use crate::proxy::guesses::Guesses;
 use crate::proxy::past::PastAnswers;
 use crate::proxy::readiness::Readiness;
 use crate::proxy::state::Shared;
@@ -36,6 +37,7 @@ pub(super) struct Lasting {
     pub(super) archive: Arc<Archive>,
     past: Arc<PastAnswers>,
     pub(super) readiness: Arc<Readiness>,
+    guesses: Arc<Guesses>,
 }
 
 /// What a program of this configuration would share, for one request without a program that serves.
@@ -66,6 +68,7 @@ impl Lasting {
             archive: Arc::new(Archive::new(&config.incidents, patience)),
             past: Arc::default(),
             readiness: Arc::default(),
+            guesses: Arc::default(),
         };
         (lasting, told)
     }
@@ -97,6 +100,7 @@ impl Lasting {
             archive: Arc::clone(&self.archive),
             past: Arc::clone(&self.past),
             readiness: Arc::clone(&self.readiness),
+            guesses: Arc::clone(&self.guesses),
             here: Here { in_container: here::in_container(), own_addresses, own_networks },
             name_servers: self.name_servers(&config.dns),
             config,

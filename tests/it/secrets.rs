@@ -158,6 +158,22 @@ fn an_operator_is_known_by_address_or_token_and_by_nothing_that_can_be_forged() 
     }
 }
 
+#[test]
+fn a_token_that_is_guessed_too_often_counts_no_more() {
+    let mut proxy = with_operators("http://127.0.0.1:1", "token_file = \"token\"", "[runtime]\nworkers = 2");
+    let is_operator = |token: &str| {
+        let fields = format!("Accept: application/json\r\nX-Why502-Token: {token}\r\n");
+        get(proxy.address(), "/", &fields).json()["server"].is_string()
+    };
+    assert!(is_operator(TOKEN));
+    for _ in 0..10 {
+        assert!(!is_operator("wrong-wrong-wrong-wrong"));
+    }
+    assert!(!is_operator(TOKEN), "whatever comes from there now");
+    let notice = proxy.line("notice");
+    assert!(notice["message"].as_str().unwrap().starts_with("127.0.0.1 has sent 10 tokens"), "{notice}");
+}
+
 fn with_operators(server: &str, operators: &str, tables: &str) -> Proxy {
     let directory = PrivateDirectory::new().unwrap();
     fs::write(directory.file("token"), TOKEN).unwrap();
