@@ -26,6 +26,7 @@ use super::wrap::width;
 use crate::config::StatusPolicy;
 use crate::diagnosis::Cause;
 use crate::diagnosis::Checklist;
+use crate::diagnosis::diagnose;
 use crate::diagnosis::summary::summary;
 use crate::fault::Fault;
 
@@ -100,14 +101,23 @@ fn every_language_has_an_answer_that_fits_its_place() {
 
 #[test]
 fn no_visitor_sees_what_is_the_operators() {
+    let (checklist, site) = (Checklist::built_in(), Site::default());
+    let policies = [StatusPolicy::BadGateway, StatusPolicy::Standard, StatusPolicy::Unavailable];
     for fault in Fault::ALL {
-        let story = Story::full_of_secrets(fault);
+        let mut story = Story::full_of_secrets(fault);
+        // With what the rules and the runbook make of it, too.
+        let concluded = diagnose(&story.case, |cause| checklist.steps(&story.case, cause));
+        story.diagnosis.evidence.extend(concluded.evidence);
+        story.diagnosis.steps.extend(concluded.steps);
         let report = story.for_visitor(OCCURRENCE);
-        for format in Format::ALL {
-            let answer = Answer::failure(&report, style(format), StatusPolicy::Standard);
-            let shown = format!("{:?}\n{}", answer.headers, text(&answer)).to_lowercase();
-            for secret in SECRET_PLACES.into_iter().chain(["secret"]) {
-                assert!(!shown.contains(secret), "{fault} {format:?} shows {secret}: {shown}");
+        for (language, format) in Language::all().flat_map(|language| Format::ALL.map(|format| (language, format))) {
+            for policy in policies {
+                let answer = Answer::failure(&report, Style { format, language, site: &site }, policy);
+                let shown = format!("{:?}\n{}", answer.headers, text(&answer)).to_lowercase();
+                for secret in SECRET_PLACES.into_iter().chain(["secret"]) {
+                    let place = format!("{fault} {format:?} {} {policy:?}", language.tag());
+                    assert!(!shown.contains(secret), "{place} shows {secret}: {shown}");
+                }
             }
         }
     }
