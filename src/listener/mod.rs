@@ -63,6 +63,7 @@ pub async fn serve(
     mut drain: watch::Receiver<Orders>,
 ) {
     let mut connections = JoinSet::new();
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -83,7 +84,7 @@ pub async fn serve(
                 let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
                 connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(&proxy), drain.clone(), place));
             }
-            Err(error) => pause(&error, &proxy, &crowd).await,
+            Err(error) => pause(&error, &proxy, &crowd, &mut told).await,
         }
     }
     drain_queue(&socket, &proxy, (&gatekeeper, &crowd), &drain, &mut connections).await;
@@ -141,20 +142,28 @@ async fn drain_queue(
 }
 
 /// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file
-/// descriptors: some of those who only wait make way, and trying again at once would only burn the processor.
-async fn pause(error: &io::Error, proxy: &Proxy, crowd: &Crowd) {
+/// descriptors: some of those who only wait make way. Where nobody does, trying again at once would only burn the processor.
+async fn pause(error: &io::Error, proxy: &Proxy, crowd: &Crowd, told: &mut Option<Instant>) {
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
     }
-    let message = format!("this host cannot accept connections at the moment, clients wait: {error}");
-    proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
-    (0..MADE_TO_LEAVE).take_while(|_| crowd.make_way()).for_each(drop);
-    Deadline::after(SHORTAGE_PAUSE).await;
+    let now = Instant::now();
+    if told.is_none_or(|told| now.duration_since(told) >= REMIND) {
+        *told = Some(now);
+        let message = format!("this host cannot accept connections at the moment, clients wait: {error}");
+        proxy.telemetry().record(Event::Notice(Notice { message: &message, dropped: None }));
+    }
+    let leave = (0..MADE_TO_LEAVE).take_while(|_| crowd.make_way()).count();
+    Deadline::after(if leave == 0 { SHORTAGE_PAUSE } else { LEAVING_TIME }).await;
 }
 
 /// How long clients that come while the program drains are still taken in: longer than the last step of a handshake takes.
 const QUEUE_TIME: Duration = Duration::from_millis(200);
 /// How many clients that only wait are told to leave when this host has run out of something.
 const MADE_TO_LEAVE: usize = 16;
-/// How long accepting rests when this host has run out of something.
+/// How long accepting rests when this host has run out of something, and nobody can leave for others.
 const SHORTAGE_PAUSE: Duration = Duration::from_millis(200);
+/// How long those who were told to leave need for that.
+const LEAVING_TIME: Duration = Duration::from_millis(10);
+/// How long until a shortage that lasts is told again.
+const REMIND: Duration = Duration::from_secs(1);
