@@ -35,6 +35,16 @@ pub(super) enum Refused {
     NoToken,
     /// There is nothing of that name.
     NotFound,
+    /// No incident of that id is known.
+    IncidentUnknown,
+    /// No failure of that request is known.
+    RequestUnknown,
+    /// There is no event of that name.
+    EventUnknown,
+    /// What is asked for is not to be had.
+    Query,
+    /// There is no room for one more who listens.
+    TooMany,
     /// It can only be read.
     Method,
 }
@@ -55,6 +65,14 @@ impl Refused {
                 "Send the operator's token in X-Why502-Token, or as the password of HTTP Basic authentication.",
             ),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing here; /api/openapi.json lists what there is."),
+            Self::IncidentUnknown => (StatusCode::NOT_FOUND, "No incident of that id is known, or not any more."),
+            Self::RequestUnknown => (
+                StatusCode::NOT_FOUND,
+                "No failure of that request is known: it did not fail, or it is not among the last thousand that did.",
+            ),
+            Self::EventUnknown => (StatusCode::BAD_REQUEST, "There is no event of that name; README.md lists them."),
+            Self::Query => (StatusCode::BAD_REQUEST, "The limit is a number from 1 to 1000."),
+            Self::TooMany => (StatusCode::SERVICE_UNAVAILABLE, "Sixteen listen already; close another page or stream."),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "This can only be read: GET or HEAD."),
         }
     }
@@ -77,7 +95,15 @@ impl Refused {
             Self::Method => {
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             }
-            Self::HostMalformed | Self::HostForeign | Self::PageForeign | Self::NotFound => {}
+            Self::HostMalformed
+            | Self::HostForeign
+            | Self::PageForeign
+            | Self::NotFound
+            | Self::IncidentUnknown
+            | Self::RequestUnknown
+            | Self::EventUnknown
+            | Self::Query
+            | Self::TooMany => {}
         }
         answer
     }

@@ -4,8 +4,13 @@
 //! Everything here is read: nothing that is asked for here changes anything.
 
 mod access;
+mod api;
 mod crowd;
+mod dashboard;
 mod health;
+mod hour;
+mod live;
+mod metrics;
 mod patience;
 mod reply;
 
@@ -15,6 +20,8 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use http::Method;
 use http::Request;
@@ -33,6 +40,7 @@ use tokio::time::timeout;
 use self::access::Refused;
 use self::crowd::Crowd;
 use self::crowd::Seat;
+use self::hour::Hour;
 use self::patience::Patient;
 use self::reply::Body;
 use crate::net::listening::Bound;
@@ -42,12 +50,16 @@ use crate::proxy::state::Shared;
 use crate::telemetry;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
+use crate::telemetry::Telemetry;
+use crate::telemetry::Visits;
 
 /// What there is to look at.
 #[derive(Debug, Clone)]
 pub struct View {
     /// What the cores share now.
     pub shared: Arc<Shared>,
+    /// What is counted at each listener.
+    pub visits: Vec<Arc<Visits>>,
 }
 
 /// What this room is told.
@@ -64,13 +76,21 @@ pub enum Word {
 /// What operators look at, and who tells of them.
 struct Room {
     view: RefCell<View>,
-    telemetry: telemetry::Core,
+    /// What is told of the whole program.
+    telemetry: Arc<Telemetry>,
+    /// What this room tells itself.
+    own: telemetry::Core,
+    hour: RefCell<Hour>,
+    /// Ends when everybody has to leave.
+    ending: watch::Receiver<()>,
 }
 
 /// Serves operators until nobody can send a word any more.
-pub async fn serve(view: View, telemetry: telemetry::Core, mut words: mpsc::UnboundedReceiver<Word>) {
-    let room = Rc::new(Room { view: RefCell::new(view), telemetry });
+pub async fn serve(view: View, telemetry: Arc<Telemetry>, mut words: mpsc::UnboundedReceiver<Word>) {
+    let own = telemetry.core();
     let (end, ending) = watch::channel(());
+    let (view, hour) = (RefCell::new(view), RefCell::default());
+    let room = Rc::new(Room { view, telemetry, own, hour, ending: ending.clone() });
     let mut listening = None;
     let mut connections = JoinSet::new();
     let crowd = Rc::<Crowd>::default();
@@ -88,7 +108,7 @@ pub async fn serve(view: View, telemetry: telemetry::Core, mut words: mpsc::Unbo
                 continue;
             }
             _ = tick.tick() => {
-                room.telemetry.flush();
+                room.keep_house();
                 continue;
             }
             Some(_) = connections.join_next() => continue,
@@ -141,19 +161,40 @@ impl Room {
     /// The answer to a request.
     fn answer(&self, asked: &Parts) -> Response<Body> {
         let view = self.view.borrow();
-        let found = access::hosted(asked, &view.shared.config).and_then(|()| Self::find(asked, &view));
+        let found = access::hosted(asked, &view.shared.config).and_then(|()| self.find(asked, &view));
         let mut answer = found.unwrap_or_else(Refused::answer);
         reply::protect(&mut answer);
         answer
     }
 
-    fn find(asked: &Parts, view: &View) -> Result<Response<Body>, Refused> {
-        match asked.uri.path() {
-            "/livez" => return read_only(asked, health::live),
-            "/readyz" => return read_only(asked, || health::ready(&view.shared.readiness)),
-            _ => access::permitted(asked, &view.shared.config)?,
+    fn find(&self, asked: &Parts, view: &View) -> Result<Response<Body>, Refused> {
+        let place = Place::of(asked.uri.path());
+        if !matches!(place, Some(Place::Live | Place::Ready)) {
+            access::permitted(asked, &view.shared.config)?;
         }
-        Err(Refused::NotFound)
+        let place = place.ok_or(Refused::NotFound)?;
+        if asked.method != Method::GET && asked.method != Method::HEAD {
+            return Err(Refused::Method);
+        }
+        match place {
+            Place::Live => Ok(health::live()),
+            Place::Ready => Ok(health::ready(&view.shared.readiness)),
+            Place::Dashboard => Ok(dashboard::page()),
+            Place::Metrics => Ok(metrics::answer(&asked.headers, view, &self.telemetry)),
+            Place::Upstreams => Ok(api::upstreams(view, &self.hour.borrow(), &self.telemetry.ways())),
+            Place::Incidents => api::incidents(asked, view),
+            Place::Incident(id) => api::incident(id, view),
+            Place::Request(id) => api::request(id, view),
+            Place::Events => live::answer(asked, &self.telemetry, &self.ending),
+            Place::Description => Ok(api::description()),
+        }
+    }
+
+    /// What is to be done now and then.
+    fn keep_house(&self) {
+        self.own.flush();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.hour.borrow_mut().look(now, || self.telemetry.ways());
     }
 
     /// The socket, in this thread's runtime.
@@ -171,13 +212,43 @@ impl Room {
     }
 
     fn say(&self, message: &str) {
-        self.telemetry.record(Event::Notice(Notice { message, dropped: None }));
+        self.own.record(Event::Notice(Notice { message, dropped: None }));
     }
 }
 
-/// What is there is read, and nothing else.
-fn read_only(asked: &Parts, answer: impl FnOnce() -> Response<Body>) -> Result<Response<Body>, Refused> {
-    if asked.method == Method::GET || asked.method == Method::HEAD { Ok(answer()) } else { Err(Refused::Method) }
+/// What can be asked for.
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Live,
+    Ready,
+    Dashboard,
+    Metrics,
+    Upstreams,
+    Incidents,
+    Incident(&'a str),
+    Request(&'a str),
+    Events,
+    Description,
+}
+
+impl<'a> Place<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "/livez" => Self::Live,
+            "/readyz" => Self::Ready,
+            "/" => Self::Dashboard,
+            "/metrics" => Self::Metrics,
+            "/api/upstreams" => Self::Upstreams,
+            "/api/incidents" => Self::Incidents,
+            "/api/events" => Self::Events,
+            "/api/openapi.json" => Self::Description,
+            path => match (path.strip_prefix("/api/incidents/"), path.strip_prefix("/api/requests/")) {
+                (Some(id), _) => Self::Incident(id),
+                (_, Some(id)) => Self::Request(id),
+                (None, None) => return None,
+            },
+        })
+    }
 }
 
 /// How long a line of this room's own may wait.

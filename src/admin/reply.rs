@@ -15,6 +15,7 @@ use http_body::SizeHint;
 use http_body_util::Full;
 
 use crate::admin::crowd::Busy;
+use crate::admin::live::Events;
 
 /// The body of an answer, and the mark that its connection is in use until it has gone.
 #[derive(Debug)]
@@ -26,12 +27,19 @@ pub(super) struct Body {
 #[derive(Debug)]
 enum Content {
     Whole(Full<Bytes>),
+    /// Comes as it happens.
+    Events(Box<Events>),
 }
 
 impl Body {
     /// All of it is there.
     pub(super) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self { content: Content::Whole(Full::new(bytes.into())), _busy: None }
+    }
+
+    /// It comes as it happens.
+    pub(super) fn events(events: Events) -> Self {
+        Self { content: Content::Events(Box::new(events)), _busy: None }
     }
 
     /// The same, with the connection's mark.
@@ -47,18 +55,21 @@ impl http_body::Body for Body {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         match &mut self.get_mut().content {
             Content::Whole(body) => Pin::new(body).poll_frame(cx),
+            Content::Events(events) => events.poll_next(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(body) => body.is_end_stream(),
+            Content::Events(_) => false,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Whole(body) => body.size_hint(),
+            Content::Events(_) => SizeHint::default(),
         }
     }
 }

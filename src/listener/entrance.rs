@@ -42,6 +42,7 @@ use crate::proxy::arrival::Scheme;
 use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::telemetry::TurnedAway;
+use crate::telemetry::Visits;
 
 /// The way in at one listener, for all cores.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ pub struct Entrance {
     terms: ArcSwap<Terms>,
     /// When it was last told that a PROXY header was refused.
     told: Mutex<Option<Instant>>,
+    visits: Arc<Visits>,
 }
 
 /// What is asked of clients there.
@@ -80,7 +82,8 @@ impl Entrance {
     /// A way in at which nothing is asked yet.
     #[must_use]
     pub fn new(address: ListenAddress) -> Arc<Self> {
-        Arc::new(Self { address, terms: ArcSwap::default(), told: Mutex::default() })
+        let visits = Visits::new(address.to_string());
+        Arc::new(Self { address, terms: ArcSwap::default(), told: Mutex::default(), visits })
     }
 
     /// Where it is.
@@ -98,6 +101,19 @@ impl Entrance {
     /// Asks whoever comes from now on for something else.
     pub fn change(&self, terms: Terms) {
         self.terms.store(Arc::new(terms));
+        self.note_certificate();
+    }
+
+    /// What is counted of clients there.
+    #[must_use]
+    pub const fn visits(&self) -> &Arc<Visits> {
+        &self.visits
+    }
+
+    /// Lets whoever counts see when the certificates end.
+    pub fn note_certificate(&self) {
+        let terms = self.terms.load();
+        self.visits.note_certificate(terms.certificates().map(|certificates| certificates.current().end()));
     }
 
     /// Whether it is known who a client is before it has said anything.

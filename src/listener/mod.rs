@@ -101,13 +101,14 @@ async fn welcome(
     orders: watch::Receiver<Orders>,
     (mut place, seated): (Place, Seated),
 ) {
+    let visit = entrance.visits().begin();
     let entered = entrance::enter(&entrance, stream, peer, (&mut place, &seated.seat()), &proxy, &orders).await;
     // The way in may be another by the time that this client leaves.
     drop(entrance);
     if let Some(entered) = entered {
         connection::serve(entered, proxy, orders, seated.seat()).await;
     }
-    drop((place, seated));
+    drop((place, seated, visit));
 }
 
 /// Clients whose handshake the kernel has finished would be reset if the socket closed now: they are served first. No handshake

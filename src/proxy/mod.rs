@@ -120,7 +120,7 @@ impl Proxy {
 
     /// Lets requests that begin from now on see this. Those that have begun keep what they began with.
     pub fn adopt(&self, shared: &Arc<Shared>) {
-        let state = Rc::new(self.state().after(shared));
+        let state = Rc::new(self.state().after(shared, &self.telemetry));
         self.state.replace(state);
         // Conclusions are of destinations that nobody goes to any more, and hold on to their connections.
         self.explained.forget();

@@ -88,6 +88,7 @@ impl Proxy {
             upstream: None,
             server: None,
             aborted: false,
+            traffic: None,
         }));
         answer
     }

@@ -21,6 +21,7 @@ use crate::proxy::way::Https;
 use crate::proxy::way::Way;
 use crate::route::Miss;
 use crate::route::Routes;
+use crate::telemetry;
 use crate::upstream;
 use crate::upstream::Upstream;
 
@@ -81,32 +82,37 @@ pub(super) struct Destination {
 }
 
 impl State {
-    /// A core's view of what is shared.
+    /// A core's view of what is shared; its requests are counted there.
     #[must_use]
-    pub fn new(shared: &Arc<Shared>) -> Self {
-        Self::of(shared, |upstream| Rc::new(Upstream::new(upstream)))
+    pub fn new(shared: &Arc<Shared>, telemetry: &telemetry::Core) -> Self {
+        Self::of(shared, telemetry, |upstream| Rc::new(Upstream::new(upstream)))
     }
 
     /// The view of what is shared now, by a core that has had another. It keeps the connections of the upstreams that both have.
     #[must_use]
-    pub fn after(&self, shared: &Arc<Shared>) -> Self {
-        Self::of(shared, |upstream| {
+    pub fn after(&self, shared: &Arc<Shared>, telemetry: &telemetry::Core) -> Self {
+        Self::of(shared, telemetry, |upstream| {
             let known = self.destinations.iter().map(|destination| &destination.upstream);
             let kept = known.into_iter().find(|known| Arc::ptr_eq(known.shared(), upstream));
             kept.map_or_else(|| Rc::new(Upstream::new(upstream)), Rc::clone)
         })
     }
 
-    fn of(shared: &Arc<Shared>, part: impl Fn(&Arc<upstream::Shared>) -> Rc<Upstream>) -> Self {
+    fn of(
+        shared: &Arc<Shared>,
+        telemetry: &telemetry::Core,
+        part: impl Fn(&Arc<upstream::Shared>) -> Rc<Upstream>,
+    ) -> Self {
         let destination =
             |upstream: &Arc<upstream::Shared>| Rc::new(Destination::new(upstream, part(upstream), shared));
         let destinations: Vec<_> = shared.upstreams.iter().map(destination).collect();
         let named = |name: &Arc<str>| {
             destinations.iter().find(|destination| destination.upstream.settings().name == *name).cloned()
         };
-        let routes = Routes::new(&shared.config.routes, |route, label| Led {
-            way: Rc::new(Way::new(route, label)),
-            to: route.upstream().and_then(named),
+        let routes = Routes::new(&shared.config.routes, |route, label| {
+            let traffic = Some(telemetry.traffic(label, route.upstream().map(|name| &**name)));
+            let way = Rc::new(Way { traffic, ..Way::new(route, label) });
+            Led { way, to: route.upstream().and_then(named) }
         });
         let https = Https::on(&shared.config.listeners);
         Self { shared: Arc::clone(shared), routes, destinations, https }

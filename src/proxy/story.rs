@@ -186,6 +186,7 @@ impl Story {
             upstream: self.upstream.as_deref(),
             server: self.server.as_deref(),
             aborted,
+            traffic: self.way.as_ref().and_then(|way| way.traffic.as_deref()),
         }
     }
 

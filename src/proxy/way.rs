@@ -10,6 +10,7 @@ use crate::config::HeaderChanges;
 use crate::config::ListenAddress;
 use crate::config::Listener;
 use crate::config::Route;
+use crate::telemetry::Traffic;
 
 /// A route as its requests see it; made once, when the configuration is read.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +23,8 @@ pub struct Way {
     pub request_headers: HeaderChanges,
     /// What is changed in an answer's head on its way to the client.
     pub response_headers: HeaderChanges,
+    /// Where its requests are counted; none where nobody serves them.
+    pub traffic: Option<Arc<Traffic>>,
 }
 
 impl Way {
@@ -34,6 +37,7 @@ impl Way {
             stripped: strips.then(|| HeaderValue::from_str(&route.path).ok()).flatten(),
             request_headers: route.request_headers.clone(),
             response_headers: route.response_headers.clone(),
+            traffic: None,
         }
     }
 

@@ -2,6 +2,7 @@
 //! again or the program ends.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::runtime::Builder;
@@ -16,7 +17,9 @@ use crate::config::ListenAddress;
 use crate::server::StartError;
 use crate::server::inheritance::Given;
 use crate::server::listening::Listening;
-use crate::telemetry;
+use crate::telemetry::Event;
+use crate::telemetry::Notice;
+use crate::telemetry::Telemetry;
 
 /// The admin listener, open or not.
 #[derive(Debug)]
@@ -90,12 +93,7 @@ impl Admin {
     }
 
     /// Goes by the plan, and shows this from now on.
-    pub(super) fn carry_out(
-        &mut self,
-        plan: Plan,
-        view: View,
-        telemetry: impl FnOnce() -> telemetry::Core,
-    ) -> io::Result<()> {
+    pub(super) fn carry_out(&mut self, plan: Plan, view: View, telemetry: &Arc<Telemetry>) -> io::Result<()> {
         match plan {
             Plan::Keep => {
                 if let Some(thread) = &self.thread {
@@ -115,12 +113,12 @@ impl Admin {
     }
 
     /// Serves where it is open, and shows this from now on.
-    pub(super) fn serve(&mut self, view: View, telemetry: impl FnOnce() -> telemetry::Core) -> io::Result<()> {
+    pub(super) fn serve(&mut self, view: View, telemetry: &Arc<Telemetry>) -> io::Result<()> {
         let Some(bound) = self.open.as_ref().and_then(|open| open.sockets().first()) else { return Ok(()) };
         let bound = bound.try_clone()?;
         match &self.thread {
             Some(thread) => thread.tell(Word::See(view)),
-            None => self.thread = Some(Thread::start(view, telemetry())?),
+            None => self.thread = Some(Thread::start(view, Arc::clone(telemetry))?),
         }
         if let Some(thread) = &self.thread {
             thread.tell(Word::Listen(bound));
@@ -150,14 +148,14 @@ impl Admin {
 }
 
 impl Thread {
-    fn start(view: View, telemetry: telemetry::Core) -> io::Result<Self> {
+    fn start(view: View, telemetry: Arc<Telemetry>) -> io::Result<Self> {
         let (words, told) = mpsc::unbounded_channel();
         let runtime = move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
             Ok(runtime) => runtime.block_on(admin::serve(view, telemetry, told)),
             Err(error) => {
                 let message =
                     format!("nobody can look at this program, for its thread cannot wait for anything: {error}");
-                telemetry.record(telemetry::Event::Notice(telemetry::Notice { message: &message, dropped: None }));
+                telemetry.core().record(Event::Notice(Notice { message: &message, dropped: None }));
             }
         };
         Ok(Self { running: std::thread::Builder::new().name("admin".to_owned()).spawn(runtime)?, words })

@@ -65,7 +65,9 @@ fn look_after(entrances: &Mutex<Vec<Arc<Entrance>>>, telemetry: &telemetry::Core
         for entrance in entrances {
             let terms = entrance.terms();
             let Some(certificates) = terms.certificates() else { continue };
-            for says in look(certificates, remind) {
+            let news = look(certificates, remind);
+            entrance.note_certificate();
+            for says in news {
                 let message = format!("listener {}: {says}", entrance.address());
                 telemetry.record(Event::Notice(Notice { message: &message, dropped: None }));
             }

@@ -75,7 +75,7 @@ impl Core {
 
     async fn serve(self) {
         let Self { shared, doorways, telemetry, gatekeeper, mut orders, mut updates, changes } = self;
-        let proxy = Proxy::new(State::new(&shared), telemetry);
+        let proxy = Proxy::new(State::new(&shared, &telemetry), telemetry);
         let crowd = Rc::<Crowd>::default();
         let mut doors = Doors::new(&proxy, (Arc::clone(&gatekeeper), Rc::clone(&crowd)));
         for doorway in doorways {

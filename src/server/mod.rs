@@ -62,7 +62,7 @@ pub struct Server {
     addresses: Vec<ListenAddress>,
     cores: Vec<Thread>,
     orders: watch::Sender<Orders>,
-    telemetry: Telemetry,
+    telemetry: Arc<Telemetry>,
     /// What the program tells that is no core's to tell.
     own: telemetry::Core,
     lasting: Lasting,
@@ -148,6 +148,7 @@ impl Server {
         let doorways = sockets.doorways().map_err(StartError::Runtime)?;
         let telemetry =
             Telemetry::start(&config.log).map_err(|source| StartError::Log { output: output(&config), source })?;
+        let telemetry = Arc::new(telemetry);
         let (lasting, told) = Lasting::new(&config, patience);
         let shared = Arc::new(lasting.share(config, checklist, &[])?);
         lasting.follow(&shared, &addresses);
@@ -179,7 +180,7 @@ impl Server {
             server.cores.push(core);
         }
         let view = server.view();
-        server.admin.serve(view, || server.telemetry.core()).map_err(StartError::Thread)?;
+        server.admin.serve(view, &server.telemetry).map_err(StartError::Thread)?;
         server.announce();
         Ok(server)
     }
@@ -247,7 +248,9 @@ impl Server {
 
     /// What operators look at.
     fn view(&self) -> View {
-        View { shared: Arc::clone(&self.shared) }
+        let entrances = self.sockets.entrances();
+        let visits = entrances.iter().map(|entrance| Arc::clone(entrance.visits())).collect();
+        View { shared: Arc::clone(&self.shared), visits }
     }
 
     fn announce(&self) {
@@ -292,13 +295,13 @@ impl Server {
             // A core that panicked has told so already, and there is nothing to hand on.
             core.running.join().ok();
         }
-        // Operators may look on until now.
-        self.admin.close();
         self.keeper.stop(HISTORY_PATIENCE);
         self.webhook.stop(WEBHOOK_PATIENCE);
         let totals = self.telemetry.totals();
         let uptime = self.started.elapsed();
         self.own.record(Event::Stopped(telemetry::Stopped { reason, uptime, totals: &totals }));
+        // Operators may look on until now.
+        self.admin.close();
         drop(self.own);
         self.certificates.stop();
         self.telemetry.stop(self.shared.config.shutdown_timeout.min(LOG_PATIENCE));

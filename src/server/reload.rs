@@ -76,7 +76,7 @@ impl Server {
         self.telemetry.switch(log);
         self.own.adopt(self.telemetry.style());
         let view = self.view();
-        if let Err(error) = self.admin.carry_out(admin, view, || self.telemetry.core()) {
+        if let Err(error) = self.admin.carry_out(admin, view, &self.telemetry) {
             self.notice(&format!("nobody can look at this program, for its thread cannot be started: {error}"));
         }
         let told = before.config.notices();

@@ -12,6 +12,8 @@ use super::event::Request;
 use super::event::UpstreamFailure;
 use super::event::cause_word;
 use super::event::fault_word;
+use super::tally::Rare;
+use super::traffic::Sets;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
 
@@ -19,10 +21,9 @@ use crate::fault::Fault;
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Counters {
-    requests: Counter,
-    /// By class, from 1xx to 5xx.
-    responses: [Counter; 5],
-    bytes_sent: Counter,
+    /// Requests, by the way that they took.
+    pub(super) traffic: Sets,
+    pub(super) rare: Rare,
     retried: Counter,
     incidents_opened: Counter,
     incidents_closed: Counter,
@@ -36,7 +37,7 @@ pub(super) struct Counters {
 
 /// A number that only goes up and that one thread writes: a plain addition, which others may read at any time.
 #[derive(Debug, Default)]
-struct Counter(AtomicU64);
+pub(super) struct Counter(AtomicU64);
 
 /// What the process has done, all cores together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -122,12 +123,39 @@ pub struct Failures {
     pub count: u64,
 }
 
+impl Responses {
+    /// How many there are.
+    pub(super) const fn sum(self) -> u64 {
+        self.informational + self.success + self.redirection + self.client_error + self.server_error
+    }
+
+    /// Adds others to them.
+    pub(super) const fn add(&mut self, more: Self) {
+        self.informational += more.informational;
+        self.success += more.success;
+        self.redirection += more.redirection;
+        self.client_error += more.client_error;
+        self.server_error += more.server_error;
+    }
+
+    /// Each class by its name.
+    #[must_use]
+    pub const fn by_class(self) -> [(&'static str, u64); 5] {
+        [
+            ("1xx", self.informational),
+            ("2xx", self.success),
+            ("3xx", self.redirection),
+            ("4xx", self.client_error),
+            ("5xx", self.server_error),
+        ]
+    }
+}
+
 impl Default for Counters {
     fn default() -> Self {
         Self {
-            requests: Counter::default(),
-            responses: Default::default(),
-            bytes_sent: Counter::default(),
+            traffic: Sets::default(),
+            rare: Rare::default(),
             retried: Counter::default(),
             incidents_opened: Counter::default(),
             incidents_closed: Counter::default(),
@@ -147,14 +175,10 @@ impl Counters {
             Event::UpstreamFailure(failure) => self.count_failure(failure),
             Event::IncidentOpened(_) => self.incidents_opened.add(1),
             Event::IncidentClosed(_) => self.incidents_closed.add(1),
-            Event::Started(_)
-            | Event::Reloaded(_)
-            | Event::ReloadRefused(_)
-            | Event::Stopped(_)
-            | Event::ServerEjected(_)
-            | Event::ServerReturned(_)
-            | Event::Probe(_)
-            | Event::Notice(_) => {}
+            Event::ServerEjected(_) | Event::Probe(_) | Event::Reloaded(_) | Event::ReloadRefused(_) => {
+                self.rare.count(event);
+            }
+            Event::Started(_) | Event::Stopped(_) | Event::ServerReturned(_) | Event::Notice(_) => {}
         }
     }
 
@@ -167,11 +191,8 @@ impl Counters {
     }
 
     fn count_request(&self, request: &Request<'_>) {
-        self.requests.add(1);
-        self.bytes_sent.add(request.bytes_sent);
-        if let Some(class) = usize::from(request.status / 100).checked_sub(1).and_then(|at| self.responses.get(at)) {
-            class.add(1);
-        }
+        let traffic = request.traffic.unwrap_or(&self.traffic.unrouted);
+        traffic.count(request.status, request.bytes_sent, request.elapsed);
         if request.upstream.is_none() {
             let refusals = usize::from(request.status).checked_sub(FIRST_REFUSAL).and_then(|at| self.refusals.get(at));
             if let Some(refusals) = refusals {
@@ -190,14 +211,13 @@ impl Counters {
 
     /// Adds these counters to what others counted.
     pub(super) fn add_to(&self, totals: &mut Totals) {
-        let [informational, success, redirection, client_error, server_error] = &self.responses;
-        totals.requests += self.requests.sum();
-        totals.responses.informational += informational.sum();
-        totals.responses.success += success.sum();
-        totals.responses.redirection += redirection.sum();
-        totals.responses.client_error += client_error.sum();
-        totals.responses.server_error += server_error.sum();
-        totals.bytes_sent += self.bytes_sent.sum();
+        let mut ways = Vec::new();
+        self.traffic.add_to(&mut ways);
+        for way in ways {
+            totals.requests += way.requests();
+            totals.responses.add(way.responses);
+            totals.bytes_sent += way.bytes_sent;
+        }
         totals.retried += self.retried.sum();
         totals.incidents_opened += self.incidents_opened.sum();
         totals.incidents_closed += self.incidents_closed.sum();
@@ -214,11 +234,11 @@ impl Counters {
 
 impl Counter {
     /// Not one atomic step, and it need not be: nobody else writes.
-    fn add(&self, more: u64) {
+    pub(super) fn add(&self, more: u64) {
         self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
     }
 
-    fn sum(&self) -> u64 {
+    pub(super) fn sum(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }

@@ -7,10 +7,14 @@ pub mod colour;
 mod count;
 pub mod event;
 mod json;
+mod live;
 mod log;
 mod outlet;
 mod pretty;
 mod stamp;
+mod tally;
+mod traffic;
+mod visits;
 
 use std::cell::Cell;
 use std::fmt;
@@ -43,11 +47,22 @@ pub use self::event::Started;
 pub use self::event::Stopped;
 pub use self::event::UpstreamFailure;
 pub use self::json::members_in_line;
+pub use self::live::Audience;
+pub use self::live::Kinds;
 pub use self::outlet::Outlet;
 pub use self::stamp::rfc_3339;
+pub use self::tally::Tally;
+pub use self::traffic::BOUNDS;
+pub use self::traffic::Times;
+pub use self::traffic::Traffic;
+pub use self::traffic::Ways;
+pub use self::visits::Visit;
+pub use self::visits::Visits;
 
 use self::colour::Colours;
 use self::count::Counters;
+use self::live::Script;
+use self::live::Stage;
 use self::log::Lines;
 use self::log::Log;
 use self::log::Output;
@@ -61,6 +76,8 @@ pub struct Telemetry {
     log: Log,
     cores: Mutex<Vec<Arc<Counters>>>,
     outlet: Arc<Outlet>,
+    began: SystemTime,
+    stage: Arc<Stage>,
 }
 
 /// One core's own half. It may move to its thread, but is never shared.
@@ -72,6 +89,8 @@ pub struct Core {
     stamp: Cell<Stamp>,
     buffer: Cell<Lines>,
     last_failure: Cell<SystemTime>,
+    stage: Arc<Stage>,
+    script: Script,
 }
 
 /// Which lines there are, and how they look.
@@ -105,7 +124,14 @@ impl Telemetry {
     pub fn start(settings: &config::Log) -> io::Result<Self> {
         let style = Style::of(settings);
         let log = Log::start(Output::open(&settings.output)?, style.form)?;
-        Ok(Self { style: Mutex::new(style), log, cores: Mutex::default(), outlet: Arc::default() })
+        Ok(Self {
+            style: Mutex::new(style),
+            log,
+            cores: Mutex::default(),
+            outlet: Arc::default(),
+            began: SystemTime::now(),
+            stage: Arc::default(),
+        })
     }
 
     /// What it takes to go on with other settings.
@@ -145,6 +171,8 @@ impl Telemetry {
             stamp: Cell::default(),
             buffer: Cell::default(),
             last_failure: Cell::new(SystemTime::UNIX_EPOCH),
+            stage: Arc::clone(&self.stage),
+            script: Script::default(),
         }
     }
 
@@ -179,6 +207,38 @@ impl Telemetry {
             ..totals
         }
     }
+
+    /// Requests by the way that they took, all cores together; first those that no route took.
+    #[must_use]
+    pub fn ways(&self) -> Vec<Ways> {
+        let mut ways = Vec::new();
+        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            counters.traffic.add_to(&mut ways);
+        }
+        ways
+    }
+
+    /// How often what happens rarely has happened, all cores together.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            counters.rare.add_to(&mut tally);
+        }
+        tally
+    }
+
+    /// Lets somebody listen to events of these kinds from now on, as they happen; none where too many do.
+    #[must_use]
+    pub fn listen(&self, kinds: Kinds) -> Option<Audience> {
+        self.stage.listen(kinds)
+    }
+
+    /// When the program began to tell.
+    #[must_use]
+    pub const fn began(&self) -> SystemTime {
+        self.began
+    }
 }
 
 impl Prepared {
@@ -212,6 +272,12 @@ impl Core {
         self.record_at(event, SystemTime::now());
     }
 
+    /// Where requests are counted that this route leads to this upstream, or that this proxy answers on its own there.
+    #[must_use]
+    pub fn traffic(&self, route: &str, upstream: Option<&str>) -> Arc<Traffic> {
+        self.counters.traffic.of(route, upstream.unwrap_or_default())
+    }
+
     /// Counts a client that did not get as far as a request.
     pub fn turned_away(&self, at: TurnedAway) {
         self.counters.count_turned_away(at);
@@ -220,19 +286,25 @@ impl Core {
     fn record_at(&self, event: Event<'_>, now: SystemTime) {
         self.counters.count(&event);
         let Style { form, access } = self.style.get();
-        if matches!(event, Event::Request(_)) && !access {
+        let is_logged = access || !matches!(event, Event::Request(_));
+        let is_heard = self.stage.is_wanted(&event);
+        if !is_logged && !is_heard {
             return;
         }
-        let (mut stamp, mut lines) = (self.stamp.take(), self.buffer.take());
+        let mut stamp = self.stamp.take();
         stamp.set(now);
-        form.write(&mut lines.text, &stamp, &event);
-        lines.count += 1;
         if matches!(event, Event::IncidentOpened(_) | Event::IncidentClosed(_)) {
             self.outlet.put(|| json::line(&stamp, &event));
         }
-        let full = lines.text.len() >= BUFFER_BYTES;
+        let mut full = is_heard && self.script.add(&stamp, &event);
+        if is_logged {
+            let mut lines = self.buffer.take();
+            form.write(&mut lines.text, &stamp, &event);
+            lines.count += 1;
+            full |= lines.text.len() >= BUFFER_BYTES;
+            self.buffer.set(lines);
+        }
         self.stamp.set(stamp);
-        self.buffer.set(lines);
         if full || self.is_urgent(&event, now) {
             self.flush();
         }
@@ -260,7 +332,7 @@ impl Core {
         }
     }
 
-    /// Hands over the lines that wait. To be called on the core's coarse tick, about every 100 ms.
+    /// Hands over the lines that wait, and events to whoever listens. To be called on the core's coarse tick, about every 100 ms.
     pub fn flush(&self) {
         let mut lines = self.buffer.take();
         if lines.count > 0 {
@@ -270,6 +342,7 @@ impl Core {
             lines.count = 0;
         }
         self.buffer.set(lines);
+        self.script.pass_on(&self.stage);
     }
 }
 

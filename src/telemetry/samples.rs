@@ -105,6 +105,7 @@ pub(super) fn request() -> Event<'static> {
         upstream: Some("app"),
         server: Some("http://app-1.internal:3000"),
         aborted: false,
+        traffic: None,
     })
 }
 
@@ -124,6 +125,7 @@ pub(super) fn refusal() -> Event<'static> {
         upstream: None,
         server: None,
         aborted: true,
+        traffic: None,
     })
 }
 

@@ -49,6 +49,16 @@ pub struct Health {
     /// Which of them are, for a choice to see without the lock.
     down: Box<[AtomicBool]>,
     standings: Mutex<Vec<Standing>>,
+    checks: Mutex<Vec<Checks>>,
+}
+
+/// How many checks of a server there were.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Checks {
+    /// That found it well.
+    pub well: u64,
+    /// That did not.
+    pub ill: u64,
 }
 
 /// What came of one check.
@@ -163,7 +173,14 @@ impl Health {
             any_down: AtomicBool::new(false),
             down: std::iter::repeat_with(AtomicBool::default).take(servers).collect(),
             standings: Mutex::new(vec![Standing::default(); servers]),
+            checks: Mutex::new(vec![Checks::default(); servers]),
         }
+    }
+
+    /// How many checks of a server there were.
+    #[must_use]
+    pub fn checks(&self, server: usize) -> Checks {
+        self.checks.lock().unwrap_or_else(PoisonError::into_inner).get(server).copied().unwrap_or_default()
     }
 
     /// Whether no server is held to be down: the usual case, answered without a lock.
@@ -218,6 +235,10 @@ impl Health {
     }
 
     fn checked(&self, server: usize, outcome: &Outcome, now: Instant) -> Option<Change> {
+        if let Some(checks) = self.checks.lock().unwrap_or_else(PoisonError::into_inner).get_mut(server) {
+            let count = if outcome.is_well() { &mut checks.well } else { &mut checks.ill };
+            *count += 1;
+        }
         let thresholds = Thresholds { healthy: self.settings.healthy_after, unhealthy: self.settings.unhealthy_after };
         let mut standings = self.lock();
         let turned = standings.get_mut(server)?.after_check(outcome.clone(), now, thresholds)?;

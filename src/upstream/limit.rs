@@ -127,6 +127,12 @@ impl Capacity {
         self.servers.get(server).map_or(0, |counts| counts.wanted.load(Ordering::Relaxed))
     }
 
+    /// How many requests wait for a place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.lock().len()
+    }
+
     /// A place at this server, if there is one.
     #[must_use]
     pub fn take(self: &Arc<Self>, what: Limited, server: usize) -> Option<Place> {
@@ -165,7 +171,7 @@ impl Capacity {
     /// How things stand with a server, for the evidence record.
     #[must_use]
     pub fn evidence(&self, what: Limited, server: usize) -> CapacityEvidence {
-        let waiting = self.lock().len();
+        let waiting = self.waiting();
         CapacityEvidence {
             what,
             taken: self.taken(what, server),
@@ -227,7 +233,9 @@ impl Capacity {
         }
     }
 
-    fn taken(&self, what: Limited, server: usize) -> u32 {
+    /// How many of these a server has now.
+    #[must_use]
+    pub fn taken(&self, what: Limited, server: usize) -> u32 {
         self.servers.get(server).map_or(0, |counts| counts.of(what).load(Ordering::Relaxed))
     }
 

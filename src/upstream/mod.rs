@@ -28,6 +28,7 @@ pub mod retry;
 mod secure;
 pub mod server;
 mod tries;
+pub mod view;
 pub mod watcher;
 pub mod whereabouts;
 
@@ -102,6 +103,8 @@ pub struct Shared {
     /// In milliseconds; it is the client's limit, and may change while everything else stays.
     client_body_timeout: AtomicU64,
     memory: Memory,
+    /// Requests that went out once more.
+    retries: AtomicU64,
     /// What the files held that the settings name, as a digest.
     files: u64,
 }
@@ -136,6 +139,7 @@ impl Shared {
             changes,
             client_body_timeout: AtomicU64::new(0),
             memory: Memory::new(settings.servers.len()),
+            retries: AtomicU64::new(0),
             files: secure::files_of(settings),
         };
         shared.set_client_body_timeout(client_body_timeout);
@@ -276,6 +280,7 @@ impl Upstream {
             lane.multiplex.sweep(now);
             lane.leave_old_addresses();
             lane.review_idle_connections(now);
+            lane.note_idle_connections();
         }
     }
 
@@ -313,6 +318,9 @@ impl Upstream {
                 Err(Trouble::Failed { failure, unsent }) => {
                     lane.failed(&failure, path);
                     next = self.next((lane, place), &failure, unsent, again, &tries);
+                    if next.is_some() {
+                        self.shared.retries.fetch_add(1, Ordering::Relaxed);
+                    }
                     tries.failures.push(*failure);
                 }
             }

@@ -41,7 +41,9 @@ fn it_is_there_where_it_is_configured_and_nowhere_else() {
     ] {
         assert_eq!(live.field(name), Some(value), "{name}");
     }
-    let ready = ask(proxy.admin(), "GET /readyz", "");
+    let ready = eventually("readiness, just after the start", || {
+        Some(ask(proxy.admin(), "GET /readyz", "")).filter(|answer| answer.head.status != 503)
+    });
     assert_eq!((ready.head.status, ready.text()), (200, r#"{"status":"ready"}"#));
     let head = ask(proxy.admin(), "HEAD /readyz", "");
     assert_eq!((head.head.status, head.field("content-length")), (200, Some("18")));
@@ -58,7 +60,7 @@ fn a_foreign_host_and_a_foreign_page_are_refused() {
     let proxy = Proxy::run(&in_front_of(&["http://127.0.0.1:1"], "", ADMIN));
     let status = |host: &str, fields: &str| {
         let mut client = Client::connect(proxy.admin());
-        client.send(format!("GET /readyz HTTP/1.1\r\n{host}{fields}Connection: close\r\n\r\n"));
+        client.send(format!("GET /livez HTTP/1.1\r\n{host}{fields}Connection: close\r\n\r\n"));
         client.answer().head.status
     };
     for (host, expected) in [
@@ -83,7 +85,8 @@ fn beyond_loopback_only_probes_come_in_without_the_token() {
     let proxy = Proxy::run_in(directory, &in_front_of(&["http://127.0.0.1:1"], "", tables));
     let admin = SocketAddr::from(([127, 0, 0, 1], proxy.admin().port()));
     let status = |path: &str, fields: &str| ask(admin, &format!("GET {path}"), fields).head.status;
-    assert_eq!([status("/livez", ""), status("/readyz", "")], [200, 200]);
+    assert_eq!(status("/livez", ""), 200);
+    eventually("readiness", || (status("/readyz", "") == 200).then_some(()));
     for path in ["/", "/metrics", "/api/incidents", "/nothing"] {
         let refused = ask(admin, &format!("GET {path}"), "");
         let challenge = "Basic realm=\"why502\", charset=\"UTF-8\"";
@@ -109,7 +112,7 @@ fn a_program_that_drains_lives_and_is_not_ready() {
         watcher.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         watcher.answer().head.status
     };
-    assert_eq!([status("/readyz"), status("/livez")], [200, 200]);
+    eventually("readiness", || (status("/readyz") == 200).then_some(()));
     proxy.signal("TERM");
     eventually("the end of the listener", || TcpStream::connect(proxy.address()).is_err().then_some(()));
     assert_eq!([status("/readyz"), status("/livez")], [503, 200]);
@@ -174,8 +177,10 @@ fn the_process_that_takes_over_goes_on_with_it() {
         let address = (!unix).then(|| proxy.admin());
         let connect = || address.map_or_else(|| Client::connect_to_socket(&socket), Client::connect);
         let mut watcher = connect();
-        watcher.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert_eq!(watcher.answer().head.status, 200);
+        eventually("readiness", || {
+            watcher.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            (watcher.answer().head.status == 200).then_some(())
+        });
         let mut client = Client::connect(proxy.address());
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
         let mut conversation = origin.accept();
@@ -191,9 +196,11 @@ fn the_process_that_takes_over_goes_on_with_it() {
             watcher.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
             (status == 503).then_some(())
         });
-        let mut newcomer = connect();
-        newcomer.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        assert_eq!(newcomer.answer().head.status, 200, "newcomers are the new one's");
+        let mut newcomer = eventually("the new one, where newcomers come in", || {
+            let mut newcomer = connect();
+            newcomer.send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            (newcomer.answer().head.status == 200).then_some(newcomer)
+        });
         conversation.answer("done");
         assert_eq!(client.answer().text(), "done");
         proxy.heir();

@@ -54,6 +54,8 @@ mod log;
 #[cfg(test)]
 mod names;
 #[cfg(test)]
+mod observe;
+#[cfg(test)]
 mod pages;
 #[cfg(test)]
 mod probes;

@@ -90,7 +90,8 @@ impl Sites {
     }
 
     /// When the certificates end that do so first, in seconds since 1970.
-    pub(super) fn end(&self) -> i64 {
+    #[must_use]
+    pub fn end(&self) -> i64 {
         self.all().filter_map(Site::end).min().unwrap_or(i64::MAX)
     }
 

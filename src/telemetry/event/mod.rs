@@ -15,6 +15,7 @@ pub use self::incident::IncidentClosed;
 pub use self::incident::IncidentOpened;
 pub use self::span::Span;
 use super::Totals;
+use super::Traffic;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
 
@@ -136,6 +137,8 @@ pub struct Request<'a> {
     pub server: Option<&'a str>,
     /// Whether the client left early or the answer's body was cut.
     pub aborted: bool,
+    /// Where it is counted; none where no route took it.
+    pub traffic: Option<&'a Traffic>,
 }
 
 /// An exchange with an upstream has failed. Its line is written by hand, see `json`.
@@ -203,6 +206,17 @@ pub enum By {
     Health,
 }
 
+impl By {
+    /// In one word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Failures => "failures",
+            Self::Health => "health",
+        }
+    }
+}
+
 /// A server gets requests again.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct ServerReturned<'a> {
@@ -247,6 +261,22 @@ pub struct Notice<'a> {
 }
 
 impl Event<'_> {
+    /// Every word that there is.
+    pub const WORDS: [&'static str; 12] = [
+        "started",
+        "reloaded",
+        "reload_refused",
+        "stopped",
+        "request",
+        "upstream_failure",
+        "server_ejected",
+        "server_returned",
+        "probe",
+        "incident_opened",
+        "incident_closed",
+        "notice",
+    ];
+
     /// The word of the contract.
     #[must_use]
     pub fn word(&self) -> &'static str {

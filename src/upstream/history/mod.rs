@@ -32,6 +32,7 @@ use crate::fault::Failure;
 use crate::fault::failure::Peer;
 use crate::upstream::Change;
 use crate::upstream::Lane;
+use crate::upstream::Server;
 use crate::upstream::Shared;
 use crate::upstream::Upstream;
 use crate::upstream::died_idle;
@@ -89,6 +90,14 @@ impl Memory {
     /// A moment as it is noted: milliseconds since the beginning, from a second on, so that 0 is never.
     fn at(&self, now: Instant) -> u64 {
         whole_millis(now.saturating_duration_since(self.begin)) + 1000
+    }
+
+    /// How many connections to a server lie idle, and how many answers came on one that had.
+    pub(super) fn connections(&self, server: usize) -> (u64, u64) {
+        let sum = |read: fn(&Notes) -> u64| {
+            self.servers.get(server).map_or(0, |server| server.notes.read(read).into_iter().sum())
+        };
+        (sum(|notes| notes.idle.get()), sum(|notes| notes.reused.get()))
     }
 
     /// How often any server has answered so far.
@@ -222,6 +231,11 @@ impl Lane {
         }
     }
 
+    /// Lets others see how many connections lie idle; to be called about once a second.
+    pub(super) fn note_idle_connections(&self) {
+        self.diary.notes.idle.set(self.pool.len() as u64);
+    }
+
     fn note_idle_close(&self, idle: Duration, now: Instant) {
         let at = self.shared.memory.at(now);
         if let Some(server) = self.memory() {
@@ -247,6 +261,18 @@ impl Shared {
         self.servers.iter().position(|server| server.url.text == *url)
     }
 
+    /// What is known of a server's past, and what keeps it out now.
+    #[must_use]
+    pub fn past(&self, server: &Server, now: Instant) -> Past {
+        let at = self.memory.at(now);
+        Past {
+            in_flight: server.in_flight(),
+            health: self.health(server.index, now),
+            ejected_for: self.ejection.out_for(server.index, now),
+            ..self.memory.servers.get(server.index).map(|known| known.past(at)).unwrap_or_default()
+        }
+    }
+
     /// How many requests its servers have answered.
     #[must_use]
     pub fn successes(&self) -> u64 {
@@ -268,10 +294,7 @@ impl Upstream {
             ..History::default()
         };
         for (known, server) in memory.servers.iter().zip(&shared.servers) {
-            let mut past = known.past(at);
-            past.in_flight = server.in_flight();
-            past.health = shared.health(server.index, now);
-            past.ejected_for = shared.ejection.out_for(server.index, now);
+            let mut past = shared.past(server, now);
             if Some(server.index) == failed {
                 past.in_flight = past.in_flight.saturating_add(1);
                 past.cluster = lock(&known.troubles).cluster(failure, at);

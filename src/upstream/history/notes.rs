@@ -20,6 +20,10 @@ pub(in crate::upstream) struct Notes {
     pub(super) busiest: Peak,
     /// The longest idle time, in milliseconds, after which a connection was still good.
     pub(super) longest_idle: Peak,
+    /// Answers on a connection that had lain idle.
+    pub(super) reused: Number,
+    /// Connections that lay idle when this was last looked at.
+    pub(super) idle: Number,
 }
 
 impl Default for Notes {
@@ -31,6 +35,8 @@ impl Default for Notes {
             answering: Average::default(),
             busiest: Peak::over(BUSY_SPAN),
             longest_idle: Peak::over(IDLE_SPAN),
+            reused: Number::default(),
+            idle: Number::default(),
         }
     }
 }
@@ -46,6 +52,7 @@ impl Notes {
         }
         if let Some(idle) = idle {
             self.longest_idle.note(whole_millis(idle), second);
+            self.reused.add(1);
         }
     }
 

@@ -10,6 +10,7 @@ pub(crate) mod museum;
 pub(crate) mod names;
 pub(crate) mod origin;
 pub(crate) mod proxy;
+pub(crate) mod schema;
 pub(crate) mod tls;
 pub(crate) mod wire;
 pub(crate) mod world;
