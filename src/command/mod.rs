@@ -85,7 +85,7 @@ struct DiagnoseArguments {
     /// The host that is asked for, where it is not the URL's
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
-    /// The configuration that has this server, or a route for this host
+    /// The configuration that has this server or this host
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// The operator's answer in JSON
@@ -98,7 +98,7 @@ struct ReportArguments {
     /// Logs in JSON; standard input for - or where none is named
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Only what happened from then on: 2h, 2026-11-26, 2026-11-26T10:00:00Z
+    /// Only what happened from then on: 2h, 2026-11-26, …
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// Only what happened before then
