@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -28,7 +29,8 @@ fn log(directory: &PrivateDirectory) -> (String, String) {
         in_front_of(&[&origin.url], "", tables).replace("127.0.0.1:0", &format!("unix:{}", socket.display()));
     origin.greet("hello");
     let program = Program::run(&[], directory, &configuration);
-    eventually("the listener", || socket.exists().then_some(()));
+    // The file is there a moment before anybody listens.
+    eventually("the listener", || UnixStream::connect(&socket).ok());
     let ask = |host: &str| {
         let mut client = Client::connect_to_socket(&socket);
         client.send(format!("GET /cart?secret=1 HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
