@@ -139,7 +139,7 @@ fn the_sites_name_and_contact_are_shown_where_they_help() {
     let html = get(proxy.address(), "/", &asking("text/html", "en"));
     for part in [
         "<title>502 The origin refused the connection · Fish &#38; Chips</title>",
-        "<p class=\"site\">Fish &#38; Chips</p>",
+        "<header class=\"site\">Fish &#38; Chips</header>",
         "Status and contact: <a href=\"https://status.example/?a=1&#38;b=2\">https://status.example/?a=1&#38;b=2</a>",
     ] {
         assert!(html.text().contains(part), "{part}: {}", html.text());

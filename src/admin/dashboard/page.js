@@ -142,8 +142,7 @@ function card(incident) {
 
 function past(incident) {
   const lasted = Date.parse(incident.closed) - Date.parse(incident.opened);
-  const details = evidence(incident, el('summary', {}, moment(incident.opened), ' ' + incident.upstream + ': ' + cause(incident.cause) + ', ' + span(lasted) + ', ' + count(incident.count, 'failure') + (incident.cut_short ? ' (the program ended before it did)' : '')));
-  return details;
+  return evidence(incident, el('summary', {}, el('h3', {}, moment(incident.opened), ' ' + incident.upstream + ': ' + cause(incident.cause) + ', ' + span(lasted) + ', ' + count(incident.count, 'failure') + (incident.cut_short ? ' (the program ended before it did)' : ''))));
 }
 
 // The evidence and the steps are read when somebody wants to see them, and stay.
