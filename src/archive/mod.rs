@@ -1,4 +1,4 @@
-//! Owns the incidents of this program, open and over, each with the operator's answer to its first failure. All cores share
+//! Owns the incidents of this program, open and over, each with the operator's answer to the failure that shows it best. All cores share
 //! them; the lock is taken where something has failed, and once a second. `incident` decides what opens and closes one.
 //!
 //! Where a history is configured, one thread (`keeper`) writes them to a file, and the lines that tell of an incident's beginning
@@ -53,7 +53,7 @@ pub struct Archive {
 #[derive(Debug)]
 struct Held {
     incidents: Incidents,
-    /// The first answers of those that are open.
+    /// The answers to the failures that those that are open go by.
     answers: HashMap<Arc<str>, Answer>,
     shelf: Shelf,
     /// How long those are kept that are over.
@@ -68,8 +68,8 @@ struct Held {
 pub struct Noted {
     /// The incident that it belongs to.
     pub id: Arc<str>,
-    /// Whether the failure has opened it.
-    pub is_first: bool,
+    /// Whether the incident goes by this failure: it has opened it, or shows more clearly what it is.
+    pub goes_by_it: bool,
     /// What is to be told of that at once.
     pub news: Option<News>,
 }
@@ -139,27 +139,29 @@ impl Archive {
         let mut held = self.lock();
         let (effect, incident) = held.incidents.failed(upstream, diagnosis, since_1970(now), || id(now))?;
         let id = Arc::clone(&incident.id);
-        if effect == Effect::Joined {
+        if effect != Effect::Opened {
             held.grown = true;
-            return Some(Noted { id, is_first: false, news: None });
+            return Some(Noted { id, goes_by_it: effect == Effect::Clarified, news: None });
         }
         let opened = What::Opened(Box::new(incident.clone()));
-        if let Some(answer) = held.shelf.take(&id).and_then(|before| before.answer.clone()) {
+        // One that has come back goes by what it went by before.
+        let before = held.shelf.take(&id).and_then(|before| before.answer.clone());
+        let goes_by_it = before.is_none();
+        if let Some(answer) = before {
             held.answers.insert(Arc::clone(&id), answer);
         }
         let news = held.pending.note(&id, opened, Instant::now());
         drop(held);
         self.stirred.notify_one();
-        Some(Noted { id, is_first: true, news })
+        Some(Noted { id, goes_by_it, news })
     }
 
-    /// Keeps the operator's answer to the failure that has opened an incident, as the members of a line. One that has come back
-    /// keeps the answer that it has.
+    /// Keeps the operator's answer to the failure that an incident goes by, as the members of a line.
     pub fn keep_answer(&self, id: &Arc<str>, members: &str) {
         let Some(answer) = Answer::of_line(members) else { return };
         let mut held = self.lock();
         if held.incidents.open().any(|incident| incident.id == *id) {
-            held.answers.entry(Arc::clone(id)).or_insert(answer);
+            held.answers.insert(Arc::clone(id), answer);
             held.pending.change(id);
             drop(held);
             self.stirred.notify_one();

@@ -56,7 +56,7 @@ pub struct Record {
     pub detail: String,
     /// What spoke for the cause.
     pub evidence: Vec<Found>,
-    /// The operator's answer to its first failure, as that request's `upstream_failure` has it.
+    /// The operator's answer to the failure that it goes by, as that request's `upstream_failure` has it.
     pub answer: Option<Answer>,
 }
 

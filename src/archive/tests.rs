@@ -35,17 +35,20 @@ fn archive() -> Archive {
 }
 
 fn failed(archive: &Archive, upstream: &str, cause: Cause, id: &str) -> Noted {
-    let diagnosis = Diagnosis {
+    archive.failed(&upstream.into(), &diagnosis(cause, 0.5), |_| id.into()).expect("there is room")
+}
+
+fn diagnosis(cause: Cause, confidence: f64) -> Diagnosis {
+    Diagnosis {
         fault: Fault::ConnectionRefused,
         cause,
-        confidence: 0.5,
+        confidence,
         causes: Vec::new(),
         evidence: Vec::new(),
         summary: "",
         detail: "refused".to_owned(),
         steps: Vec::new(),
-    };
-    archive.failed(&upstream.into(), &diagnosis, |_| id.into()).expect("there is room")
+    }
 }
 
 /// All is well again for a while.
@@ -61,12 +64,12 @@ fn listed(archive: &Archive, upstream: Option<&str>, limit: usize) -> Vec<String
 #[test]
 fn the_open_come_first_and_then_the_latest() {
     let archive = archive();
-    assert!(failed(&archive, "app", Cause::OriginDown, "a").is_first);
+    assert!(failed(&archive, "app", Cause::OriginDown, "a").goes_by_it);
     failed(&archive, "shop", Cause::OriginDown, "b");
     assert_eq!(close(&archive), 2);
     failed(&archive, "app", Cause::Firewall, "c");
     failed(&archive, "shop", Cause::Dns, "d");
-    assert!(!failed(&archive, "shop", Cause::Dns, "x").is_first);
+    assert!(!failed(&archive, "shop", Cause::Dns, "x").goes_by_it);
     assert_eq!(listed(&archive, None, 9), ["d", "c", "b", "a"]);
     assert_eq!(listed(&archive, None, 3), ["d", "c", "b"]);
     assert_eq!(listed(&archive, Some("app"), 9), ["c", "a"]);
@@ -79,19 +82,22 @@ fn the_open_come_first_and_then_the_latest() {
 }
 
 #[test]
-fn the_first_answer_is_kept_over_its_end_and_its_return() {
+fn the_answer_is_that_to_the_clearest_failure_and_is_kept_over_its_end_and_its_return() {
     let archive = archive();
     let answer =
         |archive: &Archive| archive.find("a").expect("it is known").answer.clone().map(|it| it.json().to_owned());
     let id = failed(&archive, "app", Cause::OriginDown, "a").id;
     assert_eq!(answer(&archive), None);
+    archive.keep_answer(&id, r#","status":504"#);
+    assert!(!failed(&archive, "app", Cause::OriginDown, "x").goes_by_it, "it says no more than the first");
+    let surer = archive.failed(&"app".into(), &diagnosis(Cause::Firewall, 0.95), |_| "x".into());
+    assert!(surer.is_some_and(|noted| noted.goes_by_it));
     archive.keep_answer(&id, r#","status":502"#);
     archive.keep_answer(&"y".into(), r#","status":502"#);
     assert_eq!(answer(&archive).as_deref(), Some(r#"{"status":502}"#));
     assert_eq!(close(&archive), 1);
     assert_eq!(answer(&archive).as_deref(), Some(r#"{"status":502}"#));
-    assert!(failed(&archive, "app", Cause::OriginDown, "x").is_first, "it is back");
-    archive.keep_answer(&id, r#","status":503"#);
+    assert!(!failed(&archive, "app", Cause::OriginDown, "x").goes_by_it, "it is back, and goes by what it went by");
     assert_eq!(listed(&archive, None, 9), ["a"], "one that is back is not among those that are over");
     assert_eq!(answer(&archive).as_deref(), Some(r#"{"status":502}"#));
     assert_eq!((close(&archive), archive.open()), (1, 0));

@@ -3,7 +3,7 @@
 //!
 //! - A failure with the cause of an open incident belongs to it.
 //! - While an incident is young, its cause is a guess that checks may still correct: a failure with another cause belongs to it
-//!   too, and the surer of the two diagnoses names it. Later, another cause is an incident of its own.
+//!   too, and the surest diagnosis names it, its evidence with it. Later, another cause is an incident of its own.
 //! - It closes after a calm time without a failure in which the upstream has answered a few requests. Where nobody asks, nobody
 //!   knows; such an incident closes too, after a much longer time, for one that stays open for ever helps nobody.
 //! - One that comes back soon after it was closed is the same incident, and takes twice the calm to close again.
@@ -89,6 +89,8 @@ pub enum Effect {
     Opened,
     /// It belongs to one that is open.
     Joined,
+    /// The same, and it is so much clearer than what was known that the incident goes by its diagnosis from now on.
+    Clarified,
 }
 
 /// Those that are open, and the last of those that were.
@@ -118,8 +120,8 @@ impl Incidents {
         if let Some(at) = self.find(upstream, diagnosis, now) {
             let young = self.patience.young;
             let incident = self.open.get_mut(at)?;
-            incident.extend(diagnosis, now, young);
-            return Some((Effect::Joined, incident));
+            let effect = incident.extend(diagnosis, now, young);
+            return Some((effect, incident));
         }
         if self.open.len() >= MOST_OPEN {
             return None;
@@ -220,7 +222,7 @@ impl Incident {
         }
     }
 
-    fn extend(&mut self, diagnosis: &Diagnosis, now: Duration, young: Duration) {
+    fn extend(&mut self, diagnosis: &Diagnosis, now: Duration, young: Duration) -> Effect {
         let goes_on = self.is_young(now, young) || self.goes_on(diagnosis.fault, now, young);
         self.last = self.last.max(now);
         self.answered = None;
@@ -229,16 +231,18 @@ impl Incident {
             Some((_, count)) => *count += 1,
             None => self.faults.push((diagnosis.fault, 1)),
         }
-        let surer = diagnosis.cause != self.cause && diagnosis.confidence > self.confidence;
-        if surer && goes_on {
-            self.cause = diagnosis.cause;
-            self.confidence = diagnosis.confidence;
-            self.detail.clone_from(&diagnosis.detail);
-            self.evidence.clone_from(&diagnosis.evidence);
-        }
         if !self.causes.contains(&diagnosis.cause) {
             self.causes.push(diagnosis.cause);
         }
+        let margin = if diagnosis.cause == self.cause { CLEARLY } else { 0.0 };
+        if !goes_on || diagnosis.confidence <= self.confidence + margin {
+            return Effect::Joined;
+        }
+        self.cause = diagnosis.cause;
+        self.confidence = diagnosis.confidence;
+        self.detail.clone_from(&diagnosis.detail);
+        self.evidence.clone_from(&diagnosis.evidence);
+        Effect::Clarified
     }
 
     /// Whether it has hardly paused, and has met this fault before.
@@ -253,6 +257,9 @@ impl Incident {
 
 /// How many answers make a recovery, and not an accident.
 const ANSWERS: u64 = 3;
+/// By how much a diagnosis with the same cause has to be surer to be told in the place of the first: no failure in a long row
+/// should rewrite what all the others say as well.
+const CLEARLY: f64 = 0.05;
 /// How many can be open at once, and how many are kept when they are over.
 const MOST_OPEN: usize = 256;
 const MOST_KEPT: usize = 256;

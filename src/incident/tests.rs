@@ -91,10 +91,13 @@ fn failures_with_one_cause_are_one_incident_counted_by_fault() {
 fn a_surer_diagnosis_renames_a_young_incident_and_another_cause_later_opens_its_own() {
     let mut watch = Watch::default();
     watch.failed(0, REFUSED, Cause::OriginDown, 0.6);
-    watch.failed(1, REFUSED, Cause::Firewall, 0.9);
+    assert_eq!(watch.failed(1, REFUSED, Cause::Firewall, 0.85).1, Effect::Clarified);
     assert_eq!(watch.failed(2, REFUSED, Cause::Overload, 0.5).1, Effect::Joined);
     let incident = watch.find("1").unwrap();
-    assert_eq!((incident.cause, incident.confidence, incident.count), (Cause::Firewall, 0.9, 3));
+    assert_eq!((incident.cause, incident.confidence, incident.count), (Cause::Firewall, 0.85, 3));
+    // The same cause is told anew where it is a good deal surer.
+    assert_eq!(watch.failed(3, REFUSED, Cause::Firewall, 0.87).1, Effect::Joined);
+    assert_eq!(watch.failed(4, REFUSED, Cause::Firewall, 0.95).1, Effect::Clarified);
     assert_eq!(watch.failed(60, REFUSED, Cause::OriginDown, 0.9).0, "1", "it was held to be that");
     assert_eq!(watch.failed(61, Fault::DnsTimeout, Cause::Dns, 0.9), ("2".to_owned(), Effect::Opened));
     assert_eq!(watch.find("1").unwrap().cause, Cause::Firewall);

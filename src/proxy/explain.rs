@@ -121,9 +121,9 @@ impl Proxy {
     }
 }
 
-/// Keeps what an operator is told of the failure that has opened an incident.
+/// Keeps what an operator is told of the failure that an incident goes by.
 fn keep_answer(state: &State, noted: Option<&Noted>, known: &Known, occurrence: &Occurrence<'_>) {
-    if let Some(Noted { id, is_first: true, .. }) = noted {
+    if let Some(Noted { id, goes_by_it: true, .. }) = noted {
         state.shared.archive.keep_answer(id, &known.line(&state.shared.site, occurrence));
     }
 }

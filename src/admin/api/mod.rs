@@ -30,7 +30,7 @@ pub(super) fn incidents(asked: &Parts, view: &View) -> Result<Response<Body>, Re
     Ok(written(&json!({ "incidents": incidents })))
 }
 
-/// One incident, with its evidence and the operator's answer to its first failure.
+/// One incident, with its evidence and the operator's answer to the failure that it goes by.
 pub(super) fn incident(id: &str, view: &View) -> Result<Response<Body>, Refused> {
     let record = view.shared.archive.find(id).ok_or(Refused::IncidentUnknown)?;
     Ok(written(&serde_json::to_value(&*record).unwrap_or_default()))

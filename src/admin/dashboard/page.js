@@ -184,7 +184,7 @@ function story(answer, found, detail) {
   if (steps.length > 0) {
     parts.push(el('h4', {}, 'What to do'), el('ol', { class: 'steps' }, ...steps.map(one => el('li', {}, one.step, one.command ? el('pre', {}, one.command) : null))));
   }
-  if (answer && answer.request_id) parts.push(el('p', { class: 'note' }, 'The first request that failed: ', link(answer.request_id)));
+  if (answer && answer.request_id) parts.push(el('p', { class: 'note' }, 'A request that failed so: ', link(answer.request_id)));
   if (parts.length === 0) parts.push(el('p', { class: 'note' }, 'Nothing more is known of it.'));
   return parts;
 }
