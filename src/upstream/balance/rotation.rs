@@ -22,26 +22,34 @@ impl Rotation {
     pub(super) fn next(&self, share: impl Fn(usize) -> u32) -> Option<usize> {
         loop {
             let clock = self.clock.load(Ordering::Relaxed);
-            // The clock may turn over, so that moments are compared by how far they lie ahead.
-            let wait = |due: u64, share: u32| {
-                u64::try_from(due.wrapping_sub(clock).cast_signed()).unwrap_or_else(|_| pause(share) / 2)
-            };
-            let waits = self.due.iter().enumerate().filter_map(|(server, due)| {
+            let waits = self.due.iter().enumerate().filter_map(|(server, slot)| {
                 let share = share(server);
-                let due = due.load(Ordering::Relaxed);
-                (share > 0).then(|| (wait(due, share), server, due, share))
+                (share > 0).then(|| (wait(slot, share, clock), server, share))
             });
-            let (wait, server, due, share) = waits.min_by_key(|(wait, server, ..)| (*wait, *server))?;
+            let (wait, server, share) = waits.min_by_key(|(wait, server, _)| (*wait, *server))?;
             let turn = clock.wrapping_add(wait);
             let slot = self.due.get(server)?;
             let (order, next) = (Ordering::Relaxed, turn.wrapping_add(pause(share)));
             // Another core may have taken this turn.
-            if slot.compare_exchange(due, next, order, order).is_ok() {
+            if slot.compare_exchange(turn, next, order, order).is_ok() {
                 self.clock.compare_exchange(clock, turn, order, order).ok();
                 return Some(server);
             }
         }
     }
+}
+
+/// How long it takes from that moment until a server is due. The clock may turn over, so that moments are compared by how far they
+/// lie ahead.
+fn wait(slot: &AtomicU64, share: u32, clock: u64) -> u64 {
+    let ahead = |due: u64| u64::try_from(due.wrapping_sub(clock).cast_signed()).ok();
+    let due = slot.load(Ordering::Relaxed);
+    ahead(due).unwrap_or_else(|| {
+        // It is noted, for otherwise it would be as far ahead at every turn, behind whoever is due sooner.
+        let (anew, order) = (clock.wrapping_add(pause(share) / 2), Ordering::Relaxed);
+        slot.compare_exchange(due, anew, order, order).ok();
+        pause(share) / 2
+    })
 }
 
 /// How long it takes until a server is due again.

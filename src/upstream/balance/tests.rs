@@ -12,6 +12,7 @@ use super::Balancer;
 use super::Candidates;
 use super::Key;
 use super::Outcome;
+use super::Rotation;
 use super::key;
 use crate::config;
 
@@ -76,6 +77,34 @@ fn turns_are_taken_by_weight_and_spread_evenly() {
         let servers = Servers::of(&balancer, &rows);
         let picked: String = (0..9).filter_map(|_| servers.pick(None)).map(|server| ['a', 'b', 'c'][server]).collect();
         assert_eq!(picked, turns, "{rows:?}");
+    }
+}
+
+/// Whatever the weights are and whoever can be chosen: in as many turns as those weigh, each has exactly its own.
+#[test]
+fn any_weights_are_taken_turn_by_turn() {
+    let mut chance = fastrand::Rng::with_seed(502);
+    for _ in 0..300 {
+        let weights: Vec<u32> = (0..chance.usize(1..9)).map(|_| chance.u32(1..12) * 1000).collect();
+        let rotation = Rotation::new(&weights);
+        let mut shares = weights.clone();
+        for _ in 0..20 {
+            let out = chance.usize(..shares.len());
+            shares[out] = if chance.bool() { 0 } else { weights[out] };
+            if shares.iter().all(|share| *share == 0) {
+                assert_eq!(rotation.next(|server| shares[server]), None);
+                continue;
+            }
+            let total = shares.iter().sum::<u32>() / 1000;
+            let mut turns = vec![0; shares.len()];
+            // Whoever comes back is due half a turn later, so that it takes a round until all are in step.
+            for turn in 0..3 * total {
+                let next = rotation.next(|server| shares[server]).unwrap();
+                turns[next] += u32::from(turn >= total);
+            }
+            let wrong = |(turns, share): (&u32, &u32)| turns.abs_diff(2 * share / 1000) > u32::from(*share > 0);
+            assert!(!turns.iter().zip(&shares).any(wrong), "{turns:?} for {shares:?}");
+        }
     }
 }
 
@@ -271,11 +300,13 @@ fn a_server_that_comes_back_gets_its_share_little_by_little() {
 }
 
 #[test]
-fn a_server_that_was_out_does_not_make_up_for_its_turns() {
-    let balancer = balancer(THREE, "balance = \"round_robin\"\nslow_start = \"0s\"");
-    Servers::of(&balancer, &[(true, 0), (false, 0), (true, 0)]).counts(1000);
-    let counts = Servers::of(&balancer, &IDLE).counts(30);
-    assert!(counts.iter().all(|count| count.abs_diff(10) <= 1), "{counts:?}");
+fn a_server_that_was_out_takes_its_turns_again_and_does_not_make_up_for_those_before() {
+    for (servers, shares) in [(THREE, [10, 10, 10]), (WEIGHED, [20, 4, 8])] {
+        let balancer = balancer(servers, "balance = \"round_robin\"\nslow_start = \"0s\"");
+        Servers::of(&balancer, &[(true, 0), (false, 0), (true, 0)]).counts(1000);
+        let counts = Servers::of(&balancer, &IDLE).counts(shares.iter().sum());
+        assert!(counts.iter().zip(shares).all(|(count, share)| count.abs_diff(share) <= 1), "{counts:?}");
+    }
 }
 
 #[test]
