@@ -184,12 +184,15 @@ impl Incidents {
         same.or_else(|| of_upstream().rfind(|(_, incident)| goes_on(incident))).map(|(at, _)| at)
     }
 
-    /// The incident of this cause that was closed a short while ago, no longer closed.
+    /// The incident of this cause that was closed a short while ago, no longer closed. One that goes by the name of another that is
+    /// open does not come back: two of one cause would be one too many.
     fn back(&mut self, upstream: &str, cause: Cause, now: Duration) -> Option<Incident> {
         let Patience { back, longest_calm, .. } = self.patience;
         let lately = |incident: &Incident| incident.closed.is_some_and(|closed| now <= closed + back);
+        let of_upstream = |incident: &Incident| *incident.upstream == *upstream;
+        let is_open = |cause: Cause| self.open.iter().any(|open| of_upstream(open) && open.cause == cause);
         let is_back = |incident: &Incident| {
-            *incident.upstream == *upstream && incident.causes.contains(&cause) && lately(incident)
+            of_upstream(incident) && incident.causes.contains(&cause) && lately(incident) && !is_open(incident.cause)
         };
         let at = self.over.iter().rposition(is_back)?;
         let mut incident = self.over.remove(at)?;

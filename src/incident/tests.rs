@@ -1,5 +1,7 @@
 //! Owns the tests of incidents: what opens, joins, renames and closes one, told second by second.
 
+use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,4 +206,72 @@ fn hours_of_flapping_lose_no_failure_and_open_few() {
     let told: u64 = watch.all().map(|incident| incident.count).sum();
     assert_eq!((told, closed), (failures, opened));
     assert!(opened < 40, "{opened} in four hours");
+}
+
+/// Whatever fails, answers and starts anew in whatever order: no failure is lost or counted twice, no upstream has two open
+/// incidents of one cause, and one closes exactly when its upstream has answered three requests since it last failed and has been
+/// calm for as long as it takes, or when nothing was heard for long.
+#[test]
+fn whatever_happens_every_failure_has_its_incident_and_each_closes_in_time() {
+    let mut chance = fastrand::Rng::with_seed(502);
+    for _ in 0..100 {
+        let mut watch = Watch::default();
+        let (mut second, mut told) = (0, 0);
+        // What each upstream has answered in all, and had when it was first looked at after a failure of each incident.
+        let mut answered = [0_u64; 2];
+        let mut before: HashMap<String, u64> = HashMap::new();
+        for _ in 0..300 {
+            second += [0, 1, 1, 7, 40, 400][chance.usize(0..6)];
+            let at = chance.usize(0..2);
+            let upstream = ["app", "api"][at];
+            match chance.u8(0..8) {
+                0..=2 => {
+                    let fault = [REFUSED, Fault::DnsTimeout, Fault::ResponseTimedOut][chance.usize(0..3)];
+                    let cause = Cause::ALL[chance.usize(0..4)];
+                    let was_open = watch.incidents.open.len();
+                    let (id, effect) = watch.failed_at(upstream, second, fault, cause, chance.f64()).unwrap();
+                    told += 1;
+                    before.remove(&id);
+                    let incident = watch.incidents.open.iter().find(|incident| *incident.id == *id).unwrap();
+                    assert_eq!(
+                        (&*incident.upstream, incident.last.as_secs(), incident.closed),
+                        (upstream, second, None)
+                    );
+                    assert!(incident.causes.contains(&cause) && incident.causes.contains(&incident.cause));
+                    let opened = watch.incidents.open.len() - was_open;
+                    assert_eq!(opened, usize::from(effect == Effect::Opened));
+                }
+                3..=5 => answered[at] += chance.u64(0..4),
+                6 if chance.u8(0..10) == 0 => answered[at] = 0,
+                _ => review(&mut watch, second, answered, &mut before),
+            }
+            let open = &watch.incidents.open;
+            let kinds: HashSet<_> = open.iter().map(|incident| (&incident.upstream, incident.cause)).collect();
+            let ids: HashSet<_> = watch.all().map(|incident| &incident.id).collect();
+            assert_eq!((kinds.len(), ids.len()), (open.len(), watch.all().count()));
+            assert_eq!(watch.all().map(|incident| incident.count).sum::<u64>(), told);
+            for incident in watch.all() {
+                assert_eq!(incident.faults.iter().map(|(_, count)| count).sum::<u64>(), incident.count);
+                assert!(
+                    incident.opened <= incident.last && incident.closed.is_none_or(|closed| incident.last < closed)
+                );
+            }
+        }
+    }
+}
+
+/// Looks at them, and holds what is closed and what is not to the definition.
+fn review(watch: &mut Watch, second: u64, answered: [u64; 2], before: &mut HashMap<String, u64>) {
+    let of = |upstream: &str| answered[usize::from(upstream == "api")];
+    let was_open = watch.incidents.open.clone();
+    let now = Duration::from_secs(second);
+    let closed = watch.incidents.review(now, |upstream| Some(of(upstream)));
+    for incident in was_open {
+        let sum = of(&incident.upstream);
+        let before = before.entry(incident.id.to_string()).or_insert(sum);
+        *before = if sum < *before { 0 } else { *before };
+        let (quiet, well) = (now - incident.last, sum - *before >= 3);
+        let over = well && quiet >= incident.calm || quiet >= Duration::from_secs(15 * 60);
+        assert_eq!(closed.iter().any(|closed| closed.id == incident.id), over, "{quiet:?} {well} {incident:?}");
+    }
 }
