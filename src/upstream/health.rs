@@ -436,4 +436,32 @@ mod tests {
         assert_eq!((told.up, told.checked, told.fault), (true, Duration::from_secs(3), None));
         assert_eq!((told.status, &*told.path), (Some(404), "/healthz"));
     }
+
+    /// Whatever checks say in whatever order: a server turns exactly when the last so many in a row, since it turned before, speak
+    /// against what is held of it.
+    #[test]
+    fn a_server_turns_after_so_many_checks_in_a_row_and_never_otherwise() {
+        let mut chance = fastrand::Rng::with_seed(502);
+        for _ in 0..300 {
+            let thresholds = Thresholds { healthy: chance.u32(1..5), unhealthy: chance.u32(1..5) };
+            let (mut standing, now) = (Standing::default(), Instant::now());
+            let (mut is_up, mut checks) = (true, Vec::new());
+            for second in 0..100 {
+                let well = chance.u8(0..3) > 0;
+                checks.push(well);
+                let outcome = if well { Outcome::Answered(204) } else { refused() };
+                let turned = standing.after_check(outcome, now + Duration::from_secs(second), thresholds);
+                let needed = if is_up { thresholds.unhealthy } else { thresholds.healthy };
+                let in_a_row = checks.iter().rev().take_while(|well| **well != is_up).count();
+                assert_eq!(turned.is_some(), in_a_row == needed as usize, "{thresholds:?} {checks:?}");
+                match turned {
+                    Some(Turned::Down(count)) => assert!(is_up && count == needed),
+                    Some(Turned::Up(_)) => assert!(!is_up),
+                    None => continue,
+                }
+                is_up = !is_up;
+                checks.clear();
+            }
+        }
+    }
 }

@@ -111,6 +111,7 @@ mod tests {
     use http::Method;
     use tokio::time::Instant;
 
+    use super::Budget;
     use super::Window;
     use super::is_safe;
     use crate::fault::Failure;
@@ -186,5 +187,40 @@ mod tests {
         let now = begin + Duration::from_secs(100);
         let granted = (0..1000).filter(|_| window.spend(now, 1000, 0.2)).count();
         assert_eq!(granted, 20, "a share of the last ten seconds' hundred");
+    }
+
+    /// Whatever the traffic is: of retries in ten seconds there are no more than the share of the requests that came meanwhile, as
+    /// they are sampled, or three; and none is refused that even those of exactly ten seconds would allow.
+    #[test]
+    fn no_order_of_requests_and_retries_gets_around_the_budget() {
+        let mut chance = fastrand::Rng::with_seed(502);
+        for _ in 0..100 {
+            let share = [0.0, 0.01, 0.2, 1.0][chance.usize(0..4)];
+            let (budget, mut now) = (Budget::new(share), Instant::now());
+            let (mut came, mut granted): (Vec<Instant>, Vec<Instant>) = (Vec::new(), Vec::new());
+            for _ in 0..600 {
+                now += Duration::from_millis(chance.u64(0..1000));
+                budget.note(now);
+                for _ in 0..[0, 0, 5, 60][chance.usize(0..4)] {
+                    budget.gain();
+                    came.push(now);
+                }
+                for _ in 0..[0, 1, 20][chance.usize(0..3)] {
+                    let lately = |all: &[Instant], seconds: u64| {
+                        let since = Duration::from_secs(seconds);
+                        all.iter().rev().take_while(|at| now - **at <= since).count() as f64
+                    };
+                    let most = |seconds: u64| (lately(&came, seconds) * share).max(3.0);
+                    let spent = lately(&granted, 10);
+                    if budget.spend(now) {
+                        granted.push(now);
+                        // Samples are a second apart and at most two, and one of them has to lie outside of the window.
+                        assert!(spent < most(12), "{spent} of {} at {share}", most(12));
+                    } else {
+                        assert!(spent >= most(9), "{spent} of {} at {share}", most(9));
+                    }
+                }
+            }
+        }
     }
 }
