@@ -10,12 +10,13 @@ use time::format_description::well_known::Rfc3339;
 pub struct At(pub i64);
 
 impl At {
-    /// Reads a time as every line has it, or any other of RFC 3339.
+    /// Reads a time as every line has it, or any other of RFC 3339 whose year has four digits in UTC too.
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         Self::as_written(text).or_else(|| {
             let moment = OffsetDateTime::parse(std::str::from_utf8(text).ok()?, &Rfc3339).ok()?;
-            i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)
+            let at = i64::try_from(moment.unix_timestamp_nanos().div_euclid(1_000_000)).ok().map(Self)?;
+            (FIRST..=LAST).contains(&at).then_some(at)
         })
     }
 
@@ -52,7 +53,9 @@ impl At {
         };
         let (year, month, day) = (number(&[y0, y1, y2, y3])?, number(&[m0, m1])?, number(&[d0, d1])?);
         let (hour, minute, second) = (number(&[h0, h1])?, number(&[i0, i1])?, number(&[s0, s1])?);
-        let valid = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second < 61;
+        let is_day = || day <= 28 || days(year, month, day) < days(year + month / 12, month % 12 + 1, 1);
+        // A leap second is left to who knows when there may be one.
+        let valid = (1..=12).contains(&month) && day >= 1 && is_day() && hour < 24 && minute < 60 && second < 60;
         let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
         valid.then_some(Self(seconds * 1000 + number(&[f0, f1, f2])?))
     }
@@ -111,6 +114,10 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     of_years + (153 * month + 2) / 5 + day - 1 - 719_468
 }
 
+/// The first and the last moment of a year of four digits.
+const FIRST: At = At(-62_167_219_200_000);
+const LAST: At = At(253_402_300_799_999);
+
 #[cfg(test)]
 mod tests {
     use super::At;
@@ -123,6 +130,15 @@ mod tests {
             ("2024-02-29T12:28:01Z", Some((1_709_209_681_000, "2024-02-29 12:28:01"))),
             ("2024-02-29T14:28:01.007999+02:00", Some((1_709_209_681_007, "2024-02-29 12:28:01"))),
             ("2000-12-31T23:59:59.999Z", Some((978_307_199_999, "2000-12-31 23:59:59"))),
+            ("2016-12-31T23:59:60.500Z", Some((1_483_228_799_999, "2016-12-31 23:59:59"))),
+            ("0000-01-01T00:00:00Z", Some((-62_167_219_200_000, "0000-01-01 00:00:00"))),
+            ("9999-12-31T23:59:59.999Z", Some((253_402_300_799_999, "9999-12-31 23:59:59"))),
+            ("9999-12-31T23:59:59-01:00", None),
+            ("0000-01-01T00:00:00+01:00", None),
+            ("2016-06-30T23:58:60.500Z", None),
+            ("2023-02-29T12:28:01.007Z", None),
+            ("2024-04-31T12:28:01.007Z", None),
+            ("2024-04-00T12:28:01.007Z", None),
             ("2024-13-29T12:28:01.007Z", None),
             ("2024-02-29 12:28", None),
             ("2024-02-29T12:28:0x.007Z", None),

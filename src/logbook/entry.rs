@@ -165,10 +165,10 @@ impl<'a> Entry<'a> {
         }
         let at = At::read(ts)?;
         let status = rest.get(memmem::find(rest, STATUS)? + STATUS.len()..)?;
-        let (&[hundreds, tens, ones], rest) = status.split_first_chunk()?;
+        let (&[hundreds, tens, ones, b','], _) = status.split_first_chunk()? else { return None };
         let digit = |digit: u8| digit.is_ascii_digit().then(|| u16::from(digit - b'0'));
-        let status = digit(hundreds)? * 100 + digit(tens)? * 10 + digit(ones)?;
-        let upstream = rest.get(memmem::find(rest, UPSTREAM)? + UPSTREAM.len()..)?;
+        let code = digit(hundreds)? * 100 + digit(tens)? * 10 + digit(ones)?;
+        let upstream = status.get(memmem::find(status, UPSTREAM)? + UPSTREAM.len()..)?;
         let upstream = match upstream.strip_prefix(b"\"") {
             None => upstream.starts_with(b"null").then_some(None)?,
             Some(name) => {
@@ -176,7 +176,7 @@ impl<'a> Entry<'a> {
                 Some(Cow::Borrowed(std::str::from_utf8(name.get(..end)?).ok()?))
             }
         };
-        Some(Self { at, event: Event::Request { upstream, status }, object })
+        Some(Self { at, event: Event::Request { upstream, status: code }, object })
     }
 
     /// The event that an object tells; none where it is not one of this program's.
@@ -186,7 +186,7 @@ impl<'a> Entry<'a> {
         let event = match &*event {
             "request" => Event::Request {
                 upstream: members.upstream.0,
-                status: members.status.0.and_then(|status| u16::try_from(status).ok())?,
+                status: members.status.0.and_then(|code| u16::try_from(code).ok()).filter(|code| *code < 1000)?,
             },
             "upstream_failure" => Event::Failure(Failure {
                 upstream: members.upstream.0?,

@@ -14,12 +14,10 @@ pub struct Incident {
     pub id: Box<str>,
     /// The upstream.
     pub upstream: Box<str>,
-    /// The likeliest cause.
+    /// The likeliest cause: the last that it was closed with, or else the first that was told.
     pub cause: Box<str>,
     /// When it began; none where that line is missing.
     pub opened: Option<At>,
-    /// When it was over; none where that line is missing.
-    pub closed: Option<At>,
     /// How many failures reached clients, by its closing line.
     pub told: Option<u64>,
     /// How many of those lines were read.
@@ -29,6 +27,10 @@ pub struct Incident {
     /// What it was known by first.
     pub details: Details,
     details_at: At,
+    /// Whether the line that names the cause closes it, and how late or, where it does not, how early it is.
+    cause_by: (bool, i64),
+    /// When the last line was told that opens or closes it, and when it was over by that.
+    turned: Option<(At, Option<At>)>,
 }
 
 /// All of them.
@@ -44,6 +46,12 @@ impl Incident {
     #[must_use]
     pub fn begin(&self) -> At {
         self.opened.unwrap_or(self.span.0)
+    }
+
+    /// When it was over; none where that line is missing, or where it has come back and goes on.
+    #[must_use]
+    pub fn closed(&self) -> Option<At> {
+        self.turned.and_then(|(_, closed)| closed)
     }
 
     /// How many failures reached clients, as far as is known.
@@ -64,9 +72,16 @@ impl Incident {
         }
     }
 
+    fn name(&mut self, cause: &str, by: (bool, i64)) {
+        if (by, cause) > (self.cause_by, &*self.cause) {
+            (self.cause, self.cause_by) = (cause.into(), by);
+        }
+    }
+
     fn merge(&mut self, other: Self) {
-        self.opened = self.opened.or(other.opened);
-        self.closed = self.closed.or(other.closed);
+        self.name(&other.cause, other.cause_by);
+        self.opened = earlier(self.opened, other.opened);
+        self.turned = self.turned.max(other.turned);
         self.told = self.told.max(other.told);
         self.seen += other.seen;
         self.note(other.span.0);
@@ -82,6 +97,7 @@ impl Incidents {
         let is_new = !self.all.contains_key(id);
         if let Some(incident) = self.named(id, &failure.upstream, &failure.cause, at) {
             incident.seen += u64::from(!failure.retried);
+            incident.name(&failure.cause, said(at));
             incident.note(at);
             if is_new {
                 incident.learn(at, details());
@@ -92,13 +108,11 @@ impl Incidents {
     /// The line that opens or closes one.
     pub(super) fn told(&mut self, at: At, told: &Told<'_>, details: Details) {
         if let Some(incident) = self.named(&told.id, &told.upstream, &told.cause, at) {
-            incident.opened = incident.opened.or(told.opened);
-            incident.closed = incident.closed.or(told.closed);
+            incident.opened = earlier(incident.opened, told.opened);
+            incident.turned = incident.turned.max(Some((at, told.closed)));
             incident.told = incident.told.max(told.count);
             // What is known at the end is the best cause there is.
-            if told.closed.is_some() {
-                incident.cause = (*told.cause).into();
-            }
+            incident.name(&told.cause, if told.closed.is_some() { (true, at.0) } else { said(at) });
             incident.note(at);
             incident.learn(at, details);
         }
@@ -108,9 +122,6 @@ impl Incidents {
         self.beyond += other.beyond;
         for (id, theirs) in other.all {
             if let Some(ours) = self.all.get_mut(&id) {
-                if theirs.closed.is_some() {
-                    ours.cause.clone_from(&theirs.cause);
-                }
                 ours.merge(theirs);
             } else if self.all.len() < MOST_INCIDENTS {
                 self.all.insert(id, theirs);
@@ -122,7 +133,7 @@ impl Incidents {
 
     /// Those that were going on at some time within these limits, in the order in which they began.
     pub(super) fn within(&self, since: Option<At>, until: Option<At>) -> Vec<&Incident> {
-        let ended = |incident: &Incident| incident.closed.unwrap_or(incident.span.1);
+        let ended = |incident: &Incident| incident.closed().unwrap_or(incident.span.1);
         let goes_on = |incident: &&Incident| {
             since.is_none_or(|since| ended(incident) >= since) && until.is_none_or(|until| incident.begin() < until)
         };
@@ -136,27 +147,39 @@ impl Incidents {
     }
 
     fn named(&mut self, id: &str, upstream: &str, cause: &str, at: At) -> Option<&mut Incident> {
-        if !self.all.contains_key(id) {
-            if self.all.len() == MOST_INCIDENTS || id.len().max(upstream.len()).max(cause.len()) > LONGEST_NAME {
-                self.beyond += 1;
-                return None;
-            }
+        let is_new = !self.all.contains_key(id);
+        let is_long = id.len().max(upstream.len()).max(cause.len()) > LONGEST_NAME;
+        if is_long || is_new && self.all.len() == MOST_INCIDENTS {
+            self.beyond += 1;
+            return None;
+        }
+        if is_new {
             let new = Incident {
                 id: id.into(),
                 upstream: upstream.into(),
                 cause: cause.into(),
                 opened: None,
-                closed: None,
                 told: None,
                 seen: 0,
                 span: (at, at),
                 details: Details::default(),
                 details_at: at,
+                cause_by: said(at),
+                turned: None,
             };
             self.all.insert(id.into(), new);
         }
         self.all.get_mut(id)
     }
+}
+
+/// How well a line names the cause that does not close the incident.
+const fn said(at: At) -> (bool, i64) {
+    (false, -at.0)
+}
+
+fn earlier(one: Option<At>, other: Option<At>) -> Option<At> {
+    one.into_iter().chain(other).min()
 }
 
 /// How many incidents are kept apart.

@@ -20,16 +20,7 @@ pub enum Found<'a> {
 
 /// Reads a line, and tells of each thing that is in it. A prefix, as journald and containers write it, is nothing that is missed.
 pub fn read(line: &[u8], told: &mut impl FnMut(Found<'_>)) {
-    let line = line.trim_ascii();
-    let Some(first) = memmem::find(line, BEGIN) else { return read_other(line, Inside::Line, told) };
-    let mut piece = line.get(first..).unwrap_or_default();
-    // Where two programs write to one file, a line break may be lost, or a line be begun within another.
-    while let Some(next) = piece.get(1..).and_then(|rest| memmem::find(rest, BEGIN)) {
-        let (this, rest) = piece.split_at_checked(next + 1).unwrap_or((piece, &[]));
-        read_piece(this.trim_ascii(), told);
-        piece = rest;
-    }
-    read_piece(piece, told);
+    read_text(line, Inside::Line, told);
 }
 
 /// Where a text was found.
@@ -37,6 +28,19 @@ pub fn read(line: &[u8], told: &mut impl FnMut(Found<'_>)) {
 enum Inside {
     Line,
     Wrapping,
+}
+
+fn read_text(text: &[u8], inside: Inside, told: &mut impl FnMut(Found<'_>)) {
+    let text = text.trim_ascii();
+    let Some(first) = memmem::find(text, BEGIN) else { return read_other(text, inside, told) };
+    let mut piece = text.get(first..).unwrap_or_default();
+    // Where two programs write to one file, a line break may be lost, or a line be begun within another.
+    while let Some(next) = piece.get(1..).and_then(|rest| memmem::find(rest, BEGIN)) {
+        let (this, rest) = piece.split_at_checked(next + 1).unwrap_or((piece, &[]));
+        read_piece(this.trim_ascii(), told);
+        piece = rest;
+    }
+    read_piece(piece, told);
 }
 
 /// What begins as this program's lines do.
@@ -79,16 +83,8 @@ fn read_other(line: &[u8], inside: Inside, told: &mut impl FnMut(Found<'_>)) {
         [&mut members.log, &mut members.journal, &mut members.message].into_iter().find_map(|text| text.0.take());
     match (Entry::of(members, object), wrapped) {
         (Some(entry), _) => told(Found::Entry(entry)),
-        (None, Some(text)) if inside == Inside::Line => read_wrapped(text.as_bytes(), told),
+        (None, Some(text)) if inside == Inside::Line => read_text(text.as_bytes(), Inside::Wrapping, told),
         (None, _) => told(Found::LeftOut(LeftOut::Foreign)),
-    }
-}
-
-fn read_wrapped(text: &[u8], told: &mut impl FnMut(Found<'_>)) {
-    let text = text.trim_ascii();
-    match memmem::find(text, BEGIN).and_then(|begin| text.get(begin..)) {
-        Some(piece) => read_piece(piece, told),
-        None => read_other(text, Inside::Wrapping, told),
     }
 }
 
@@ -141,6 +137,7 @@ mod tests {
     #[test]
     fn an_event_is_found_wherever_it_stands() {
         let quoted = serde_json::to_string(FAILURE).unwrap();
+        let twice = serde_json::to_string(&format!("{}{FAILURE}", begin(FAILURE, 60))).unwrap();
         let sorted = r#"{"cause":"dns","event":"upstream_failure","fault":"dns_timeout","retried":true,"ts":"2026-11-26T10:00:00Z","upstream":"b"}"#;
         let escaped = REQUEST.replace(r#""path":"/""#, r#""path":"/\",\"status\":500,\"upstream\":\"evil\"""#);
         let odd = REQUEST.replace(r#""upstream":"app""#, r#""upstream":"a\"b""#);
@@ -157,6 +154,7 @@ mod tests {
             (format!("2026-11-26T10:00:00.1Z stdout F {REQUEST}"), vec!["app 200"]),
             (format!("why502-1  | {sorted}"), vec!["b dns_timeout dns true -"]),
             (format!(r#"{{"log":{quoted},"stream":"stdout"}}"#), vec!["app connection_refused origin_down false 01K"]),
+            (format!(r#"{{"log":{twice}}}"#), vec!["cut", "app connection_refused origin_down false 01K"]),
             (format!(r#"{{"MESSAGE":{quoted},"_PID":"7"}}"#), vec!["app connection_refused origin_down false 01K"]),
             (format!(r#"{{"host":"x","event":{FAILURE},"a":1}}"#), vec!["app connection_refused origin_down false 01K"]),
             (format!("{REQUEST} (from a container)"), vec!["app 200"]),
@@ -188,6 +186,10 @@ mod tests {
             ("{}", LeftOut::Foreign),
             ("[1]", LeftOut::Foreign),
             (r#"{"level":"info","msg":"hello"}"#, LeftOut::Foreign),
+            (
+                r#"{"ts":"2026-11-26T10:00:00.000Z","level":"info","event":"request","status":20099,"upstream":null}"#,
+                LeftOut::Foreign,
+            ),
             (r#"{"ts":"yesterday","event":"request","status":200}"#, LeftOut::Foreign),
             (r#"{"ts":"2026-11-26T10:00:00.000Z","event":"login","user":"a"}"#, LeftOut::Foreign),
             (r#"{"log":"{\"log\":\"x\"}"}"#, LeftOut::Foreign),

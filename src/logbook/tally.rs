@@ -122,8 +122,10 @@ impl Tally {
         let rows = self.upstreams.rows().iter();
         let mut all: Vec<(&Upstream, &Kind)> =
             rows.flat_map(|upstream| upstream.kinds.iter().map(move |kind| (upstream, kind))).collect();
-        all.sort_by(|(_, one), (_, other)| {
-            (other.seen, other.hidden, other.last).cmp(&(one.seen, one.hidden, one.last))
+        all.sort_by(|(upstream, one), (others, other)| {
+            let rank = |kind: &Kind| (kind.seen, kind.hidden, kind.last);
+            let names = (&upstream.name, &one.fault, &one.cause);
+            rank(other).cmp(&rank(one)).then_with(|| names.cmp(&(&others.name, &other.fault, &other.cause)))
         });
         all
     }
@@ -285,7 +287,7 @@ mod tests {
         });
         let incidents = tally.incidents(filter);
         let incidents = incidents.iter().map(|one| {
-            let closed = one.closed.map_or_else(|| "-".to_owned(), At::clock);
+            let closed = one.closed().map_or_else(|| "-".to_owned(), At::clock);
             format!("{} {} {closed} {} {}", one.id, one.begin().clock(), one.count(), one.details.evidence[0].says)
         });
         let advice = tally.advice();
@@ -340,6 +342,56 @@ foreign 1 4";
         let late = Filter { since: at("2026-11-26T10:00:45Z"), ..Filter::default() };
         let found = shown(&tally(&lines, &late), &late);
         assert!(found.starts_with("static 1 0 0\n") && !found.contains("\nI "), "{found}");
+    }
+
+    #[test]
+    fn an_incident_that_came_back_is_as_its_last_line_says_in_whatever_order_they_are_read() {
+        let line = |second: u32, event: &str, more: &str| {
+            format!(
+                r#"{{"ts":"2026-11-26T10:00:{second:02}.000Z","event":"incident_{event}","incident":"I","upstream":"app",{more}}}"#
+            )
+        };
+        let closed = |second: u32, cause: &str| {
+            line(second, "closed", &format!(r#""cause":"{cause}","closed":"2026-11-26T10:00:{second:02}.000Z""#))
+        };
+        let log = [
+            line(1, "opened", r#""cause":"dns""#),
+            closed(10, "overload"),
+            line(20, "opened", r#""cause":"dns","returns":1"#),
+            closed(30, "firewall"),
+            line(40, "opened", r#""cause":"dns","returns":2"#),
+        ];
+        for (lines, expected) in [
+            (1, (None, "dns")),
+            (2, (Some(10), "overload")),
+            (3, (None, "overload")),
+            (4, (Some(30), "firewall")),
+            (5, (None, "firewall")),
+        ] {
+            for first in 0..lines {
+                let mut tally = Tally::default();
+                for number in (first..lines).chain(0..first) {
+                    let place = Place { file: 0, line: number as u64 };
+                    let mut part = Tally::default();
+                    part.line(log[number].as_bytes(), place, &Filter::default());
+                    tally.merge(part);
+                }
+                let incidents = tally.incidents(&Filter::default());
+                let [incident] = incidents[..] else { panic!("{incidents:?}") };
+                let closed = incident.closed().map(|at| at.second() % 60);
+                assert_eq!((closed, &*incident.cause), expected, "{lines} lines, from {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_with_the_same_numbers_have_one_order() {
+        let mut rows: Vec<String> =
+            ["b", "a", "c"].iter().map(|fault| failure(1, "app", fault, "null", false)).collect();
+        rows.push(failure(1, "api", "z", "null", false));
+        let tally = tally(&(1..).zip(&rows).collect::<Vec<_>>(), &Filter::default());
+        let faults: String = tally.kinds().iter().map(|(_, kind)| &*kind.fault).collect();
+        assert_eq!(faults, "zabc");
     }
 
     #[test]

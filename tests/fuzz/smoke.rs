@@ -47,6 +47,11 @@ mod tests {
     }
 
     #[test]
+    fn logbook() {
+        smoke("logbook", targets::logbook::check, 4_000);
+    }
+
+    #[test]
     fn shell() {
         smoke("shell", targets::shell::check, 4_000);
     }
@@ -169,5 +174,8 @@ mod tests {
         b"[[upstream]]\n",
         b"= 1\n",
         b"</script>",
+        b"{\"ts\":\"",
+        b",\"status\":",
+        b",\"upstream\":\"",
     ];
 }

@@ -90,7 +90,7 @@ fn incident(incident: &Incident) -> Value {
         "upstream": incident.upstream,
         "cause": incident.cause,
         "opened": incident.opened.map(At::rfc3339),
-        "closed": incident.closed.map(At::rfc3339),
+        "closed": incident.closed().map(At::rfc3339),
         "first": incident.span.0.rfc3339(),
         "last": incident.span.1.rfc3339(),
         "count": incident.count(),

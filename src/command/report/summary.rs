@@ -219,7 +219,7 @@ fn incidents(sheet: &mut Sheet, tally: &Tally, filter: &Filter) {
 pub(super) fn one_incident(sheet: &mut Sheet, incident: &Incident) {
     let begin = incident.begin();
     let before = if incident.opened.is_none() { "before " } else { "" };
-    let (colour, end) = match incident.closed {
+    let (colour, end) = match incident.closed() {
         Some(closed) => (Colour::Green, format!("to {}, {}", until(begin, closed), between(begin, closed))),
         None => (Colour::Red, format!("and not closed by {}", until(begin, incident.span.1))),
     };

@@ -7,6 +7,7 @@ mod case;
 pub(crate) mod configuration;
 pub(crate) mod first_bytes;
 mod judge;
+pub(crate) mod logbook;
 pub(crate) mod proxy_header;
 pub(crate) mod request;
 pub(crate) mod response;
