@@ -208,7 +208,8 @@ mod tests {
                 for _ in 0..[0, 1, 20][chance.usize(0..3)] {
                     let lately = |all: &[Instant], seconds: u64| {
                         let since = Duration::from_secs(seconds);
-                        all.iter().rev().take_while(|at| now - **at <= since).count() as f64
+                        let count = all.iter().rev().take_while(|at| now - **at <= since).count();
+                        f64::from(u32::try_from(count).unwrap())
                     };
                     let most = |seconds: u64| (lately(&came, seconds) * share).max(3.0);
                     let spent = lately(&granted, 10);
