@@ -21,6 +21,8 @@ use crate::config::HostPattern;
 use crate::config::Token;
 use crate::proxy::admission::host::is_valid;
 use crate::proxy::fields::X_WHY502_TOKEN;
+use crate::proxy::guesses::Judged;
+use crate::proxy::guesses::MEMORY;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) enum Refused {
     PageForeign,
     /// There is no token, or a wrong one.
     NoToken,
+    /// There were too many wrong ones from there.
+    Guesses,
     /// There is nothing of that name.
     NotFound,
     /// No incident of that id is known.
@@ -64,6 +68,10 @@ impl Refused {
                 StatusCode::UNAUTHORIZED,
                 "Send the operator's token in X-Why502-Token, or as the password of HTTP Basic authentication.",
             ),
+            Self::Guesses => (
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many wrong tokens came from your address: for a minute none from there is looked at.",
+            ),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is nothing here; /api/openapi.json lists what there is."),
             Self::IncidentUnknown => (StatusCode::NOT_FOUND, "No incident of that id is known, or not any more."),
             Self::RequestUnknown => (
@@ -91,6 +99,9 @@ impl Refused {
             Self::NoToken => {
                 let challenge = HeaderValue::from_static("Basic realm=\"why502\", charset=\"UTF-8\"");
                 answer.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Self::Guesses => {
+                answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(MEMORY.as_secs()));
             }
             Self::Method => {
                 answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
@@ -154,8 +165,8 @@ fn matches(pattern: &HostPattern, name: &str) -> bool {
     }
 }
 
-/// Whether the one who asks may see what operators see.
-pub(super) fn permitted(asked: &Parts, config: &Config) -> Result<(), Refused> {
+/// Whether the one who asks may see what operators see. What a token counts for that is right or wrong is for `judge` to say.
+pub(super) fn permitted(asked: &Parts, config: &Config, judge: impl FnOnce(bool) -> Judged) -> Result<(), Refused> {
     if is_of_foreign_page(&asked.headers) {
         return Err(Refused::PageForeign);
     }
@@ -163,7 +174,13 @@ pub(super) fn permitted(asked: &Parts, config: &Config) -> Result<(), Refused> {
         return Ok(());
     }
     let token = config.operators.token.as_ref();
-    if token.is_some_and(|token| brings(&asked.headers, token)) { Ok(()) } else { Err(Refused::NoToken) }
+    // A browser asks without one first, which is no guess.
+    let is_right = token.and_then(|token| brings(&asked.headers, token)).ok_or(Refused::NoToken)?;
+    match judge(is_right) {
+        Judged::Right => Ok(()),
+        Judged::Wrong | Judged::Last => Err(Refused::NoToken),
+        Judged::Ignored => Err(Refused::Guesses),
+    }
 }
 
 /// Whether a browser says that the page of another origin asks (Fetch Metadata). To go to a page here by a link is no harm.
@@ -174,10 +191,13 @@ fn is_of_foreign_page(headers: &HeaderMap) -> bool {
     says("sec-fetch-site", &["cross-site", "same-site"]) && !says("sec-fetch-mode", &["navigate"])
 }
 
-/// Whether the token is there: in its own field, or as the password of HTTP Basic (RFC 7617), for browsers.
-fn brings(headers: &HeaderMap, token: &Token) -> bool {
-    headers.get_all(X_WHY502_TOKEN).iter().any(|value| token.is(value.as_bytes()))
-        || headers.get(header::AUTHORIZATION).and_then(password).is_some_and(|password| token.is(&password))
+/// Whether the token that comes is the right one: in its own field, or as the password of HTTP Basic (RFC 7617), for browsers.
+/// None where none comes; of several one is looked at, for who sends them guesses.
+fn brings(headers: &HeaderMap, token: &Token) -> Option<bool> {
+    match headers.get(X_WHY502_TOKEN) {
+        Some(value) => Some(token.is(value.as_bytes())),
+        None => headers.get(header::AUTHORIZATION).and_then(password).map(|password| token.is(&password)),
+    }
 }
 
 fn password(value: &HeaderValue) -> Option<Vec<u8>> {
@@ -199,10 +219,10 @@ mod tests {
 
     use super::Refused;
     use super::hosted;
-    use super::permitted;
     use crate::config;
     use crate::config::Config;
     use crate::config::Token;
+    use crate::proxy::guesses::Judged;
 
     fn config(address: &str) -> Config {
         let text = format!(
@@ -213,6 +233,11 @@ mod tests {
         let mut config = config::from_text(&text, Path::new("why502.toml")).unwrap();
         config.operators.token = Some(Token("0123456789abcdef".into()));
         config
+    }
+
+    /// With a judge who has heard no guesses.
+    fn permitted(asked: &http::request::Parts, config: &Config) -> Result<(), Refused> {
+        super::permitted(asked, config, |is_right| if is_right { Judged::Right } else { Judged::Wrong })
     }
 
     fn asked(fields: &[(&str, &str)]) -> http::request::Parts {
@@ -277,6 +302,10 @@ mod tests {
             let asked = asked(&[(name, value)]);
             assert_eq!((permitted(&asked, &beyond), permitted(&asked, &here)), (expected, Ok(())), "{name}: {value}");
         }
+        let several = asked(&[("x-why502-token", "0123456789abcdeF"), ("x-why502-token", "0123456789abcdef")]);
+        assert_eq!(permitted(&several, &beyond), Err(Refused::NoToken), "one guess a request");
+        let right = asked(&[("x-why502-token", "0123456789abcdef")]);
+        assert_eq!(super::permitted(&right, &beyond, |_| Judged::Ignored), Err(Refused::Guesses));
         beyond.operators.token = None;
         assert_eq!(permitted(&asked(&[("x-why502-token", "")]), &beyond), Err(Refused::NoToken));
     }

@@ -17,9 +17,11 @@ mod reply;
 use std::cell::RefCell;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
 
@@ -43,9 +45,12 @@ use self::crowd::Seat;
 use self::hour::Hour;
 use self::patience::Patient;
 use self::reply::Body;
+use crate::fault::failure::Peer;
 use crate::net::listening::Bound;
 use crate::net::listening::Listening;
 use crate::net::stream::Stream;
+use crate::proxy::guesses;
+use crate::proxy::guesses::Judged;
 use crate::proxy::state::Shared;
 use crate::telemetry;
 use crate::telemetry::Event;
@@ -115,9 +120,10 @@ pub async fn serve(view: View, telemetry: Arc<Telemetry>, mut words: mpsc::Unbou
             accepted = next(listening.as_ref()) => accepted,
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 if let Some(seat) = crowd.sit_down() {
-                    let conversation = converse(stream, Rc::clone(&room), Rc::clone(&seat), ending.clone());
+                    let (room, address) = (Rc::clone(&room), peer.ip());
+                    let conversation = converse(stream, address, room, Rc::clone(&seat), ending.clone());
                     seat.belongs_to(connections.spawn_local(conversation));
                 }
             }
@@ -131,18 +137,24 @@ pub async fn serve(view: View, telemetry: Arc<Telemetry>, mut words: mpsc::Unbou
 }
 
 /// The next operator; none while there is nowhere to come in.
-async fn next(listening: Option<&Listening>) -> io::Result<Stream> {
+async fn next(listening: Option<&Listening>) -> io::Result<(Stream, Peer)> {
     match listening {
-        Some(listening) => Ok(listening.accept().await?.0),
+        Some(listening) => listening.accept().await,
         None => std::future::pending().await,
     }
 }
 
 /// One operator's stay.
-async fn converse(stream: Stream, room: Rc<Room>, seat: Rc<Seat>, mut ending: watch::Receiver<()>) {
+async fn converse(
+    stream: Stream,
+    address: Option<IpAddr>,
+    room: Rc<Room>,
+    seat: Rc<Seat>,
+    mut ending: watch::Receiver<()>,
+) {
     let service = service_fn(|request: Request<Incoming>| {
         let busy = seat.busy();
-        let answer = room.answer(&request.into_parts().0);
+        let answer = room.answer(&request.into_parts().0, address);
         async move { Ok::<_, Infallible>(answer.map(|body| body.keeping(busy))) }
     });
     let mut builder = http1::Builder::new();
@@ -158,19 +170,20 @@ async fn converse(stream: Stream, room: Rc<Room>, seat: Rc<Seat>, mut ending: wa
 }
 
 impl Room {
-    /// The answer to a request.
-    fn answer(&self, asked: &Parts) -> Response<Body> {
+    /// The answer to a request from that address.
+    fn answer(&self, asked: &Parts, address: Option<IpAddr>) -> Response<Body> {
         let view = self.view.borrow();
-        let found = access::hosted(asked, &view.shared.config).and_then(|()| self.find(asked, &view));
+        let found = access::hosted(asked, &view.shared.config).and_then(|()| self.find(asked, address, &view));
         let mut answer = found.unwrap_or_else(Refused::answer);
         reply::protect(&mut answer);
         answer
     }
 
-    fn find(&self, asked: &Parts, view: &View) -> Result<Response<Body>, Refused> {
+    fn find(&self, asked: &Parts, address: Option<IpAddr>, view: &View) -> Result<Response<Body>, Refused> {
         let place = Place::of(asked.uri.path());
         if !matches!(place, Some(Place::Live | Place::Ready)) {
-            access::permitted(asked, &view.shared.config)?;
+            let judge = |is_right| self.judge(is_right, address, view);
+            access::permitted(asked, &view.shared.config, judge)?;
         }
         let place = place.ok_or(Refused::NotFound)?;
         if asked.method != Method::GET && asked.method != Method::HEAD {
@@ -188,6 +201,15 @@ impl Room {
             Place::Events => live::answer(asked, &self.telemetry, &self.ending),
             Place::Description => Ok(api::description()),
         }
+    }
+
+    /// What a token counts for that was found right or wrong; those who guess at a client's listener are known here.
+    fn judge(&self, is_right: bool, address: Option<IpAddr>, view: &View) -> Judged {
+        let judged = view.shared.guesses.judge(address, is_right, Instant::now());
+        if judged == Judged::Last {
+            self.say(&guesses::notice(address));
+        }
+        judged
     }
 
     /// What is to be done now and then.

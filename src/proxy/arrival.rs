@@ -57,7 +57,7 @@ impl Arrival {
     /// A connection from this peer.
     #[must_use]
     pub fn new(peer: Peer, scheme: Scheme) -> Self {
-        let told = address_of(&peer).and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+        let told = peer.ip().and_then(|address| HeaderValue::try_from(address.to_string()).ok());
         let told = told.unwrap_or(HeaderValue::from_static("unknown"));
         Self { peer, scheme, told, speaker: Speaker::Peer, asked: None }
     }
@@ -96,7 +96,7 @@ impl Arrival {
     /// The peer's address; none where it came by a unix socket.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
-        address_of(&self.peer)
+        self.peer.ip()
     }
 
     /// Whether the far end lies in one of these networks.
@@ -120,12 +120,5 @@ impl Scheme {
     #[must_use]
     pub fn of(word: &str) -> Option<Self> {
         [Self::Http, Self::Https].into_iter().find(|scheme| scheme.word().eq_ignore_ascii_case(word))
-    }
-}
-
-fn address_of(peer: &Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Tcp(address) => Some(address.ip().to_canonical()),
-        Peer::Unix(_) => None,
     }
 }

@@ -1,4 +1,5 @@
-//! Owns how often the operator's token may be guessed: a few times a minute from one place, however many cores there are.
+//! Owns how often the operator's token may be guessed: a few times a minute from one place, however many cores there are, and
+//! whether at a listener for clients or at the admin listener.
 //!
 //! A token has at least 16 characters, so that nobody guesses one; a token that a person has made up is another matter.
 
@@ -60,6 +61,15 @@ impl Guesses {
     }
 }
 
+/// That it was the last one, for the log.
+#[must_use]
+pub fn notice(address: Option<IpAddr>) -> String {
+    let place = address.map_or_else(|| "somebody".to_owned(), |address| address.to_string());
+    format!(
+        "{place} has sent {MOST_WRONG} tokens that are not the operator's; for a minute none from there is looked at"
+    )
+}
+
 /// Who has one address of IPv6 has the whole network (RFC 6177).
 fn network(address: IpAddr) -> IpAddr {
     match address {
@@ -69,9 +79,9 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 /// How many wrong tokens from one place are looked at before none is.
-pub const MOST_WRONG: u32 = 10;
+const MOST_WRONG: u32 = 10;
 /// How long wrong tokens are remembered after the last one that was looked at.
-const MEMORY: Duration = Duration::from_secs(60);
+pub const MEMORY: Duration = Duration::from_secs(60);
 /// How many places are remembered.
 const MOST_PLACES: usize = 4096;
 

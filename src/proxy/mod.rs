@@ -56,7 +56,6 @@ use crate::proxy::client::Key;
 use crate::proxy::client::Role;
 use crate::proxy::fields::Fields;
 use crate::proxy::guesses::Judged;
-use crate::proxy::guesses::MOST_WRONG;
 use crate::proxy::interim::Interim;
 use crate::proxy::known::Explained;
 use crate::proxy::relay::ClientBody;
@@ -204,10 +203,7 @@ impl Proxy {
         let judged = state.shared.guesses.judge(client.address, is_right, Instant::now());
         client.role = if judged == Judged::Right { Role::Operator } else { Role::Visitor };
         if judged == Judged::Last {
-            let place = client.address.map_or_else(|| "somebody".to_owned(), |address| address.to_string());
-            let message = format!(
-                "{place} has sent {MOST_WRONG} tokens that are not the operator's; for a minute none from there is looked at"
-            );
+            let message = guesses::notice(client.address);
             self.telemetry.record(Event::Notice(Notice { message: &message, dropped: None }));
         }
     }

@@ -100,6 +100,36 @@ fn beyond_loopback_only_probes_come_in_without_the_token() {
 }
 
 #[test]
+fn after_ten_wrong_tokens_none_is_looked_at_wherever_they_were_sent() {
+    let directory = PrivateDirectory::new().unwrap();
+    fs::write(directory.file("operator.token"), TOKEN).unwrap();
+    let tables = "[operators]\ntoken_file = \"operator.token\"\n[admin]\naddress = \"0.0.0.0:0\"\n";
+    let mut proxy = Proxy::run_in(directory, &in_front_of(&["http://127.0.0.1:1"], "", tables));
+    let admin = SocketAddr::from(([127, 0, 0, 1], proxy.admin().port()));
+    let answer = |fields: &str| ask(admin, "GET /api/incidents", fields);
+    let right = format!("X-Why502-Token: {TOKEN}\r\n");
+    // `on-call:0123456789abcdef0124`
+    let basic = "Authorization: Basic b24tY2FsbDowMTIzNDU2Nzg5YWJjZGVmMDEyNA==\r\n";
+    for _ in 0..20 {
+        assert_eq!(answer("").head.status, 401, "no token is no guess");
+    }
+    for _ in 0..3 {
+        assert_eq!(get(proxy.address(), "/", "X-Why502-Token: wrong\r\n").head.status, 502);
+        assert_eq!(answer("X-Why502-Token: wrong\r\n").head.status, 401);
+        assert_eq!(answer(basic).head.status, 401);
+    }
+    assert_eq!(answer("X-Why502-Token: the tenth\r\n").head.status, 401);
+    for fields in ["X-Why502-Token: wrong\r\n", basic, &right] {
+        let refused = answer(fields);
+        assert_eq!((refused.head.status, refused.field("retry-after")), (429, Some("60")), "{fields}");
+    }
+    assert_eq!(answer("").head.status, 401, "who brings none is asked for it");
+    assert_eq!(ask(admin, "GET /livez", "").head.status, 200);
+    let told = proxy.line("notice");
+    assert!(told["message"].as_str().unwrap().starts_with("127.0.0.1 has sent 10 tokens"), "{told}");
+}
+
+#[test]
 fn a_program_that_drains_lives_and_is_not_ready() {
     let origin = Origin::listen();
     let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ADMIN));

@@ -11,6 +11,7 @@ mod tls;
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,7 +102,7 @@ impl Target {
     /// Whether the host is a name that has to be looked up, not an address literal or a unix socket.
     #[must_use]
     pub fn is_named(&self) -> bool {
-        self.socket.is_none() && self.host.parse::<std::net::IpAddr>().is_err()
+        self.socket.is_none() && self.host.parse::<IpAddr>().is_err()
     }
 }
 
@@ -112,6 +113,17 @@ pub enum Peer {
     Tcp(SocketAddr),
     /// A unix socket's path.
     Unix(Arc<str>),
+}
+
+impl Peer {
+    /// Its address, one of IPv4 as such even where a socket of IPv6 has it; none for a unix socket.
+    #[must_use]
+    pub const fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(address) => Some(address.ip().to_canonical()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for Peer {
