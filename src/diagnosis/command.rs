@@ -87,23 +87,26 @@ impl Template {
     /// The sentence for this case; none where it lacks a value.
     #[must_use]
     pub fn sentence(&self, case: &Case) -> Option<String> {
-        self.fill(case, |value| value)
+        self.fill(case, |value, _| Some(value))
     }
 
-    /// The command for this case, safe for a POSIX shell; none where it lacks a value.
+    /// The command for this case, safe for a POSIX shell; none where it lacks a value, or where a program would take one for an
+    /// option.
     #[must_use]
     pub fn command(&self, case: &Case) -> Option<String> {
-        self.fill(case, |value| shell_word(&value))
+        self.fill(case, |value, before| (!begins_a_word(before) || !is_option(&value)).then(|| shell_word(&value)))
     }
 
-    fn fill(&self, case: &Case, written: impl Fn(String) -> String) -> Option<String> {
+    /// What is written of a value goes by what stands before it.
+    fn fill(&self, case: &Case, written: impl Fn(String, &str) -> Option<String>) -> Option<String> {
         let mut filled = String::new();
         for piece in &self.pieces {
             match piece {
                 Piece::Literal(literal) => filled.push_str(literal),
                 Piece::Value(placeholder) => {
                     let value = placeholder.value(case).filter(|value| value.len() <= LONGEST_VALUE)?;
-                    filled.push_str(&written(printable(&value)));
+                    let written = written(printable(&value), &filled)?;
+                    filled.push_str(&written);
                 }
             }
         }
@@ -181,6 +184,17 @@ fn shell_word(text: &str) -> String {
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
     }
+}
+
+/// Whether what comes next in a command begins a word: it is at the beginning, or behind what ends one (POSIX, section 2.3).
+fn begins_a_word(before: &str) -> bool {
+    before.chars().next_back().is_none_or(|last| last.is_whitespace() || ";|&()<>".contains(last))
+}
+
+/// Whether a program takes a word for something else than a name, however it is quoted: for an option, which `-` begins with all
+/// of them and `+` with dig, or for a server to ask (`@` with dig). No host, path or address begins so.
+fn is_option(word: &str) -> bool {
+    word.starts_with(['-', '+', '@'])
 }
 
 /// The text without what a terminal would obey or hide: control characters, line separators, and the invisible marks
@@ -347,6 +361,87 @@ mod tests {
                 (&*value, &b""[..]),
                 "{word}"
             );
+        }
+    }
+
+    /// Names from DNS, certificates, headers and clients, put together at random from what a shell or a program would obey.
+    #[test]
+    fn no_value_makes_another_command_of_one() {
+        const PARTS: [&str; 24] = [
+            "-",
+            "--",
+            "+",
+            "@",
+            "a",
+            "db.internal",
+            " ",
+            "\t",
+            "\n",
+            "\r\n",
+            "'",
+            "\"",
+            "\\",
+            "$(id)",
+            "`id`",
+            "${IFS}",
+            ";",
+            "|",
+            "&",
+            ">",
+            "#",
+            "*",
+            "\u{1b}[2J",
+            "\u{202e}",
+        ];
+        // A command, and the words that it is to have; `{…}` are values there too.
+        let commands = [
+            ("show {name} {host} {site}", "{name}\n{host}\n{site}"),
+            ("show {software};show {issuer} {certificate_names}", "{software}\n{issuer}\n{certificate_names}"),
+            ("show h 'Host: '{site} to={host}", "h\nHost: {site}\nto={host}"),
+            ("(show {method})|cat && show \"$HOME\" {path}", "{method}\n/h\n{path}"),
+        ];
+        let mut random = fastrand::Rng::with_seed(502);
+        let mut filled_in = 0;
+        for _ in 0..200 {
+            let mut value = || -> String { (0..random.usize(1..5)).filter_map(|_| random.choice(PARTS)).collect() };
+            let mut case = samples::full(Fault::ConnectionRefused);
+            let failure = &mut case.attempts[0];
+            failure.target.as_mut().unwrap().host = value().into();
+            failure.dns.as_mut().unwrap().name = value();
+            let certificate = failure.tls.as_mut().unwrap().certificate.as_mut().unwrap();
+            (certificate.issuer, certificate.names) = (value(), vec![value(), value()]);
+            failure.response.as_mut().unwrap().server = Some(value());
+            (case.request.host, case.request.method, case.request.path) = (value(), value(), value());
+            for (source, words) in commands {
+                let Some(command) = Template::read_command(source).unwrap().command(&case) else { continue };
+                filled_in += 1;
+                assert!(!command.chars().any(char::is_control), "{command:?}");
+                let script = format!("show() {{ printf '%s\\n' \"$@\"; }}; {command}");
+                let shell = Command::new("sh").args(["-c", &script]).env("HOME", "/h").output().unwrap();
+                let said = String::from_utf8_lossy(&shell.stdout);
+                let word = |word| Template::read(word).unwrap().sentence(&case).unwrap();
+                let words: Vec<String> = words.lines().map(word).collect();
+                assert_eq!((said.lines().map(str::to_owned).collect(), &*shell.stderr), (words, &b""[..]), "{command}");
+                assert!(!said.lines().any(is_option), "{command}");
+            }
+        }
+        assert!(filled_in > 200, "{filled_in}");
+    }
+
+    #[test]
+    fn a_value_that_a_program_would_take_for_an_option_makes_no_command() {
+        for (asked, source, expected) in [
+            ("-oProxyCommand=id", "ssh {site} uptime", None),
+            ("+trace", "dig {site}", None),
+            ("@evil.example", "dig {site}", None),
+            ("-x", "show $({site})", None),
+            ("-x", "curl -H 'Host: '{site} a", Some("curl -H 'Host: '-x a")),
+            ("a-x", "ssh {site} uptime", Some("ssh a-x uptime")),
+        ] {
+            let mut case = samples::full(Fault::ConnectionRefused);
+            case.request.host = asked.into();
+            let command = Template::read_command(source).unwrap().command(&case);
+            assert_eq!(command.as_deref(), expected, "{asked} {source}");
         }
     }
 
