@@ -3,7 +3,6 @@
 //!
 //! All are read to the end whatever is wrong with any, so that a person hears of every problem at once.
 
-use std::fs;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -79,7 +78,7 @@ fn find([first, second]: [&str; 2]) -> Result<PathBuf, Problem> {
 
 /// What a file names as its runbook, although it is not right as a whole.
 fn runbook_of_a_wrong_file(file: &Path) -> Option<PathBuf> {
-    let text = fs::read_to_string(file).ok()?;
+    let text = text_of(file)?;
     let document = Document::parse(&text, file);
     document.root().table("diagnosis").path("checklists").map(|found| found.value)
 }
@@ -87,11 +86,14 @@ fn runbook_of_a_wrong_file(file: &Path) -> Option<PathBuf> {
 /// The same for the template of its page. One that cannot be read has been told.
 fn template_of_a_wrong_file(file: &Path) -> Result<(), Problem> {
     let named = |text: &str| Document::parse(text, file).root().table("page").path("template").map(|found| found.value);
-    let Some(file) = fs::read_to_string(file).ok().and_then(|text| named(&text)) else { return Ok(()) };
-    let Some(text) = config::contents(&file).ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
-        return Ok(());
-    };
+    let Some(file) = text_of(file).and_then(|text| named(&text)) else { return Ok(()) };
+    let Some(text) = text_of(&file) else { return Ok(()) };
     Site::try_template(&PageTemplate { file, text: text.into() })
+}
+
+/// None where it cannot be read as a text, which has been told.
+fn text_of(file: &Path) -> Option<String> {
+    String::from_utf8(config::contents(file).ok()?).ok()
 }
 
 fn with_runbook(file: &Path) -> Result<Checklist, Problems> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::path::PathBuf;
 use std::str::Utf8Error;
@@ -23,10 +24,14 @@ use super::problem::quoted;
 
 /// The text of a configuration file.
 pub(super) fn configuration(path: &Path) -> Result<String, Wrong> {
-    let bytes = fs::read(path).map_err(|error| {
-        let missing = error.kind() == io::ErrorKind::NotFound;
-        let wrong = Wrong::new("no such file", "write one, or name another with --config");
-        if missing { wrong } else { why_unreadable("it", &error) }
+    let bytes = read(path, LARGEST_CONFIGURATION).map_err(|error| {
+        if error.kind() == io::ErrorKind::NotFound {
+            Wrong::new("no such file", "write one, or name another with --config")
+        } else if error.kind() == io::ErrorKind::FileTooLarge {
+            Wrong::new("it is larger than 16 MiB", "name another with --config")
+        } else {
+            why_unreadable("it", &error)
+        }
     })?;
     String::from_utf8(bytes).map_err(|error| not_utf8(error.as_bytes(), error.utf8_error()))
 }
@@ -35,11 +40,27 @@ pub(super) fn configuration(path: &Path) -> Result<String, Wrong> {
 ///
 /// # Errors
 ///
-/// `FileTooLarge` where it is larger than any such file has to be, as `/dev/zero` is, and what the system says.
+/// `FileTooLarge` where it is larger than any such file has to be; that it is no file but a named pipe, whose reader would wait
+/// for somebody to write, or a device; and what the system says.
 pub fn contents(file: &Path) -> io::Result<Vec<u8>> {
+    read(file, LARGEST)
+}
+
+fn read(file: &Path, largest: u64) -> io::Result<Vec<u8>> {
+    let kind = fs::metadata(file)?.file_type();
+    // A shell hands over what a command writes as a descriptor: `why502 check --config <(make-config)`.
+    if !(kind.is_file() || kind.is_dir() || is_descriptor(file)) {
+        let what = if kind.is_fifo() { "a named pipe" } else { "a device or a socket" };
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a file")));
+    }
     let mut bytes = Vec::new();
-    File::open(file)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+    File::open(file)?.take(largest + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > largest { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}
+
+/// Whether it stands for what this process has open already, so that to open it waits for nobody.
+fn is_descriptor(file: &Path) -> bool {
+    file == Path::new("/dev/stdin") || ["/dev/fd", "/proc/self/fd"].iter().any(|directory| file.starts_with(directory))
 }
 
 /// What a file holds; noted where it cannot be read.
@@ -103,7 +124,7 @@ pub(super) fn identity(table: &Table<'_>, certificate: &Placed<PathBuf>, key: &P
 
 /// The certificates of a file that was found right before; none where it has changed since.
 pub(super) fn chain(file: &Path) -> Option<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_file_iter(file).ok()?.collect::<Result<Vec<_>, _>>().ok()
+    CertificateDer::pem_slice_iter(&contents(file).ok()?).collect::<Result<Vec<_>, _>>().ok()
 }
 
 fn certificates(table: &Table<'_>, file: &Placed<PathBuf>) -> Option<Vec<CertificateDer<'static>>> {
@@ -161,6 +182,8 @@ fn not_utf8(bytes: &[u8], error: Utf8Error) -> Wrong {
 
 /// In bytes; certificates, keys, tokens and checklists are far smaller.
 const LARGEST: u64 = 1 << 20;
+/// In bytes; room for tens of thousands of routes.
+const LARGEST_CONFIGURATION: u64 = 16 << 20;
 
 /// The byte that every certificate and key in DER begins with (X.690, SEQUENCE).
 const DER_SEQUENCE: u8 = 0x30;

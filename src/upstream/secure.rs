@@ -89,7 +89,7 @@ pub(super) fn files_of(settings: &config::Upstream) -> u64 {
     let identity = identity.iter().flat_map(|(certificate, key)| [certificate, key]);
     let mut digest = DefaultHasher::new();
     for file in ca.iter().chain(identity) {
-        std::fs::read(file).unwrap_or_default().hash(&mut digest);
+        config::contents(file).unwrap_or_default().hash(&mut digest);
     }
     digest.finish()
 }

@@ -70,16 +70,43 @@ fn check_reads_the_certificates_and_keys_that_a_file_names() {
 }
 
 #[test]
-fn a_file_without_an_end_is_not_read_to_it() {
+fn what_is_no_file_or_has_no_end_is_not_read_to_it() {
     let directory = PrivateDirectory::new().unwrap();
-    let endless =
-        "checklists = \"/dev/zero\"\n[page]\ntemplate = \"/dev/zero\"\n[operators]\ntoken_file = \"/dev/zero\"";
-    let configuration = in_front_of(&["http://127.0.0.1:1"], "", &format!("[diagnosis]\n{endless}"));
-    let file = directory.file("why502.toml");
-    fs::write(&file, configuration).unwrap();
-    let checked = why502(&["check", "--config", &file.to_string_lossy()], directory.path());
-    let told = checked.err.matches("\"/dev/zero\" is larger than 1 MiB; write another file").count();
-    assert_eq!((checked.status, told), (Some(2), 3), "{}", checked.err);
+    let made = Command::new("mkfifo").arg(directory.file("pipe")).status().unwrap();
+    assert!(made.success());
+    fs::File::create(directory.file("long")).unwrap().set_len(1 << 30).unwrap();
+    for (name, why) in [
+        ("/dev/zero", "cannot be read: it is a device or a socket, not a file; correct the path"),
+        ("pipe", "cannot be read: it is a named pipe, not a file; correct the path"),
+        ("long", "is larger than 1 MiB; write another file"),
+    ] {
+        let files = format!(
+            "[diagnosis]\nchecklists = {name:?}\n[page]\ntemplate = {name:?}\n[operators]\ntoken_file = {name:?}\n"
+        );
+        let tls = format!("[upstream.tls]\nca = {name:?}\ncertificate = {name:?}\nkey = {name:?}\n");
+        fs::write(directory.file("why502.toml"), in_front_of(&["https://127.0.0.1:1"], &tls, &files)).unwrap();
+        let checked = why502(&["check"], directory.path());
+        let told = checked.err.matches(&format!("{name:?} {why}")).count();
+        assert_eq!((checked.status, told), (Some(2), 6), "{}", checked.err);
+    }
+    for (name, why) in [("pipe", "a named pipe, not a file"), ("long", "it is larger than 16 MiB")] {
+        let checked = why502(&["check", "--config", name], directory.path());
+        assert_eq!((checked.status, checked.err.matches(why).count()), (Some(2), 1), "{}", checked.err);
+    }
+}
+
+#[test]
+fn a_configuration_may_come_from_a_command() {
+    let directory = PrivateDirectory::new().unwrap();
+    fs::write(directory.file("why502.toml"), CONFIGURATION).unwrap();
+    let program = env!("CARGO_BIN_EXE_why502");
+    for script in [
+        format!("cat why502.toml | {program} check --config /dev/stdin"),
+        format!("{program} check --config <(cat why502.toml)"),
+    ] {
+        let checked = Command::new("bash").args(["-c", &script]).current_dir(directory.path()).output().unwrap();
+        assert!(checked.status.success(), "{script}: {}", String::from_utf8_lossy(&checked.stderr));
+    }
 }
 
 #[test]

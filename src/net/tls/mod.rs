@@ -13,6 +13,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject;
 
+use crate::config;
+
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsSetupError {
@@ -49,8 +51,8 @@ pub enum TlsSetupError {
 /// Where it cannot be read or holds none.
 pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetupError> {
     let wrong = |reason: String| TlsSetupError::File { file: file.to_owned(), reason };
-    let read: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?.collect();
+    let text = config::contents(file).map_err(|error| wrong(error.to_string()))?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     let found = read.map_err(|error| wrong(error.to_string()))?;
     if found.is_empty() { Err(wrong("it holds no certificate".to_owned())) } else { Ok(found) }
 }
@@ -61,8 +63,9 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsSetu
 ///
 /// Where it cannot be read or holds none.
 pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
-    PrivateKeyDer::from_pem_file(file)
-        .map_err(|error| TlsSetupError::File { file: file.to_owned(), reason: error.to_string() })
+    let wrong = |reason: String| TlsSetupError::File { file: file.to_owned(), reason };
+    let text = config::contents(file).map_err(|error| wrong(error.to_string()))?;
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| wrong(error.to_string()))
 }
 
 /// The authorities of a PEM file.
