@@ -38,6 +38,11 @@ impl Load {
     /// much as it takes and as it is likely to fail. A server that fails at once has nothing in flight, and must not seem idle.
     pub(super) fn is_less_than(&self, other: &Self) -> bool {
         let (own, others) = (self.fares, other.fares);
+        // Neither has anything to do, so that how fast they are tells nothing: who was drawn first, by its weight, has the
+        // request, unless it fails so much more often.
+        if self.in_flight == 0 && other.in_flight == 0 {
+            return own.failing + FAILS_MORE <= others.failing;
+        }
         let alike = own.is_like(others);
         let cost = |load: &Self, fares: Fares, beside: Fares| {
             // Among equals an idle server costs nothing, so that the first one drawn has the request.
@@ -55,7 +60,7 @@ impl Fares {
         let same_pace = self.latency == 0
             || other.latency == 0
             || (self.latency <= 2 * other.latency && other.latency <= 2 * self.latency);
-        same_pace && self.failing.abs_diff(other.failing) < 64
+        same_pace && self.failing.abs_diff(other.failing) < FAILS_MORE
     }
 
     /// What a request in flight there costs, beside one that fares like the other. Some requests take longer than others,
@@ -128,6 +133,8 @@ const MOST_UNITS: u64 = (1 << 24) - 1;
 /// that is longer.
 const FORGET_LATENCY: u64 = 2000;
 const FORGET_FAILURES: u64 = 10_000;
+/// By how much, of 255, a server has to fail more often than another for that to be no chance.
+const FAILS_MORE: u64 = 64;
 /// How exactly latencies are compared.
 const FINE: u64 = 16;
 /// A request in flight counts as so many at most, however long it takes.

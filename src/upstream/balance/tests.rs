@@ -264,6 +264,32 @@ fn a_slow_server_gets_less_and_equals_get_the_same() {
 }
 
 #[test]
+fn one_request_after_the_other_goes_by_the_weights_however_fast_servers_are() {
+    for (heavy, light) in [(1, 1), (1, 40), (40, 1)] {
+        let balancer = balancer(r#"{ url = "http://a", weight = 3 }, "http://b""#, "");
+        let servers = Servers::of(&balancer, &[(true, 0), (true, 0)]);
+        let mut counts = [0_usize; 2];
+        for _ in 0..4000 {
+            let server = servers.pick(None).unwrap();
+            counts[server] += 1;
+            let takes = Duration::from_millis([heavy, light][server]);
+            balancer.note(server, Outcome::Answered(takes), servers.now);
+        }
+        assert!(counts[1].abs_diff(1000) < 120, "{heavy} ms and {light} ms: {counts:?}");
+    }
+}
+
+#[test]
+fn a_heavy_server_that_fails_gets_nothing_while_the_other_is_idle() {
+    let balancer = balancer(r#"{ url = "http://a", weight = 3 }, "http://b""#, "");
+    let servers = Servers::of(&balancer, &[(true, 0), (true, 0)]);
+    for _ in 0..8 {
+        balancer.note(0, Outcome::Failed, servers.now);
+    }
+    assert_eq!(servers.counts(1000), [0, 1000]);
+}
+
+#[test]
 fn a_server_that_has_recovered_gets_its_share_again() {
     let balancer = balancer(THREE, "");
     play(&balancer, [Some(10), None, Some(10)], 2, 5_000);
