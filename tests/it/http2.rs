@@ -21,11 +21,13 @@ use super::support::can;
 use super::support::client::Client;
 use super::support::eventually;
 use super::support::h2::DATA;
+use super::support::h2::END_STREAM;
 use super::support::h2::Framed;
 use super::support::h2::GOAWAY;
 use super::support::h2::HEADERS;
 use super::support::h2::SETTINGS;
 use super::support::h2::Served;
+use super::support::h2::WINDOW_UPDATE;
 use super::support::http2::PREFACE;
 use super::support::http2::Polite;
 use super::support::http2::ask;
@@ -331,6 +333,55 @@ fn whoever_reads_one_answer_slowly_holds_up_no_other_and_fills_no_memory() {
     assert!(grown < 8 << 20, "{grown} bytes");
     drop((body, asked.stream));
     assert!(conversation.is_closed());
+}
+
+#[test]
+fn open_windows_that_nobody_reads_fill_little_memory_and_hold_nothing_up() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", "[runtime]\nworkers = 1"));
+    let mut client = Framed::connect(proxy.address());
+    // Only what fits into the sockets is taken; both windows have room for all.
+    client.say(SETTINGS, 0, 0, &[&[0, 4][..], &(1_u32 << 30).to_be_bytes()].concat());
+    client.say(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes());
+    let before = proxy.peak_memory();
+    let body = vec![b'x'; 1 << 20];
+    let conversations: Vec<_> = (0..60)
+        .map(|number| {
+            client.get(2 * number + 1);
+            let mut conversation = origin.accept();
+            conversation.request();
+            conversation
+        })
+        .collect();
+    thread::scope(|scope| {
+        let stuck: Vec<_> = conversations
+            .into_iter()
+            .map(|mut conversation| {
+                let body = &body;
+                scope.spawn(move || {
+                    conversation.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+                    let sent = conversation.wire.send_until_stuck(body);
+                    (conversation, sent)
+                })
+            })
+            .collect();
+        let stuck: Vec<_> = stuck.into_iter().map(|sent| sent.join().unwrap()).collect();
+        let grown = proxy.peak_memory() - before;
+        assert!(grown < 12 << 20, "{grown} bytes for {} answers", stuck.len());
+        for (mut conversation, sent) in stuck {
+            let body = &body;
+            scope.spawn(move || conversation.say(&body[sent..]));
+        }
+        // Whoever reads gets all of them.
+        let mut left = 60;
+        let mut got = 0;
+        while left > 0 {
+            let frame = client.next(DATA);
+            got += frame.payload.len();
+            left -= usize::from(frame.flags & END_STREAM);
+        }
+        assert_eq!(got, 60 << 20);
+    });
 }
 
 impl Conversation {

@@ -27,6 +27,7 @@ use super::House;
 use super::head;
 use super::head::Asked;
 use super::pipe::Pipe;
+use super::turns::Turn;
 use super::wire::Serving;
 use super::wire::Watch;
 use crate::net::deadline::Deadline;
@@ -107,7 +108,8 @@ async fn relay(house: &House, response: Response<ClientBody>, mut respond: SendR
         return;
     }
     let limit = house.proxy.state().limits().body_timeout;
-    match send(Told { body, watch: &house.watch }, &mut stream, limit).await {
+    let turn = house.watch.turns().join(stream.stream_id().into());
+    match send(Told { body, watch: &house.watch, turn }, &mut stream, limit).await {
         Ok(Outcome::Whole) => house.watch.answered(),
         Ok(Outcome::Unwanted) => {}
         Ok(Outcome::Broken(Cut::Server(_))) => stream.send_reset(Reason::INTERNAL_ERROR),
@@ -144,10 +146,11 @@ async fn run(tunnel: Tunnel, response: Response<ClientBody>, inbound: RecvStream
     }
 }
 
-/// A body whose pieces are told of as they go out.
+/// A body whose pieces are told of as they go out, and that waits for its turn.
 struct Told<'a> {
     body: ClientBody,
     watch: &'a Watch,
+    turn: Turn<'a>,
 }
 
 impl Body for Told<'_> {
@@ -155,9 +158,11 @@ impl Body for Told<'_> {
     type Error = Cut;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let this = &mut *self;
+        std::task::ready!(this.turn.poll(this.watch.blocked_since().is_some(), cx));
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
         if frame.is_ready() {
-            self.watch.sent();
+            this.watch.sent();
         }
         frame
     }

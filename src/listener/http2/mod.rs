@@ -4,6 +4,7 @@
 //! mod        the conversation: accepts requests, looks after the limits, says farewell
 //! wire       the stream below it, what is seen as bytes pass, and the stream back when the conversation has ended
 //! meter      what a client's frames bring and what they cost: a flood ends the connection
+//! turns      whose turn it is to be sent while the client takes nothing
 //! exchange   one request on its stream, in a task of its own: a bug or a reader that is slow costs this one only
 //! head       a head of HTTP/2 as HTTP/1.1 would say it, which is all that the proxy knows, and back
 //! pipe       a stream as a tunnel's end (RFC 8441)
@@ -20,6 +21,7 @@ mod exchange;
 mod head;
 mod meter;
 mod pipe;
+mod turns;
 mod wire;
 
 use std::future::poll_fn;

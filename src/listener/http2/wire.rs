@@ -17,6 +17,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use super::meter::Meter;
+use super::turns::Turns;
 use crate::net::stream::Stream;
 use crate::net::tcp_info;
 
@@ -35,6 +36,7 @@ pub(super) struct Watch {
     meter: RefCell<Meter>,
     descriptor: RawFd,
     blocked_since: Cell<Option<Instant>>,
+    turns: Turns,
     left: Cell<bool>,
     /// Requests under way.
     serving: Cell<usize>,
@@ -53,6 +55,7 @@ impl Watch {
             meter: RefCell::new(Meter::new(now)),
             descriptor,
             blocked_since: Cell::new(None),
+            turns: Turns::default(),
             left: Cell::new(false),
             serving: Cell::new(0),
             idle_since: Cell::new(now),
@@ -89,6 +92,11 @@ impl Watch {
     /// Since when the client has taken no byte of what is to be sent.
     pub(super) fn blocked_since(&self) -> Option<Instant> {
         self.blocked_since.get()
+    }
+
+    /// Those that wait until it takes something.
+    pub(super) const fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Whether the client has closed its side.
@@ -133,7 +141,11 @@ impl Watch {
         match result {
             Poll::Pending if self.blocked_since.get().is_none() => self.blocked_since.set(Some(Instant::now())),
             Poll::Pending => {}
-            Poll::Ready(_) => self.blocked_since.set(None),
+            Poll::Ready(_) => {
+                if self.blocked_since.take().is_some() {
+                    self.turns.next();
+                }
+            }
         }
     }
 }
