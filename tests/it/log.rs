@@ -1,6 +1,7 @@
 //! The log: what a line is, where it goes, and that it never costs a request.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
@@ -14,6 +15,7 @@ use super::support::origin::Origin;
 use super::support::proxy::Program;
 use super::support::proxy::Proxy;
 use super::support::proxy::in_front_of;
+use super::support::proxy::why502;
 
 fn greeted(upstream_url: &str, log: &str) -> String {
     in_front_of(&[upstream_url], "", &format!("[log]\n{log}"))
@@ -150,6 +152,74 @@ fn a_pretty_line_is_for_a_person() {
         assert!(ended.out.contains(said), "{said}: {}", ended.out);
     }
     assert!(!ended.out.contains('\u{1b}') && !ended.out.contains('{'), "{}", ended.out);
+}
+
+#[test]
+fn nothing_from_outside_begins_a_line_or_moves_a_cursor() {
+    const ANSWERS: [&[u8]; 4] = [
+        b"\x1b]0;owned\x07\nFAKE line\r\n\r\n",
+        b"HTTP/1.1 200 \x1b[2J\r\nServer: a\xc2\x9b2J\r\nBad\x1b[31m Field: z\nFAKE: x\r\n\r\n",
+        b"HTTP/1.1 502 \xe2\x80\xae\r\nServer: evil\xe2\x80\xae\xc2\x9b2J\xff\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \xc2\x9bchunked\x1b[1m\r\n\r\n",
+    ];
+    const REQUESTS: [&[u8]; 7] = [
+        b"GET /a%0aFAKE%0d%1b[2J HTTP/1.1\r\nHost: a\r\nUser-Agent: \xe2\x80\xae\xc2\x9b2J\r\nReferer: \x9b\r\n",
+        b"GET /\xc2\x9b2J\xe2\x80\xae HTTP/1.1\r\nHost: a\r\n",
+        b"GET /a\x1b[31m\rFAKE HTTP/1.1\r\nHost: a\r\n",
+        b"G\x1bT / HTTP/1.1\r\nHost: a\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\x1b[2J\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\xe2\x80\xae\xc2\x9b\r\n",
+        b"GET http://a\xc2\x9b/\nFAKE HTTP/1.1\r\nHost: a\r\n",
+    ];
+    // As the log has it: control characters, the old ones of eight bits too, and what turns the direction of writing.
+    let harms = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    let innocent = |said: &str| !said.contains(harms) && !said.lines().any(|line| line.starts_with("FAKE"));
+    for format in ["json", "pretty"] {
+        let directory = PrivateDirectory::new().unwrap();
+        let (file, socket, origin) = (directory.file("why502.log"), directory.file("why502.sock"), Origin::listen());
+        let tables =
+            format!("[operators]\nnetworks = [\"unix\"]\n[log]\nformat = {format:?}\noutput = \"why502.log\"\n");
+        let upstream = "intercept = [502]\nejection.after = 1000\nretry.attempts = 1";
+        let configuration = in_front_of(&[&origin.url], upstream, &tables);
+        let listener = format!("unix:{}", socket.display());
+        let program = Program::run(&[], &directory, &configuration.replace("127.0.0.1:0", &listener));
+        // The file is there a moment before anybody listens.
+        eventually("the listener", || UnixStream::connect(&socket).ok());
+        let begin = |request: &[u8]| {
+            let mut client = Client::connect_to_socket(&socket);
+            client.send([request, b"Accept: text/plain\r\nConnection: close\r\n\r\n"].concat());
+            client
+        };
+        let mut told = Vec::new();
+        for answer in ANSWERS {
+            let mut client = begin(b"GET / HTTP/1.1\r\nHost: a\r\n");
+            let mut conversation = origin.accept();
+            conversation.request();
+            conversation.wire.send(answer);
+            drop(conversation);
+            told.push(client.answer());
+        }
+        drop(origin);
+        told.extend(REQUESTS.map(|request| begin(request).answer()));
+        for answer in told {
+            assert!((400..=502).contains(&answer.head.status) && innocent(answer.text()), "{answer:#?}");
+        }
+        program.signal("TERM");
+        assert_eq!(program.ended().status, Some(0));
+        let log = fs::read_to_string(file).unwrap();
+        assert!(innocent(&log), "{log}");
+        assert!(log.lines().count() >= 2 + ANSWERS.len() + REQUESTS.len(), "{log}");
+        if format == "json" {
+            let lines = log.lines().map(serde_json::from_str::<Value>);
+            assert!(lines.into_iter().all(|line| line.is_ok_and(|line| line["event"].is_string())), "{log}");
+        }
+        let report = why502(&["report", "why502.log"], directory.path());
+        assert!(innocent(&report.out) && innocent(&report.err), "{report:?}");
+        assert_eq!(report.status, Some(0), "{report:?}");
+    }
 }
 
 #[test]

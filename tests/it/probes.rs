@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 use std::time::Instant;
 
+use super::support::client::Client;
 use super::support::client::get;
 use super::support::eventually;
 use super::support::origin::Origin;
@@ -40,6 +41,40 @@ fn there_is_one_round_however_many_requests_fail_on_however_many_workers() {
     assert_eq!(probe.line, "GET / HTTP/1.1");
     assert!(probe.field("via").is_some_and(|via| via.starts_with("1.1 why502-")), "{probe:#?}");
     assert_eq!(arrivals.iter().filter(|said| said.is_none()).count(), 1, "and one connection that only listens");
+}
+
+#[test]
+fn nothing_that_a_client_says_chooses_whom_checks_go_to_or_what_they_ask() {
+    let (origin, arrivals) = hangs_up_on_visitors();
+    let target = Origin::listen();
+    let mut proxy = proxy(&origin, "workers = 2", "probe_interval = \"1h\"");
+    let other = target.url.trim_start_matches("http://").to_owned();
+    for number in 0..20 {
+        for (line, host) in [
+            ("GET /pay?all=1".to_owned(), other.clone()),
+            (format!("GET http://{other}/pay"), other.clone()),
+            ("DELETE /all".to_owned(), format!("{number}.victim.example")),
+        ] {
+            let mut client = Client::connect(proxy.address());
+            client.send(format!(
+                "{line} HTTP/1.1\r\nHost: {host}\r\nX-Forwarded-Host: {other}\r\nForwarded: host=\"{other}\"\r\n\
+                 X-Forwarded-For: 203.0.113.{number}\r\nReferer: {}/\r\nConnection: close\r\n\r\n",
+                target.url
+            ));
+            assert_eq!(client.answer().head.status, 502, "{line} {host}");
+        }
+    }
+    proxy.line("probe");
+    let (_, log) = proxy.stop();
+    assert_eq!(log.iter().filter(|line| line["event"] == "probe").count(), 1, "one round for sixty failures");
+    assert!(target.is_left_alone());
+    let arrivals = arrivals.lock().unwrap();
+    let probes: Vec<_> = arrivals.iter().flatten().filter(|request| is_probe(request)).collect();
+    let [probe] = &probes[..] else { panic!("{probes:#?}") };
+    let own = origin.trim_start_matches("http://");
+    assert_eq!((&*probe.line, probe.field("host")), ("GET / HTTP/1.1", Some(own)));
+    let said = format!("{:?}", probe.fields);
+    assert!(!said.contains("victim") && !said.contains(&other) && !said.contains("203.0.113"), "{said}");
 }
 
 #[test]
