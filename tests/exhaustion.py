@@ -47,7 +47,9 @@ async def origin(reader, writer):
                 if field.lower().startswith(b"content-length:"):
                     length = int(field.split(b":")[1])
             path = line.split(b" ")[1]
-            if path == b"/large":
+            if path == b"/deaf":
+                await asyncio.sleep(3600)
+            elif path == b"/large":
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 67108864\r\n\r\n")
                 await endless(writer, LARGE, 1024)
             elif path == b"/endless-head":
@@ -155,6 +157,30 @@ def stare(port, path):
     return one
 
 
+def http2(port, method, path, then=b"", streams=128):
+    """Opens all windows of a connection, asks as often as it may, sends what follows for each, and takes nothing."""
+    frame = lambda kind, flags, stream, payload: struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+    text = lambda name, value: b"\0" + bytes([len(name)]) + name + bytes([len(value)]) + value
+    fields = {b":method": method, b":scheme": b"http", b":path": path, b":authority": b"a"}
+    head = b"".join(text(*field) for field in fields.items())
+    greeting = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, struct.pack(">HI", 4, 2**31 - 1))
+                + frame(8, 0, 0, struct.pack(">I", 2**31 - 65536)))
+    heads = b"".join(frame(1, 4 if then else 5, 2 * number + 1, head) for number in range(streams))
+    bodies = b"".join(frame(0, 0, 2 * number + 1, then) for number in range(streams)) if then else b""
+
+    async def one():
+        loop = asyncio.get_running_loop()
+        with socket.socket() as client:
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            await loop.sock_connect(client, ("127.0.0.1", port))
+            await loop.sock_sendall(client, greeting + heads)
+            while bodies:
+                await loop.sock_sendall(client, bodies)
+            await asyncio.sleep(3600)
+    return one
+
+
 def ask(port, path, patience=PATIENCE):
     async def one():
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -189,6 +215,9 @@ CASES = {
     "slow heads": lambda port: many(1000, drip(port, b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"x")),
     "slow bodies": lambda port: many(500, drip(port, POST + b"Content-Length: 1000000\r\n\r\n", b"x")),
     "slow readers": lambda port: many(300, stare(port, "/large")),
+    "h2: slow readers": lambda port: many(4, http2(port, b"GET", b"/large")),
+    "h2: deaf origin": lambda port: many(4, http2(port, b"POST", b"/deaf", b"x" * 16384)),
+    "h2: crumbs": lambda port: many(4, http2(port, b"POST", b"/deaf", b"x")),
     "10000 idle": lambda port: many(10_000, sit(port)),
     "header bombs": lambda port: many(50, flood(port, b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: " + b"y" * 4000 + b"\r\n")),
     "endless line": lambda port: many(50, flood(port, b"GET /", LARGE)),
@@ -228,11 +257,13 @@ def why502(case, binary, directory, origin_port, other_port, names_port):
             name = "loop"
             servers = ["http://a.loop.test"]
         """)
-    return port, [binary, "run", "--config", file]
+    return port, port, [binary, "run", "--config", file]
 
 
 def nginx(case, binary, directory, origin_port, other_port, _names_port):
     port, file = free_port(), os.path.join(directory, "nginx.conf")
+    # Up to 1.25 it speaks only one of the two on a port without TLS.
+    http2_port = free_port()
     with open(file, "w") as out:
         out.write(f"""
 daemon off; master_process off; worker_processes 1; pid {directory}/nginx.pid; error_log {directory}/error.log crit;
@@ -242,12 +273,12 @@ http {{
     access_log {directory}/access.log; client_header_timeout 10s; client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u; scgi_temp_path {directory}/s;
     upstream app {{ server 127.0.0.1:{origin_port} max_fails=0; keepalive 64; }}
-    server {{ listen 127.0.0.1:{port} backlog=4096;
+    server {{ listen 127.0.0.1:{port} backlog=4096; listen 127.0.0.1:{http2_port} http2 backlog=4096;
         location /other {{ proxy_pass http://127.0.0.1:{other_port}; }}
         location / {{ proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; }} }}
 }}
 """)
-    return port, [binary, "-p", directory, "-c", file]
+    return port, http2_port, [binary, "-p", directory, "-c", file]
 
 
 def free_port():
@@ -305,12 +336,10 @@ def apart(work, *given):
 
 
 async def serve(told):
-    """The origin and the name server, until the process is ended."""
+    """An origin and a name server, until the process is ended."""
     server = await asyncio.start_server(origin, "127.0.0.1", 0, backlog=4096)
     names, _ = await asyncio.get_running_loop().create_datagram_endpoint(LoopingNames, local_addr=("127.0.0.1", 0))
-    other = await asyncio.start_server(origin, "127.0.0.1", 0, backlog=4096)
-    sockets = [server.sockets[0], other.sockets[0]]
-    told.send([*(one.getsockname()[1] for one in sockets), names.get_extra_info("sockname")[1]])
+    told.send([server.sockets[0].getsockname()[1], names.get_extra_info("sockname")[1]])
     await asyncio.sleep(3600)
 
 
@@ -323,11 +352,12 @@ async def disturb(case, directory, seconds):
                 clock.write(offset + "\n")
 
 
-async def attack(case, name, process, port, directory, seconds):
+async def attack(case, name, process, ports, directory, seconds):
+    port, attacked = ports
     found, outcomes = {"proxy": name, "descriptors": 0, "memory_mib": 0}, []
     await until_open(port)
     watching = asyncio.ensure_future(watch(process, found))
-    attacking = apart(CASES[case], port)
+    attacking = apart(CASES[case], attacked)
     disturbing = asyncio.ensure_future(disturb(case, directory, seconds))
     # It has begun when the other client comes; ten thousand take a while.
     await asyncio.sleep(1)
@@ -371,8 +401,12 @@ async def until_open(port):
 
 async def play(case, name, start, binary, directory, seconds):
     told, tell = multiprocessing.Pipe(duplex=False)
-    server = apart(serve, tell)
-    port, command = start(case, binary, directory, *told.recv())
+    # The other client's origin is no part of the attack, and must not wait for the one that is.
+    servers = [apart(serve, tell)]
+    origin_port, names_port = told.recv()
+    servers.append(apart(serve, tell))
+    other_port, _ = told.recv()
+    port, http2_port, command = start(case, binary, directory, origin_port, other_port, names_port)
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FILES.get(case, 20_000),) * 2)
     environment = dict(os.environ)
     if case == "clock jumps":
@@ -382,7 +416,8 @@ async def play(case, name, start, binary, directory, seconds):
                         "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     process = subprocess.Popen(command, preexec_fn=limit, env=environment, stderr=subprocess.DEVNULL)
     try:
-        found = await attack(case, name, process, port, directory, seconds)
+        attacked = http2_port if case.startswith("h2: ") else port
+        found = await attack(case, name, process, (port, attacked), directory, seconds)
         if case == "full disk":
             found |= await after_a_full_disk(port, directory)
         return found
@@ -392,7 +427,8 @@ async def play(case, name, start, binary, directory, seconds):
             process.wait(3)
         except subprocess.TimeoutExpired:
             process.kill()
-        server.kill()
+        for server in servers:
+            server.kill()
 
 
 async def after_a_full_disk(port, directory):
