@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use socket2::Domain;
@@ -11,6 +12,9 @@ use socket2::SockFilter;
 use socket2::Socket;
 use socket2::Type;
 use tokio::net::TcpStream;
+
+use crate::fault::failure::IcmpEvidence;
+use crate::net::tcp_info;
 
 /// Binds and listens once, without sharing the port, and lets go again.
 ///
@@ -42,25 +46,43 @@ pub fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     Ok(socket.into())
 }
 
+/// A connection that could not be opened.
+#[derive(Debug)]
+pub struct Unopened {
+    /// What the kernel says.
+    pub error: io::Error,
+    /// The message for which it says so, where it is one.
+    pub icmp: Option<IcmpEvidence>,
+}
+
+impl From<io::Error> for Unopened {
+    fn from(error: io::Error) -> Self {
+        Self { error, icmp: None }
+    }
+}
+
 /// Connects to a server.
 ///
 /// # Errors
 ///
 /// What the kernel says.
-pub async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub async fn connect(address: SocketAddr) -> Result<TcpStream, Unopened> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
     match socket.connect(&address.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error.into()),
         Ok(()) | Err(_) => {}
     }
     // A port of this host's own has answered by now, and a refusal need not wait for the runtime to be told of it.
     let refused = if address.ip().is_loopback() { socket.take_error()? } else { None };
     if let Some(error) = refused {
-        return Err(error);
+        return Err(Unopened { error, icmp: tcp_info::icmp(socket.as_raw_fd()) });
     }
     let stream = TcpStream::from_std(socket.into())?;
     stream.writable().await?;
-    stream.take_error()?.map_or(Ok(stream), Err)
+    match stream.take_error()? {
+        None => Ok(stream),
+        Some(error) => Err(Unopened { error, icmp: tcp_info::icmp(stream.as_raw_fd()) }),
+    }
 }
 
 /// Listens on a unix socket. A socket file that nobody listens on any more is replaced; one that answers is not.

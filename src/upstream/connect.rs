@@ -1,7 +1,6 @@
 //! Owns opening a connection to a server: its name, its addresses in a race (RFC 8305), TLS.
 
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,6 +27,7 @@ use crate::net::deadline::Deadline;
 use crate::net::deadline::within;
 use crate::net::here;
 use crate::net::socket;
+use crate::net::socket::Unopened;
 use crate::net::stream::Stream;
 use crate::upstream::Lane;
 use crate::upstream::secure::secure;
@@ -253,14 +253,14 @@ struct Race<'a> {
     started: usize,
     running: Vec<Try>,
     failures: Vec<AddressFailure>,
-    telling: Option<(Fault, io::Error)>,
+    telling: Option<(Fault, Unopened)>,
     head_start: Deadline,
 }
 
 struct Try {
     address: SocketAddr,
     begin: Instant,
-    connecting: Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>,
+    connecting: Pin<Box<dyn Future<Output = Result<TcpStream, Unopened>>>>,
 }
 
 impl<'a> Race<'a> {
@@ -308,9 +308,9 @@ impl<'a> Race<'a> {
             match running.connecting.as_mut().poll(cx) {
                 Poll::Pending => index += 1,
                 Poll::Ready(Ok(stream)) => return Some((stream, running.address)),
-                Poll::Ready(Err(error)) => {
+                Poll::Ready(Err(unopened)) => {
                     let lost = self.running.swap_remove(index);
-                    self.note(&lost, error);
+                    self.note(&lost, unopened);
                 }
             }
         }
@@ -324,12 +324,12 @@ impl<'a> Race<'a> {
         failed.chain(silent).collect()
     }
 
-    fn note(&mut self, lost: &Try, error: io::Error) {
-        let fault = Fault::of_connect(&error);
+    fn note(&mut self, lost: &Try, unopened: Unopened) {
+        let (fault, os_error) = (Fault::of_connect(&unopened.error), unopened.error.raw_os_error());
         let elapsed = lost.begin.elapsed();
-        self.failures.push(AddressFailure { address: lost.address, fault, os_error: error.raw_os_error(), elapsed });
+        self.failures.push(AddressFailure { address: lost.address, fault, os_error, elapsed });
         if self.telling.as_ref().is_none_or(|(known, _)| fault.tells_more_than(*known)) {
-            self.telling = Some((fault, error));
+            self.telling = Some((fault, unopened));
         }
     }
 
@@ -341,8 +341,10 @@ impl<'a> Race<'a> {
             self.failures.push(AddressFailure { address: late.address, fault, os_error: None, elapsed });
         }
         let mut failure = match self.telling {
-            Some((fault, error)) if self.running.is_empty() || fault.tells_more_than(Fault::ConnectionTimedOut) => {
-                Failure::new(fault).because(error)
+            Some((fault, Unopened { error, icmp }))
+                if self.running.is_empty() || fault.tells_more_than(Fault::ConnectionTimedOut) =>
+            {
+                Failure { icmp, ..Failure::new(fault) }.because(error)
             }
             _ => Failure::new(Fault::ConnectionTimedOut).after(limit),
         };

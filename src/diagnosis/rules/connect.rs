@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::probe::local::is_in_use;
+use super::probe::name_server_gave;
 use super::probe::neighbour;
 use super::probe::port::listens_there;
 use super::targets;
@@ -17,11 +18,13 @@ use crate::diagnosis::wording::place;
 use crate::fault::Failure;
 use crate::fault::Fault;
 use crate::fault::failure::AddressFailure;
+use crate::fault::failure::Icmp;
+use crate::fault::failure::IcmpEvidence;
 use crate::fault::failure::Target;
 
 pub(super) fn port_closed_host_alive(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::ConnectionRefused])?;
-    let (address, waited) = (failure.address()?, duration(failure.waited()));
+    let (address, waited) = (failure.address().filter(|_| !is_misled(case))?, duration(failure.waited()));
     let (ip, port) = (address.ip(), address.port());
     let refused = format!("connecting to {address} was refused after {waited}");
     if !case.here.owns(ip) {
@@ -29,6 +32,33 @@ pub(super) fn port_closed_host_alive(case: &Case) -> Option<String> {
     }
     let foreign = case.here.in_container && is_here(ip);
     (!foreign).then(|| format!("{refused}: nothing listens on port {port} of this host itself"))
+}
+
+/// A host resets what nobody listens for (RFC 9293, section 3.5.2). A message in place of the reset is a filter's, and the usual
+/// one of iptables and nftables.
+pub(super) fn refused_by_filter(case: &Case) -> Option<String> {
+    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    let (icmp, there) = (failure.icmp?, place(failure));
+    let rule = match sender(case, icmp) {
+        Some(Sender::Ourselves) => "a rule of this host's own firewall rejects what goes there".to_owned(),
+        Some(Sender::Target) => "a rule of its own firewall rejects what comes to it".to_owned(),
+        Some(Sender::Between(address)) => format!("a firewall at {address}, on the way, rejects it"),
+        None => "a firewall's rule rejects it".to_owned(),
+    };
+    Some(format!(
+        "{there} was refused after {} by an ICMP message ({}), and not by a reset, as a port is on which nothing listens: {rule}",
+        duration(failure.waited()),
+        icmp.says.name()
+    ))
+}
+
+/// A name of another host that leads to this one: a filter answers so in place of a name server, or the record was never right.
+pub(super) fn name_leads_here(case: &Case) -> Option<String> {
+    let (name, address) = led_here(case)?;
+    Some(format!(
+        "the name {name} leads to {address}, which is this host itself: its record is wrong, or a filter of names answers so in \
+         its place"
+    ))
 }
 
 pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
@@ -40,7 +70,7 @@ pub(super) fn socket_left_behind(case: &Case) -> Option<String> {
 /// In a container, loopback is the container's own.
 pub(super) fn localhost_in_container(case: &Case) -> Option<String> {
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
-    (case.here.in_container && is_here(address.ip()) && !listens_there(case)).then(|| {
+    (case.here.in_container && is_here(address.ip()) && !listens_there(case) && !is_misled(case)).then(|| {
         format!("{address} is this container itself, not the host or another container, and nothing listens there")
     })
 }
@@ -102,8 +132,15 @@ pub(super) fn addresses_differ(case: &Case) -> Option<String> {
 /// comes back at once was sent by a firewall.
 pub(super) fn rejected_at_once(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::HostUnreachable])?;
+    let (there, waited) = (place(failure), duration(failure.waited()));
+    if let Some(icmp) = failure.icmp.filter(|icmp| icmp.says == Icmp::Prohibited) {
+        let from = icmp.from.map(|from| format!(" from {from}")).unwrap_or_default();
+        return Some(format!(
+            "connecting to {there} was rejected after {waited} by an ICMP message{from} ({}): a firewall's filter says so",
+            icmp.says.name()
+        ));
+    }
     (failure.waited() < REJECTED && !is_known_absent(case)).then(|| {
-        let (there, waited) = (place(failure), duration(failure.waited()));
         let number = errno(failure.os_error.unwrap_or(libc::EHOSTUNREACH));
         format!(
             "connecting to {there} was rejected after {waited} ({number}): a firewall's filter answers so \
@@ -186,8 +223,11 @@ pub(super) fn connect_limit_below_repeat(case: &Case) -> Option<String> {
 pub(super) fn no_route_here(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::NetworkUnreachable])?;
     let (there, waited) = (place(failure), duration(failure.waited()));
-    let who =
-        if failure.waited() < Duration::from_millis(1) { "this host" } else { "this host or a router on the way" };
+    let who = match failure.icmp.and_then(|icmp| sender(case, icmp)) {
+        Some(Sender::Between(router)) => format!("the router {router}"),
+        None if failure.waited() >= Duration::from_millis(1) => "this host or a router on the way".to_owned(),
+        _ => "this host".to_owned(),
+    };
     Some(format!("{who} has no route to {there} (said after {waited})"))
 }
 
@@ -262,6 +302,40 @@ pub(super) fn backlog_full(case: &Case) -> Option<String> {
     Some(format!(
         "the queue of {path} is full (EAGAIN 11): the program runs, but does not take its connections fast enough"
     ))
+}
+
+/// Who sent a message.
+enum Sender {
+    Ourselves,
+    Target,
+    Between(IpAddr),
+}
+
+fn sender(case: &Case, icmp: IcmpEvidence) -> Option<Sender> {
+    let target = case.failure().address()?.ip();
+    Some(match icmp.from? {
+        from if case.here.owns(from) => Sender::Ourselves,
+        from if from == target => Sender::Target,
+        from => Sender::Between(from),
+    })
+}
+
+/// The name, and the address of this host that it leads to, where neither is as usual and nothing has ever worked there.
+fn led_here(case: &Case) -> Option<(&str, IpAddr)> {
+    let failure = case.failed_with(&[Fault::ConnectionRefused])?;
+    let name = &*failure.target.as_ref().filter(|target| target.is_named())?.host;
+    let address = failure.address()?.ip();
+    let worked = case.history.server.addresses.iter().any(|(known, _)| *known == address);
+    let of_this_host = name.split('.').any(|label| label.to_ascii_lowercase().contains("localhost"));
+    // A hosts file leads names here on purpose.
+    let wrongly = address.is_unspecified() || (address.is_loopback() && name_server_gave(case, address));
+    (wrongly && !of_this_host && !worked).then_some((name, address))
+}
+
+/// Whether a refusal says nothing of the server: a filter made it, or it was another host's.
+pub(super) fn is_misled(case: &Case) -> bool {
+    case.failed_with(&[Fault::ConnectionRefused]).is_some_and(|failure| failure.icmp.is_some())
+        || led_here(case).is_some()
 }
 
 /// The path of the unix socket that this fault is about.

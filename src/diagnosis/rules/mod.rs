@@ -91,6 +91,8 @@ pub const RULES: &[Rule] = &[
     rule("name_server_unroutable", Network, 1.6, resolve::name_server_unroutable),
     rule("name_servers_silent", Firewall, 0.4, resolve::name_servers_silent),
     rule("port_closed_host_alive", OriginDown, 0.6, connect::port_closed_host_alive),
+    rule("refused_by_filter", Firewall, 5.0, connect::refused_by_filter),
+    rule("name_leads_here", Dns, 5.6, connect::name_leads_here),
     rule("socket_left_behind", OriginDown, 1.2, connect::socket_left_behind),
     rule("localhost_in_container", FaultyProxy, 1.3, connect::localhost_in_container),
     rule("one_loopback_family", FaultyProxy, 1.0, connect::one_loopback_family),

@@ -4,6 +4,7 @@ use super::Row;
 use super::teller::Story;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::fault::failure::Icmp;
 use crate::fault::failure::LocalEvidence;
 
 pub(super) fn rows() -> Vec<Row> {
@@ -16,6 +17,29 @@ fn refused() -> Vec<Row> {
         story()
             .ends("the process was stopped, its host is alive", Cause::OriginDown, 0.7, &["port_closed_host_alive"])
             .says(&["the host is up", "10.0.0.5:3000", "ECONNREFUSED 111", "0.4 ms"]),
+        story()
+            .icmp("10.0.0.5", Icmp::PortUnreachable)
+            .ends("iptables rejects the port with its usual message", Cause::Firewall, 0.8, &["refused_by_filter"])
+            .says(&["a rule of its own firewall", "port unreachable"]),
+        story()
+            .icmp("10.0.0.2", Icmp::PortUnreachable)
+            .ends("this host's own firewall rejects the port", Cause::Firewall, 0.8, &["refused_by_filter"])
+            .says(&["a rule of this host's own firewall"]),
+        story()
+            .icmp("10.0.9.1", Icmp::PortUnreachable)
+            .ends("a firewall on the way rejects the port", Cause::Firewall, 0.8, &["refused_by_filter"])
+            .says(&["a firewall at 10.0.9.1, on the way"]),
+        story()
+            .at("http://app.internal:3000")
+            .peer("0.0.0.0:3000")
+            .ends("a filter of names answers 0.0.0.0", Cause::Dns, 0.6, &["name_leads_here"])
+            .says(&["app.internal leads to 0.0.0.0"]),
+        story().at("http://app.internal:3000").peer("127.0.1.1:3000").ends(
+            "this host's own name, as its hosts file has it",
+            Cause::OriginDown,
+            0.6,
+            &["port_closed_host_alive"],
+        ),
         story().at("http://127.0.0.1:3000").ends(
             "nothing runs on this host's own port",
             Cause::OriginDown,

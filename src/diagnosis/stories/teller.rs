@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use super::Expect;
 use super::Row;
-use super::history;
-use super::probe;
 use super::settings;
 use crate::config::Platform;
 use crate::diagnosis::Case;
@@ -25,14 +23,13 @@ use crate::fault::failure::AddressFailure;
 use crate::fault::failure::CertificateEvidence;
 use crate::fault::failure::DnsAnswer;
 use crate::fault::failure::DnsEvidence;
-use crate::fault::failure::H2Evidence;
+use crate::fault::failure::Icmp;
+use crate::fault::failure::IcmpEvidence;
 use crate::fault::failure::Malformed;
 use crate::fault::failure::Peer;
-use crate::fault::failure::ResponseEvidence;
 use crate::fault::failure::Target;
 use crate::fault::failure::TlsEvidence;
 use crate::fault::failure::TransportEvidence;
-use crate::fault::gateway::Hop;
 
 /// A case in the making. What is not said is as it usually is: `http://10.0.0.5:3000`, a fresh connection, this host at
 /// 10.0.0.2 in 10.0.0.0/24 and in no container.
@@ -40,11 +37,11 @@ use crate::fault::gateway::Hop;
 pub(super) struct Story {
     earlier: Vec<Failure>,
     pub(super) last: Failure,
-    request: RequestFacts,
-    settings: Settings,
+    pub(super) request: RequestFacts,
+    pub(super) settings: Settings,
     here: Here,
-    history: History,
-    findings: Findings,
+    pub(super) history: History,
+    pub(super) findings: Findings,
 }
 
 impl Story {
@@ -157,6 +154,12 @@ impl Story {
 
     pub(super) fn errno(mut self, number: i32) -> Self {
         self.last.os_error = Some(number);
+        self
+    }
+
+    /// It was told by this ICMP message.
+    pub(super) fn icmp(mut self, from: &str, says: Icmp) -> Self {
+        self.last.icmp = Some(IcmpEvidence { from: from.parse().ok(), says });
         self
     }
 
@@ -355,45 +358,6 @@ impl Story {
         }
     }
 
-    /// A failure of which everything is known, and every text and number is one of `SECRETS`.
-    pub(super) fn full_of_secrets(fault: Fault) -> Self {
-        let certificate = CertificateEvidence {
-            subject: "CN=secret-subject".to_owned(),
-            issuer: "CN=secret-issuer".to_owned(),
-            names: vec!["secret-name".to_owned()],
-            ..CertificateEvidence::default()
-        };
-        let mut story = Self::of(fault)
-            .name("secret-host")
-            .server("203.0.113.77:5377", Some("NXDOMAIN"), 1)
-            .extended(15, "secret-text")
-            .alias("secret-alias")
-            .asked_for("secret-sni")
-            .alert(112, "secret-alert")
-            .shows(certificate)
-            .peer("203.0.113.99:8999")
-            .tried("203.0.113.98:8998", Fault::HostUnreachable, 1)
-            .malformed(Malformed::Upgrade(Some("secret-upgrade".to_owned())))
-            .errno(libc::ECONNREFUSED);
-        story.last.response = Some(ResponseEvidence {
-            status: 502,
-            server: Some("secret-server".to_owned()),
-            retry_after: Some(4711),
-            via: Some("secret-via".to_owned()),
-            said: Some("secret-words".to_owned()),
-            hops: vec![Hop { name: "secret-hop".to_owned(), ..Hop::default() }],
-            ..ResponseEvidence::default()
-        });
-        story.last.h2 = Some(H2Evidence { debug_data: Some("secret-debug".to_owned()), ..H2Evidence::default() });
-        story.request.host = "secret-site".to_owned();
-        story.request.path = "/secret-path".to_owned();
-        story.settings.upstream = "secret-upstream".to_owned();
-        story.settings.name_servers = vec!["203.0.113.77:5377".to_owned()];
-        story.findings.observations = Arc::new(probe::secrets());
-        history::secrets(&mut story.history);
-        story
-    }
-
     fn dns(&mut self) -> &mut DnsEvidence {
         self.last.dns.get_or_insert_default()
     }
@@ -410,7 +374,3 @@ impl Row {
         self
     }
 }
-
-/// What `full_of_secrets` holds.
-pub(super) const SECRETS: &[&str] =
-    &["secret", "203.0.113", "5377", "8999", "8998", "3000", "4711", "ECONNREFUSED", "111", "112", "NXDOMAIN"];

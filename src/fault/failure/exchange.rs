@@ -1,5 +1,6 @@
 //! Owns what is known of an exchange: its connection, what went each way, and what was wrong with the form of it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// The past of the connection that failed.

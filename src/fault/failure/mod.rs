@@ -19,6 +19,8 @@ use std::time::Duration;
 pub use self::exchange::ByteCounts;
 pub use self::exchange::ConnectionEvidence;
 pub use self::exchange::H2Evidence;
+pub use self::exchange::Icmp;
+pub use self::exchange::IcmpEvidence;
 pub use self::exchange::Malformed;
 pub use self::exchange::TransportEvidence;
 pub use self::look_up::DnsAnswer;
@@ -51,6 +53,8 @@ pub struct Failure {
     pub limit: Option<Duration>,
     /// The operating system's error number, where there is one.
     pub os_error: Option<i32>,
+    /// The message that said so, where the connection was not opened for one.
+    pub icmp: Option<IcmpEvidence>,
     /// Each address that was tried, with its own error (RFC 8305).
     pub addresses: Vec<AddressFailure>,
     /// What the name servers said, where a name was looked up and failed.
@@ -160,6 +164,7 @@ impl Failure {
             stage_elapsed: Duration::ZERO,
             limit: None,
             os_error: None,
+            icmp: None,
             addresses: Vec::new(),
             dns: None,
             tls: None,
@@ -231,7 +236,7 @@ impl Failure {
             && self.addresses.iter().zip(&other.addresses).all(|(a, b)| {
                 (a.address, a.fault, a.os_error) == (b.address, b.fault, b.os_error) && alike(a.elapsed, b.elapsed)
             });
-        (self.fault, self.limit, self.os_error) == (other.fault, other.limit, other.os_error)
+        (self.fault, self.limit, self.os_error, self.icmp) == (other.fault, other.limit, other.os_error, other.icmp)
             && alike(self.elapsed, other.elapsed)
             && alike(self.stage_elapsed, other.stage_elapsed)
             && !self.connection.reused

@@ -93,6 +93,11 @@ fn name_servers(case: &Case) -> impl Iterator<Item = &NameServer> {
     measured(case, |seen| if let Observation::NameServer(server) = seen { Some(server) } else { None })
 }
 
+/// Whether a name server gave that address, which no hosts file did then.
+pub(super) fn name_server_gave(case: &Case, address: IpAddr) -> bool {
+    name_servers(case).any(|server| server.addresses.contains(&address))
+}
+
 /// What the port did when it was spoken to in that way.
 fn spoken_to(case: &Case, tongue: Tongue) -> impl Iterator<Item = &Spoke> {
     measured(case, |seen| if let Observation::Spoke(spoke) = seen { Some(spoke) } else { None })

@@ -17,6 +17,7 @@ use super::tried_again;
 use crate::diagnosis::Case;
 use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::OtherPort;
+use crate::diagnosis::rules::connect::is_misled;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
@@ -62,7 +63,7 @@ pub(in crate::diagnosis::rules) fn host_alive_beside(case: &Case) -> Option<Stri
     let address = failure.address()?;
     let open: Vec<String> = other_ports(case).filter(|other| other.connected.fault.is_none()).map(named).collect();
     let better = never_worked(case) && refused_beside_web(case).is_some();
-    (!open.is_empty() && !better).then(|| {
+    (!open.is_empty() && !better && !is_misled(case)).then(|| {
         let (ip, port) = (address.ip(), address.port());
         format!("{ip} is alive: it answers on {}, but refuses port {port}", list(&open))
     })
@@ -72,7 +73,7 @@ pub(in crate::diagnosis::rules) fn every_port_refuses(case: &Case) -> Option<Str
     let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
     let refused = |other: &OtherPort| other.connected.fault == Some(Fault::ConnectionRefused);
     // On this host nothing else is to be expected.
-    let elsewhere = !case.here.owns(address.ip());
+    let elsewhere = !case.here.owns(address.ip()) && !is_misled(case);
     (elsewhere && other_ports(case).count() > 1 && other_ports(case).all(refused)).then(|| {
         format!(
             "{} refuses not only port {} but {} at once: the host is up, and of its programs none runs",
@@ -101,7 +102,8 @@ pub(in crate::diagnosis::rules) fn listens_again(case: &Case) -> Option<String> 
 pub(in crate::diagnosis::rules) fn still_refused(case: &Case) -> Option<String> {
     case.failed_with(&[Fault::ConnectionRefused])?;
     let again = tried_again(case).last().filter(|again| again.fault == Some(Fault::ConnectionRefused))?;
-    let worked = last_worked(case).filter(|_| !never_worked(case) && !answered_since(case) && !listens_there(case))?;
+    let worked = last_worked(case)
+        .filter(|_| !never_worked(case) && !answered_since(case) && !listens_there(case) && !is_misled(case))?;
     Some(format!("{} answered {worked} ago and refuses still: its program has ended", again.address))
 }
 
@@ -200,7 +202,7 @@ pub(in crate::diagnosis::rules) fn listens_elsewhere(case: &Case) -> Option<Stri
 }
 
 pub(in crate::diagnosis::rules) fn nothing_listens_here(case: &Case) -> Option<String> {
-    let address = case.failed_with(&[Fault::ConnectionRefused])?.address()?;
+    let address = case.failed_with(&[Fault::ConnectionRefused])?.address().filter(|_| !is_misled(case))?;
     bound(case, address.port())?
         .is_empty()
         .then(|| format!("no program on this host listens on port {}, on any address", address.port()))
