@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::history::held;
 use super::probe;
 use crate::diagnosis::Case;
 use crate::diagnosis::detail::answering;
@@ -104,6 +105,32 @@ pub(super) fn next_hop_slow(case: &Case) -> Option<String> {
     inner(case, &[Inner::TimedOut])
 }
 
+/// Where a gateway has one answer for all that it meets, silence behind it is told of as 502 or 503, too.
+pub(super) fn next_hop_slow_all_the_same(case: &Case) -> Option<String> {
+    let (failure, response) =
+        intercepted(case).filter(|(failure, _)| failure.fault != Fault::UpstreamGatewayTimeout)?;
+    (response.inner == Some(Inner::TimedOut)).then(|| {
+        format!(
+            "{} means by {} what others say with 504: a program that answers too late",
+            answering(failure),
+            response.status
+        )
+    })
+}
+
+/// What took a request was there.
+pub(super) fn next_hop_took_request(case: &Case) -> Option<String> {
+    let (failure, response) =
+        intercepted(case).filter(|(failure, _)| failure.fault != Fault::UpstreamGatewayTimeout)?;
+    let took =
+        [Inner::TimedOut, Inner::Cut, Inner::Broken, Inner::Database].iter().any(|one| response.inner == Some(*one));
+    took.then(|| format!("what is behind {} took the request, and so was there", place(failure)))
+}
+
+pub(super) fn says_database_gone(case: &Case) -> Option<String> {
+    inner(case, &[Inner::Database])
+}
+
 pub(super) fn next_hop_broken(case: &Case) -> Option<String> {
     inner(case, &[Inner::Cut, Inner::Broken])
 }
@@ -114,6 +141,33 @@ pub(super) fn next_gateway_faulty(case: &Case) -> Option<String> {
 
 pub(super) fn says_busy(case: &Case) -> Option<String> {
     inner(case, &[Inner::Overload])
+}
+
+/// nginx has no 503 of its own but for `limit_req`, `limit_conn` and a `return 503` that somebody wrote.
+pub(super) fn turns_away(case: &Case) -> Option<String> {
+    inner(case, &[Inner::TurnedAway])
+}
+
+/// A gateway that is refused by a program which has stopped holds no requests; one whose program has no free place holds many.
+pub(super) fn gateway_holds_others(case: &Case) -> Option<String> {
+    let (failure, response) = intercepted(case)?;
+    let gave_up =
+        failure.fault != Fault::UpstreamGatewayTimeout && matches!(response.inner, None | Some(Inner::NoServer));
+    let (now, usual) = held(&case.history.server).filter(|_| gave_up)?;
+    Some(format!(
+        "{} answered {} after {} while {} are held there, at most {usual} as a rule: what is behind it is alive, and its queue \
+             seems to be full",
+        answering(failure),
+        response.status,
+        duration(failure.waited()),
+        counted(now.saturating_sub(1) as usize, "other request")
+    ))
+}
+
+/// What holds requests has not ended.
+pub(super) fn gateway_holds_others_still(case: &Case) -> Option<String> {
+    gateway_holds_others(case)?;
+    Some(format!("what is behind {} holds requests, and so has not ended", place(case.failure())))
 }
 
 pub(super) fn says_maintenance(case: &Case) -> Option<String> {

@@ -181,6 +181,12 @@ pub(super) fn crowd(past: &Past) -> Option<(u32, u32)> {
     (now >= usual.saturating_mul(3) && now >= usual + CROWD).then_some((now, usual))
 }
 
+/// What is in flight now and was at most while all went well, where requests are held that do not come back.
+pub(super) fn held(past: &Past) -> Option<(u32, u32)> {
+    let (now, usual) = (past.in_flight, past.in_flight_usual?);
+    (now >= usual.saturating_mul(2).max(usual + HELD)).then_some((now, usual))
+}
+
 /// A pace that is several times the usual one, and no matter of milliseconds.
 fn slower(pace: Option<Pace>, least: Duration) -> Option<Pace> {
     pace.filter(|pace| pace.samples >= SAMPLES && pace.now >= least && pace.now >= pace.usual * SEVERAL)
@@ -287,6 +293,8 @@ const FEW: u64 = 3;
 const LONG_ENOUGH: Duration = Duration::from_secs(60);
 /// How many more than usual are a crowd.
 const CROWD: u32 = 4;
+/// How many more than usual are no accident where each answer or end comes at once.
+const HELD: u32 = 3;
 /// How many times slower is no accident, from how many measurements, and above what time.
 const SEVERAL: u32 = 3;
 const SAMPLES: u64 = 20;

@@ -118,6 +118,33 @@ fn nested() -> Vec<Row> {
             .took(30.0)
             .ends("the program behind Apache hangs up", Cause::Application, 0.4, &["next_hop_broken"])
             .says(&["error reading from remote server"]),
+        unavailable(&[("x-timer", "S1")], "<h1>Error 503 first byte timeout</h1>")
+            .took(2_000.0)
+            .ends(
+                "a CDN says 503 of a program that is late",
+                Cause::Application,
+                0.45,
+                &["next_hop_slow", "next_hop_slow_all_the_same", "next_hop_took_request"],
+            )
+            .says(&["Fastly at", "what others say with 504"]),
+        unavailable(nginx, "<center>nginx</center>")
+            .took(1.0)
+            .ends("nginx's limit on requests", Cause::Overload, 0.45, &["turns_away"])
+            .says(&["a limit on requests or connections"]),
+        bad(nginx, "<center>nginx</center>")
+            .took(1.0)
+            .past(|past| (past.server.in_flight, past.server.in_flight_usual) = (9, Some(2)))
+            .ends(
+                "php-fpm's queue behind nginx is full",
+                Cause::Overload,
+                0.5,
+                &["gateway_holds_others", "gateway_holds_others_still"],
+            )
+            .says(&["8 other requests are held there"]),
+        unavailable(nginx, "<h1>Error establishing a database connection</h1>")
+            .took(30.0)
+            .ends("a program without its database", Cause::Application, 0.5, &["says_database_gone"])
+            .says(&["error establishing a database connection"]),
         unavailable(&[], "<h1>503 Service Unavailable</h1>\nNo server is available to handle this request.")
             .took(0.8)
             .ends("HAProxy has taken out every server", Cause::OriginDown, 0.6, &["next_hop_without_server"])

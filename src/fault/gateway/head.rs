@@ -81,6 +81,7 @@ const SERVERS: &[(&str, Gateway)] = &[
     ("cowboy", Gateway::Heroku),
     ("microsoft-iis", Gateway::Iis),
     ("microsoft-httpapi", Gateway::Iis),
+    ("litespeed", Gateway::LiteSpeed),
     ("nginx", Gateway::Nginx),
     ("apache", Gateway::Apache),
 ];

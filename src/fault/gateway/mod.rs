@@ -58,6 +58,8 @@ pub enum Gateway {
     Akamai,
     /// Heroku's router.
     Heroku,
+    /// `LiteSpeed` or `OpenLiteSpeed`.
+    LiteSpeed,
     /// IIS.
     Iis,
     /// Another why502.
@@ -76,7 +78,7 @@ pub enum Gateway {
 
 impl Gateway {
     /// All of them.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Nginx,
         Self::OpenResty,
         Self::IngressNginx,
@@ -97,6 +99,7 @@ impl Gateway {
         Self::Fastly,
         Self::Akamai,
         Self::Heroku,
+        Self::LiteSpeed,
         Self::Iis,
         Self::Why502,
         Self::Tomcat,
@@ -152,6 +155,7 @@ impl Gateway {
             Self::Fastly => ("fastly", "Fastly"),
             Self::Akamai => ("akamai", "Akamai"),
             Self::Heroku => ("heroku", "Heroku's router"),
+            Self::LiteSpeed => ("litespeed", "LiteSpeed"),
             Self::Iis => ("iis", "IIS"),
             Self::Why502 => ("why502", "why502 (another one)"),
             Self::Tomcat => ("tomcat", "Tomcat"),
@@ -186,6 +190,10 @@ pub enum Inner {
     Broken,
     /// There is too much to do: a limit, a full queue, shedding.
     Overload,
+    /// It turns requests away itself, for a limit or since it is told to.
+    TurnedAway,
+    /// The program behind it does not reach its database.
+    Database,
     /// It is down on purpose for a while.
     Maintenance,
     /// The gateway itself is set up wrongly or failing.
@@ -194,7 +202,7 @@ pub enum Inner {
 
 impl Inner {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Refused,
         Self::ConnectTimedOut,
         Self::Unreachable,
@@ -205,6 +213,8 @@ impl Inner {
         Self::Cut,
         Self::Broken,
         Self::Overload,
+        Self::TurnedAway,
+        Self::Database,
         Self::Maintenance,
         Self::Itself,
     ];
@@ -223,6 +233,10 @@ impl Inner {
             Self::Cut => "the next hop took the request and cut the connection",
             Self::Broken => "the next hop sent what is no valid answer",
             Self::Overload => "there is too much to do",
+            Self::TurnedAway => {
+                "it turns requests away itself, for a limit on requests or connections, or as it is told to"
+            }
+            Self::Database => "its program does not reach its database",
             Self::Maintenance => "it is down for maintenance",
             Self::Itself => "its own configuration or its own working is at fault",
         }
@@ -266,7 +280,7 @@ impl ResponseEvidence {
         Self {
             retry_after: evidence.retry_after.or_else(|| retry_date(&parts.headers)),
             gateway,
-            inner: inner.or_else(|| implied(gateway, parts.status.as_u16())),
+            inner: inner.or_else(|| implied(gateway, by_page.gateway.is_some(), parts.status.as_u16())),
             said: said.map(|said| shown(said.trim(), LONGEST_SAID)),
             hops,
             ..evidence
@@ -274,12 +288,13 @@ impl ResponseEvidence {
     }
 }
 
-/// What the status alone means where this gateway says it of itself.
-const fn implied(gateway: Option<Gateway>, status: u16) -> Option<Inner> {
+/// What the status alone means where this gateway says it of itself, which a page of its own shows.
+const fn implied(gateway: Option<Gateway>, own_page: bool, status: u16) -> Option<Inner> {
     match (gateway, status) {
         // Where a target fails, these say 502 or 504. nginx has no 503 of its own but for its limits; the ingress
         // controller says it of a service without endpoints.
         (Some(Gateway::AwsLoadBalancer | Gateway::Caddy | Gateway::IngressNginx), 503) => Some(Inner::NoServer),
+        (Some(Gateway::Nginx | Gateway::OpenResty), 503) if own_page => Some(Inner::TurnedAway),
         (_, 504) => Some(Inner::TimedOut),
         _ => None,
     }

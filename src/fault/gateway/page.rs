@@ -143,6 +143,15 @@ const SPOKEN: &[(&str, Gateway)] = &[
 
 /// What a phrase says of the next hop, in lower case; the more special one first.
 const PHRASES: &[(&str, Inner)] = &[
+    // What applications say of their database, which is another's fault than the gateway's.
+    ("error establishing a database connection", Inner::Database),
+    ("database connection", Inner::Database),
+    ("connect to the database", Inner::Database),
+    ("connect to database", Inner::Database),
+    ("connect to mysql", Inner::Database),
+    ("sqlstate[hy000] [2002]", Inner::Database),
+    ("sqlstate[08006]", Inner::Database),
+    ("database is unavailable", Inner::Database),
     // Envoy, whose reasons stand behind its one sentence.
     ("delayed connect error: 111", Inner::Refused),
     ("delayed connect error: 113", Inner::Unreachable),
@@ -212,6 +221,8 @@ const PHRASES: &[(&str, Inner)] = &[
     ("queue full", Inner::Overload),
     ("queue is full", Inner::Overload),
     ("rate limit", Inner::Overload),
+    ("temporarily busy, try again later", Inner::Overload),
+    ("pool exhausted", Inner::Overload),
     // On purpose.
     ("under maintenance", Inner::Maintenance),
     ("scheduled maintenance", Inner::Maintenance),

@@ -34,7 +34,8 @@ const MACHINES: &[Row<'_>] = &[
     (504, &[("server", "nginx")], "", Some(Nginx), Some(TimedOut)),
     (502, &[("server", "openresty")], "<center>openresty</center>", Some(OpenResty), None),
     (503, &[], NGINX_503, Some(IngressNginx), Some(NoServer)),
-    (503, &[("server", "nginx")], NGINX_503, Some(Nginx), None),
+    (503, &[("server", "nginx")], NGINX_503, Some(Nginx), Some(TurnedAway)),
+    (503, &[("server", "nginx")], "<h1>Back soon</h1>", Some(Nginx), None),
     (502, &[("server", "Apache/2.4.57")], APACHE_502, Some(Apache), Some(Cut)),
     (503, &[("server", "Apache")], APACHE_503, Some(Apache), Some(NoServer)),
     (503, &[], HAPROXY_503, Some(Haproxy), Some(NoServer)),
@@ -136,6 +137,21 @@ const CLOUDS: &[Row<'_>] = &[
 
 /// Servers of a program's own, and programs that are no gateway.
 const PROGRAMS: &[Row<'_>] = &[
+    (
+        503,
+        &[("server", "nginx")],
+        "<title>Database Error</title><h1>Error establishing a database connection</h1>",
+        Some(Nginx),
+        Some(Database),
+    ),
+    (503, &[("server", "Apache")], "SQLSTATE[HY000] [2002] Connection refused", Some(Apache), Some(Database)),
+    (
+        503,
+        &[("server", "LiteSpeed")],
+        "<h1>503 Service Unavailable</h1><p>The server is temporarily busy, try again later!</p>",
+        Some(LiteSpeed),
+        Some(Overload),
+    ),
     (502, &[("server", "Microsoft-IIS/10.0")], "HTTP Error 502.5 - Process Failure", Some(Iis), Some(NoServer)),
     (
         503,
