@@ -19,6 +19,7 @@ pub fn read(descriptor: RawFd) -> Option<TransportEvidence> {
         unacknowledged: info.tcpi_unacked,
         round_trip: Duration::from_micros(u64::from(info.tcpi_rtt)),
         segment_size: info.tcpi_snd_mss,
+        out_of_order: info.tcpi_rcv_ooopack,
     })
 }
 

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::AT_ONCE;
+use super::exchange::is_answered_in_part;
+use super::exchange::is_upload;
 use super::history::GONE;
 use super::history::count;
 use super::history::crowd;
@@ -24,8 +26,17 @@ pub(super) fn only_this_path_breaks(case: &Case) -> Option<String> {
 }
 
 pub(super) fn only_this_path_hangs(case: &Case) -> Option<String> {
-    case.failed_with(HANGS)?;
+    case.failed_with(HANGS).filter(|_| !is_answered_in_part(case))?;
     only_this_path(case)
+}
+
+/// A reused connection that ends says little, unless the same path has ended fresh ones as well.
+pub(super) fn path_ends_fresh_connections_too(case: &Case) -> Option<String> {
+    died_idle(case)?;
+    let says = alone(case)?;
+    Some(format!(
+        "{says}, and it failed so on connections that were not reused: the age of the connection has no part in it"
+    ))
 }
 
 /// A box that looks into requests ends what it does not like with a reset, before the program has seen it.
@@ -123,6 +134,11 @@ pub(super) fn health_check_breaks(case: &Case) -> Option<String> {
 }
 
 fn only_this_path(case: &Case) -> Option<String> {
+    alone(case).filter(|_| died_idle(case).is_none())
+}
+
+/// The same, whatever the connection was: the end of one that lay idle is not held against a path.
+fn alone(case: &Case) -> Option<String> {
     let (path, past) = (&case.history.path, &case.history.server);
     // Other paths say nothing of this one where it was other servers that answered them.
     let answers = case.history.others.is_empty() || past.last_success.is_some_and(|ago| ago <= MOMENT);
@@ -132,7 +148,7 @@ fn only_this_path(case: &Case) -> Option<String> {
         && path.others_working > 0
         && path.others_failing == 0
         && !probe::fails_for_us_too(case);
-    (alone && died_idle(case).is_none()).then(|| {
+    alone.then(|| {
         format!(
             "only {} fails, {}, while {} answered, the last {} ago",
             case.request.path,
@@ -164,7 +180,7 @@ fn every_path(case: &Case) -> Option<String> {
 
 /// Whether a fresh connection was reset so soon that hardly a program can have seen the request.
 fn inspected(failure: &Failure) -> bool {
-    RESETS.contains(&failure.fault) && !failure.connection.reused && failure.waited() <= AT_ONCE
+    RESETS.contains(&failure.fault) && !failure.connection.reused && failure.waited() <= AT_ONCE && !is_upload(failure)
 }
 
 fn others_fine(case: &Case) -> Option<String> {

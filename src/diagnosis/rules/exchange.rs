@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use super::AT_ONCE;
 use super::FORGETFUL;
+use super::history::held;
 use super::targets;
 use super::unacknowledged_still;
 use crate::config::Platform;
 use crate::diagnosis::Case;
 use crate::diagnosis::wording::bytes;
+use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::list;
 use crate::diagnosis::wording::place;
@@ -54,6 +56,21 @@ pub(super) fn closed_at_once(case: &Case) -> Option<String> {
             duration(failure.waited())
         )
     })
+}
+
+/// A server with as many connections as it may have takes a further one only to close it. One that ends with every request holds
+/// none.
+pub(super) fn turned_away_while_busy(case: &Case) -> Option<String> {
+    let failure =
+        case.failed_with(HUNG_UP).filter(|failure| !failure.connection.reused && failure.nothing_received())?;
+    let (now, usual) = held(&case.history.server).filter(|_| failure.waited() <= AT_ONCE)?;
+    Some(format!(
+        "{} hung up {} after the request on a fresh connection, while it holds {} (at most {usual} as a rule): a limit on \
+         connections or workers turns away what comes beyond it",
+        place(failure),
+        duration(failure.waited()),
+        counted(now.saturating_sub(1) as usize, "other request")
+    ))
 }
 
 /// A program that has read the request ends a connection in order; a reset comes from one that has not, or from a box
@@ -166,7 +183,7 @@ pub(super) fn request_never_arrived(case: &Case) -> Option<String> {
 
 pub(super) fn request_arrived(case: &Case) -> Option<String> {
     let failure = case.failed_with(&[Fault::ResponseTimedOut])?;
-    let known = failure.transport.filter(|known| known.unacknowledged == 0)?;
+    let known = failure.transport.filter(|known| known.unacknowledged == 0 && !is_answered_in_part(case))?;
     failure.bytes.request_complete.then(|| {
         let trip = duration(known.round_trip);
         format!(
@@ -175,6 +192,22 @@ pub(super) fn request_arrived(case: &Case) -> Option<String> {
             place(failure)
         )
     })
+}
+
+/// The last packet of an answer is small as a rule, and passes where the full ones before it are lost (RFC 2923, section 2.1).
+pub(super) fn answer_lost_in_part(case: &Case) -> Option<String> {
+    let (failure, known) = answered_in_part(case)?;
+    let count = counted(known.out_of_order as usize, "packet");
+    Some(format!(
+        "{} has answered: {count} came while one before was missing, and the missing one never did: large packets are lost on the \
+         way from it, which a tunnel with a smaller MTU does",
+        place(failure)
+    ))
+}
+
+/// Whether an answer was under way and did not arrive, so that it is no program that was slow.
+pub(super) fn is_answered_in_part(case: &Case) -> bool {
+    answered_in_part(case).is_some()
 }
 
 /// A full accept queue drops what opens a connection, which goes out again after 1 s and then after 3 s.
@@ -207,6 +240,12 @@ fn hung_up_fresh(case: &Case, fault: Fault) -> Option<&Failure> {
     hung_up(case).filter(|failure| failure.fault == fault && !failure.connection.reused)
 }
 
+/// Whether the request carries so much that a program which closes without reading it makes its kernel send a reset (RFC 9293,
+/// section 3.6.1): no filter is needed for that.
+pub(super) fn is_upload(failure: &Failure) -> bool {
+    failure.bytes.request_declared.unwrap_or(failure.bytes.request_sent) >= UPLOAD
+}
+
 /// A request of which the far end's kernel never confirmed a part, however often it was sent again.
 fn unacknowledged(case: &Case) -> Option<(&Failure, TransportEvidence)> {
     let failure = case
@@ -214,6 +253,18 @@ fn unacknowledged(case: &Case) -> Option<(&Failure, TransportEvidence)> {
         .filter(|failure| failure.nothing_received())?;
     let known = failure.transport.filter(|known| known.unacknowledged > 0 && known.retransmits > 0)?;
     Some((failure, known))
+}
+
+/// An answer of which later packets have come and the first ones have not.
+fn answered_in_part(case: &Case) -> Option<(&Failure, TransportEvidence)> {
+    let failure =
+        case.failed_with(&[Fault::ResponseTimedOut, Fault::ResponseBodyTimedOut, Fault::TlsHandshakeTimedOut])?;
+    let known = failure.transport.filter(|known| known.out_of_order > 0 && known.unacknowledged == 0)?;
+    // Where something came before, packets may have changed places long ago and been put in order, save on a short way.
+    let tls = failure.target.as_ref().is_some_and(|target| target.tls) && failure.fault != Fault::TlsHandshakeTimedOut;
+    let first = !failure.connection.reused && !tls && failure.nothing_received();
+    let short = known.round_trip <= SHORT_WAY && failure.bytes.received < FEW_PACKETS;
+    (first || short).then_some((failure, known))
 }
 
 const HUNG_UP: &[Fault] = &[Fault::ClosedBeforeResponse, Fault::ResetBeforeResponse];
@@ -229,6 +280,15 @@ const WORKING: Duration = Duration::from_millis(150);
 
 /// What takes longer to connect has had a packet repeated.
 const SLOW_CONNECT: Duration = Duration::from_millis(900);
+
+/// Within a building, packets arrive in the order in which they were sent.
+const SHORT_WAY: Duration = Duration::from_millis(3);
+
+/// More than this was received in many packets, of which some may have been late.
+const FEW_PACKETS: u64 = 6_000;
+
+/// What is larger than this is not read to its end by a program that refuses it.
+const UPLOAD: u64 = 16 * 1024;
 
 /// From here on, a request fills whole packets.
 const LARGE: u64 = 1_100;
@@ -248,11 +308,13 @@ const PORTS: &[(u16, &str)] = &[
     (1433, "Microsoft SQL Server"),
     (1883, "MQTT"),
     (2181, "ZooKeeper"),
+    (3031, "uWSGI's own protocol"),
     (3306, "MySQL"),
     (5432, "PostgreSQL"),
     (5672, "AMQP (RabbitMQ)"),
     (6379, "Redis"),
     (6443, "the Kubernetes API over TLS"),
+    (8009, "AJP (Tomcat)"),
     (8443, "HTTPS (HTTP over TLS)"),
     (8883, "MQTT over TLS"),
     (9000, "FastCGI (PHP-FPM)"),

@@ -212,6 +212,25 @@ fn lost() -> Vec<Row> {
             0.85,
             &["large_packets_lost"],
         ),
+        Story::of(Fault::ResponseTimedOut)
+            .limit(60_000)
+            .sent(312)
+            .packets(0, 0)
+            .out_of_order(1)
+            .ends("a tunnel swallows the large packets of an answer", Cause::Network, 0.75, &["answer_lost_in_part"])
+            .says(&["1 packet came while one before was missing", "MTU"]),
+        Story::of(Fault::ResponseTimedOut).limit(60_000).sent(312).reused(9, 400).packets(0, 0).out_of_order(3).ends(
+            "the same on a connection that has served before, on a short way",
+            Cause::Network,
+            0.75,
+            &["answer_lost_in_part"],
+        ),
+        Story::of(Fault::ResponseTimedOut).limit(60_000).sent(312).reused(9, 400).round_trip(20).out_of_order(3).ends(
+            "a slow page, on a long way on which packets change places",
+            Cause::Application,
+            0.6,
+            &["request_arrived"],
+        ),
         Story::of(Fault::ResponseTimedOut).limit(60_000).sent(312).packets(1, 7).ends(
             "the path breaks after connecting",
             Cause::Network,

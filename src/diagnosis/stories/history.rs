@@ -92,6 +92,24 @@ fn paths() -> Vec<Row> {
             0.85,
             &["only_this_path_breaks"],
         ),
+        Story::of(Fault::ClosedBeforeResponse).sent(120).took(1.0).reused(3, 2_500).past(alone).ends(
+            "one page that ends every connection, fresh or not",
+            Cause::Application,
+            0.6,
+            &["path_ends_fresh_connections_too", "keepalive_race"],
+        ),
+        Story::of(Fault::ClosedBeforeResponse)
+            .sent(120)
+            .took(0.3)
+            .past(|history| (history.server.in_flight, history.server.in_flight_usual) = (7, Some(2)))
+            .ends("a limit on connections", Cause::Overload, 0.45, &["turned_away_while_busy"])
+            .says(&["holds 6 other requests"]),
+        Story::of(Fault::ResetWhileSending).sent_of(200_000, 3_000_000).took(2.0).past(alone).ends(
+            "a program that refuses uploads on one path without reading them",
+            Cause::Application,
+            0.75,
+            &["upload_cut_short", "only_this_path_breaks"],
+        ),
         Story::of(Fault::ResetBeforeResponse)
             .sent(120)
             .took(1.0)

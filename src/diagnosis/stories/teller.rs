@@ -233,7 +233,14 @@ impl Story {
             unacknowledged,
             round_trip: Duration::from_micros(400),
             segment_size: 1448,
+            out_of_order: 0,
         });
+        self
+    }
+
+    /// So many packets came while one before was missing.
+    pub(super) fn out_of_order(mut self, count: u32) -> Self {
+        self.last.transport = self.last.transport.map(|known| TransportEvidence { out_of_order: count, ..known });
         self
     }
 

@@ -81,6 +81,46 @@ pub struct TransportEvidence {
     pub round_trip: Duration,
     /// The largest segment that is sent, in bytes.
     pub segment_size: u32,
+    /// Segments received on this connection while an earlier one was missing.
+    pub out_of_order: u32,
+}
+
+/// The ICMP message that kept a connection from being opened (RFC 792; RFC 4443, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IcmpEvidence {
+    /// Who sent it: the host itself, a router, a firewall, or this host's own rules.
+    pub from: Option<IpAddr>,
+    /// What it says.
+    pub says: Icmp,
+}
+
+/// What an ICMP message says of a destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Icmp {
+    /// There is no way to its network.
+    NetworkUnreachable,
+    /// The host does not answer for its address.
+    HostUnreachable,
+    /// Its port is not to be reached. Of TCP no host says so by itself (RFC 9293, section 3.5.2): it resets.
+    PortUnreachable,
+    /// A filter forbids it.
+    Prohibited,
+    /// Something else.
+    Other,
+}
+
+impl Icmp {
+    /// What it is called.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NetworkUnreachable => "network unreachable",
+            Self::HostUnreachable => "host unreachable",
+            Self::PortUnreachable => "port unreachable",
+            Self::Prohibited => "administratively prohibited",
+            Self::Other => "unreachable",
+        }
+    }
 }
 
 /// What HTTP/2 said of the end of a stream or of its connection (RFC 9113, sections 5.4 and 7).

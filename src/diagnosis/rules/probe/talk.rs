@@ -18,6 +18,8 @@ use crate::diagnosis::observation::Observation;
 use crate::diagnosis::observation::Spoke;
 use crate::diagnosis::observation::SpokeEnd;
 use crate::diagnosis::observation::Tongue;
+use crate::diagnosis::rules::exchange::is_answered_in_part;
+use crate::diagnosis::rules::exchange::is_upload;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::place;
@@ -136,7 +138,7 @@ pub(in crate::diagnosis::rules) fn other_path_works(case: &Case) -> Option<Strin
 
 pub(in crate::diagnosis::rules) fn other_path_is_quick(case: &Case) -> Option<String> {
     let (failure, asked, status) = beside(case)?;
-    let arrived = failure.transport.is_none_or(|known| known.unacknowledged == 0);
+    let arrived = failure.transport.is_none_or(|known| known.unacknowledged == 0) && !is_answered_in_part(case);
     (failure.fault == Fault::ResponseTimedOut && arrived && asked.elapsed < QUICK)
         .then(|| only_this_path(case, asked, status))
 }
@@ -313,7 +315,7 @@ fn is_cut_off_at_once(case: &Case) -> bool {
     let here = case.failure().address().is_none_or(|address| case.here.owns(address.ip()));
     reset.is_some_and(|failure| {
         let trip = failure.transport.map_or(Duration::ZERO, |known| known.round_trip);
-        failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !gone && !here
+        failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !gone && !here && !is_upload(failure)
     })
 }
 
