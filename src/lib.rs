@@ -33,6 +33,7 @@
 //! dns          incident*                names to addresses; runs of failures with one cause
 //! diagnosis*   net          route*      why; sockets and TLS; which upstream
 //! config       fault*      logbook*     what is set; what was observed; a log read back
+//! per_core                              what each core counts for itself
 //! ```
 //!
 //! # The words
@@ -93,6 +94,7 @@
 pub mod config;
 pub mod fault;
 pub mod logbook;
+pub mod per_core;
 
 pub mod diagnosis;
 pub mod net;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 /// The floors, ground floor first. A room may import only from floors below its own. Rooms may stand here before they are
 /// built; those that are, stand in `lib.rs` in this order.
 const FLOORS: &[&[&str]] = &[
-    &["config", "fault", "logbook"],
+    &["config", "fault", "logbook", "per_core"],
     &["diagnosis", "net", "route"],
     &["dns", "incident"],
     &["upstream"],

@@ -2,8 +2,6 @@
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
@@ -16,6 +14,7 @@ use super::tally::Rare;
 use super::traffic::Sets;
 use crate::diagnosis::Cause;
 use crate::fault::Fault;
+use crate::per_core::Number;
 
 /// The counters of one core, on cache lines of their own (two at a time, as prefetchers take them).
 #[derive(Debug)]
@@ -24,20 +23,16 @@ pub(super) struct Counters {
     /// Requests, by the way that they took.
     pub(super) traffic: Sets,
     pub(super) rare: Rare,
-    retried: Counter,
-    incidents_opened: Counter,
-    incidents_closed: Counter,
-    handshakes_failed: Counter,
-    proxy_headers_refused: Counter,
+    retried: Number,
+    incidents_opened: Number,
+    incidents_closed: Number,
+    handshakes_failed: Number,
+    proxy_headers_refused: Number,
     /// By status, from 400 to 599.
-    refusals: [Counter; 200],
+    refusals: [Number; 200],
     /// Only touched where something has failed; no other core waits for it.
     failures: Mutex<Vec<Failures>>,
 }
-
-/// A number that only goes up and that one thread writes: a plain addition, which others may read at any time.
-#[derive(Debug, Default)]
-pub(super) struct Counter(AtomicU64);
 
 /// What the process has done, all cores together.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -156,12 +151,12 @@ impl Default for Counters {
         Self {
             traffic: Sets::default(),
             rare: Rare::default(),
-            retried: Counter::default(),
-            incidents_opened: Counter::default(),
-            incidents_closed: Counter::default(),
-            handshakes_failed: Counter::default(),
-            proxy_headers_refused: Counter::default(),
-            refusals: std::array::from_fn(|_| Counter::default()),
+            retried: Number::default(),
+            incidents_opened: Number::default(),
+            incidents_closed: Number::default(),
+            handshakes_failed: Number::default(),
+            proxy_headers_refused: Number::default(),
+            refusals: std::array::from_fn(|_| Number::default()),
             failures: Mutex::default(),
         }
     }
@@ -218,28 +213,17 @@ impl Counters {
             totals.responses.add(way.responses);
             totals.bytes_sent += way.bytes_sent;
         }
-        totals.retried += self.retried.sum();
-        totals.incidents_opened += self.incidents_opened.sum();
-        totals.incidents_closed += self.incidents_closed.sum();
-        totals.handshakes_failed += self.handshakes_failed.sum();
-        totals.proxy_headers_refused += self.proxy_headers_refused.sum();
+        totals.retried += self.retried.get();
+        totals.incidents_opened += self.incidents_opened.get();
+        totals.incidents_closed += self.incidents_closed.get();
+        totals.handshakes_failed += self.handshakes_failed.get();
+        totals.proxy_headers_refused += self.proxy_headers_refused.get();
         for (status, counter) in (400..).zip(&self.refusals) {
-            add_refusals(&mut totals.refusals, status, counter.sum());
+            add_refusals(&mut totals.refusals, status, counter.get());
         }
         for kind in self.failures.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             add_failures(&mut totals.failures, &kind.upstream, kind.fault, kind.cause, kind.count);
         }
-    }
-}
-
-impl Counter {
-    /// Not one atomic step, and it need not be: nobody else writes.
-    pub(super) fn add(&self, more: u64) {
-        self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
-    }
-
-    pub(super) fn sum(&self) -> u64 {
-        self.0.load(Relaxed)
     }
 }
 

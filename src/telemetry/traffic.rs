@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::count::Counter;
 use super::count::Responses;
+use crate::per_core::Number;
 
 /// The requests of one way, as one core counts them, on cache lines of their own (two at a time, as prefetchers take them).
 #[derive(Debug, Default)]
@@ -17,14 +17,14 @@ pub struct Traffic {
     route: Box<str>,
     upstream: Box<str>,
     /// By class, from 1xx to 5xx.
-    classes: [Counter; 5],
+    classes: [Number; 5],
     /// Of no class: origins may answer with a status that there is not.
-    other: Counter,
-    bytes_sent: Counter,
+    other: Number,
+    bytes_sent: Number,
     /// By how long they took: the last one is for those beyond every bound.
-    took: [Counter; BOUNDS.len() + 1],
+    took: [Number; BOUNDS.len() + 1],
     /// In microseconds, all together.
-    time: Counter,
+    time: Number,
 }
 
 /// The requests of one way, of all cores together.
@@ -78,14 +78,14 @@ impl Traffic {
     /// What it has come to.
     pub(super) fn sum(&self) -> Ways {
         let [informational, success, redirection, client_error, server_error] =
-            self.classes.each_ref().map(Counter::sum);
+            self.classes.each_ref().map(Number::get);
         Ways {
             route: self.route.clone(),
             upstream: self.upstream.clone(),
             responses: Responses { informational, success, redirection, client_error, server_error },
-            other: self.other.sum(),
-            bytes_sent: self.bytes_sent.sum(),
-            took: Times { counts: self.took.each_ref().map(Counter::sum), sum: Duration::from_micros(self.time.sum()) },
+            other: self.other.get(),
+            bytes_sent: self.bytes_sent.get(),
+            took: Times { counts: self.took.each_ref().map(Number::get), sum: Duration::from_micros(self.time.get()) },
         }
     }
 }

@@ -5,7 +5,6 @@
 
 mod keep_alive;
 mod notes;
-mod number;
 mod paths;
 mod troubles;
 
@@ -22,7 +21,6 @@ use tokio::time::Instant;
 use self::keep_alive::below;
 use self::notes::Known;
 use self::notes::whole_millis;
-use self::number::Shelf;
 use self::paths::Paths;
 use self::troubles::Troubles;
 use crate::diagnosis::history::History;
@@ -30,6 +28,7 @@ use crate::diagnosis::history::Past;
 use crate::diagnosis::history::Windows;
 use crate::fault::Failure;
 use crate::fault::failure::Peer;
+use crate::per_core::PerCore;
 use crate::upstream::Change;
 use crate::upstream::Lane;
 use crate::upstream::Server;
@@ -53,7 +52,7 @@ pub(super) struct Memory {
 /// What all cores remember of a server.
 #[derive(Debug, Default)]
 struct ServerMemory {
-    notes: Shelf<Notes>,
+    notes: PerCore<Notes>,
     troubles: Mutex<Troubles>,
     keep_alive: Arc<KeepAlive>,
     /// The latest last, each with when it was last connected to.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::number::Number;
 use crate::diagnosis::history::Pace;
 use crate::diagnosis::history::Windows;
+use crate::per_core::Number;
 
 /// One core's notes on one server, on cache lines of their own (two at a time, as prefetchers take them).
 ///

@@ -6,9 +6,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use super::number::Number;
-use super::number::Shelf;
 use crate::diagnosis::history::PathPast;
+use crate::per_core::Number;
+use crate::per_core::PerCore;
 
 /// A path, as far as it is told from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl Answered {
 /// What all cores know of an upstream's paths.
 #[derive(Debug, Default)]
 pub(super) struct Paths {
-    answered: Shelf<Answered>,
+    answered: PerCore<Answered>,
     failing: Mutex<Vec<Failing>>,
 }
 
