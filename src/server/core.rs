@@ -45,7 +45,6 @@ pub(super) struct Core {
 /// What a core goes on with when the configuration was read again.
 pub(super) struct Update {
     pub(super) shared: Arc<Shared>,
-    pub(super) style: telemetry::Style,
     /// New doors.
     pub(super) open: Vec<Doorway>,
     /// The listeners whose doors are to be closed.
@@ -98,7 +97,7 @@ impl Core {
                 Some(update) = updates.recv() => update,
             };
             let patience = proxy.state().shared().config.shutdown_timeout;
-            proxy.telemetry().adopt(update.style);
+            proxy.telemetry().flush();
             proxy.adopt(&update.shared);
             for doorway in update.open {
                 doors.open(doorway);

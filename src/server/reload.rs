@@ -22,7 +22,6 @@ use crate::telemetry::Event;
 use crate::telemetry::Notice;
 use crate::telemetry::ReloadRefused;
 use crate::telemetry::Reloaded;
-use crate::telemetry::Style;
 
 /// Reads the configuration again, with all the files that it names.
 pub type Reread = Box<dyn Fn() -> Result<(Config, Checklist), Vec<Problem>>>;
@@ -72,9 +71,7 @@ impl Server {
         self.webhook.configure(shared.config.incidents.webhook.as_ref());
         self.addresses = addresses;
         self.shared = Arc::clone(&shared);
-        self.tell_cores(&shared, log.style(), doorways, &close);
-        self.telemetry.switch(log);
-        self.own.adopt(self.telemetry.style());
+        self.telemetry.switch(log, || self.tell_cores(&shared, doorways, &close));
         let view = self.view();
         if let Err(error) = self.admin.carry_out(admin, view, &self.telemetry) {
             self.notice(&format!("nobody can look at this program, for its thread cannot be started: {error}"));
@@ -90,10 +87,10 @@ impl Server {
     }
 
     /// Ends when all of them have gone over.
-    fn tell_cores(&self, shared: &Arc<Shared>, style: Style, doorways: Vec<Vec<Doorway>>, close: &[u64]) {
+    fn tell_cores(&self, shared: &Arc<Shared>, doorways: Vec<Vec<Doorway>>, close: &[u64]) {
         let (done, all_done) = mpsc::channel();
         for (core, open) in self.cores.iter().zip(doorways) {
-            let update = Update { shared: Arc::clone(shared), style, open, close: close.to_vec(), done: done.clone() };
+            let update = Update { shared: Arc::clone(shared), open, close: close.to_vec(), done: done.clone() };
             // A core that panicked has told so.
             core.updates.send(update).ok();
         }

@@ -12,6 +12,7 @@ mod log;
 mod outlet;
 mod pretty;
 mod stamp;
+mod style;
 mod tally;
 mod traffic;
 mod visits;
@@ -20,8 +21,6 @@ use std::cell::Cell;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::time::Duration;
 use std::time::SystemTime;
 
@@ -59,7 +58,6 @@ pub use self::traffic::Ways;
 pub use self::visits::Visit;
 pub use self::visits::Visits;
 
-use self::colour::Colours;
 use self::count::Counters;
 use self::live::Script;
 use self::live::Stage;
@@ -67,14 +65,17 @@ use self::log::Lines;
 use self::log::Log;
 use self::log::Output;
 use self::stamp::Stamp;
+use self::style::Current;
+use self::style::Style;
 use crate::config;
+use crate::per_core::PerCore;
 
 /// What the whole process tells.
 #[derive(Debug)]
 pub struct Telemetry {
-    style: Mutex<Style>,
+    style: Arc<Current>,
     log: Log,
-    cores: Mutex<Vec<Arc<Counters>>>,
+    cores: PerCore<Counters>,
     outlet: Arc<Outlet>,
     began: SystemTime,
     stage: Arc<Stage>,
@@ -82,7 +83,7 @@ pub struct Telemetry {
 
 /// One core's own half. It may move to its thread, but is never shared.
 pub struct Core {
-    style: Cell<Style>,
+    style: Arc<Current>,
     log: log::Queue,
     outlet: Arc<Outlet>,
     counters: Arc<Counters>,
@@ -93,26 +94,12 @@ pub struct Core {
     script: Script,
 }
 
-/// Which lines there are, and how they look.
-#[derive(Debug, Clone, Copy)]
-pub struct Style {
-    form: Form,
-    access: bool,
-}
-
 /// Another style and another output, opened already, so that nothing can fail any more.
 #[derive(Debug)]
 pub struct Prepared {
     style: Style,
     /// None where the output is the one that there is.
     output: Option<Output>,
-}
-
-/// How lines look.
-#[derive(Debug, Clone, Copy)]
-enum Form {
-    Json,
-    Pretty(Colours),
 }
 
 impl Telemetry {
@@ -125,9 +112,9 @@ impl Telemetry {
         let style = Style::of(settings);
         let log = Log::start(Output::open(&settings.output)?, style.form)?;
         Ok(Self {
-            style: Mutex::new(style),
+            style: Arc::new(Current::new(style)),
             log,
-            cores: Mutex::default(),
+            cores: PerCore::default(),
             outlet: Arc::default(),
             began: SystemTime::now(),
             stage: Arc::default(),
@@ -145,29 +132,22 @@ impl Telemetry {
         Ok(Prepared { style: Style::of(settings), output })
     }
 
-    /// Which lines there are now, and how they look.
-    #[must_use]
-    pub fn style(&self) -> Style {
-        *self.style.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Goes on with other settings. Cores have the style before, and adopt it with `Core::adopt`.
-    pub fn switch(&self, prepared: Prepared) {
+    /// Goes on with other settings. `flushed` has the cores flush what they have told by the old ones.
+    pub fn switch(&self, prepared: Prepared, flushed: impl FnOnce()) {
         let Prepared { style, output } = prepared;
-        *self.style.lock().unwrap_or_else(PoisonError::into_inner) = style;
+        self.style.set(style);
+        flushed();
         self.log.switch(output, style.form);
     }
 
     /// A core's own half, which one thread may use. What it counted stays in the totals when it is dropped.
     #[must_use]
     pub fn core(&self) -> Core {
-        let counters = Arc::<Counters>::default();
-        self.cores.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&counters));
         Core {
-            style: Cell::new(self.style()),
+            style: Arc::clone(&self.style),
             log: self.log.queue().clone(),
             outlet: Arc::clone(&self.outlet),
-            counters,
+            counters: self.cores.take(),
             stamp: Cell::default(),
             buffer: Cell::default(),
             last_failure: Cell::new(SystemTime::UNIX_EPOCH),
@@ -196,9 +176,7 @@ impl Telemetry {
     #[must_use]
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            counters.add_to(&mut totals);
-        }
+        self.cores.for_each(|counters| counters.add_to(&mut totals));
         let queue = self.log.queue();
         Totals {
             lines_written: queue.written(),
@@ -212,9 +190,7 @@ impl Telemetry {
     #[must_use]
     pub fn ways(&self) -> Vec<Ways> {
         let mut ways = Vec::new();
-        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            counters.traffic.add_to(&mut ways);
-        }
+        self.cores.for_each(|counters| counters.traffic.add_to(&mut ways));
         ways
     }
 
@@ -222,9 +198,7 @@ impl Telemetry {
     #[must_use]
     pub fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        for counters in self.cores.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            counters.rare.add_to(&mut tally);
-        }
+        self.cores.for_each(|counters| counters.rare.add_to(&mut tally));
         tally
     }
 
@@ -241,31 +215,7 @@ impl Telemetry {
     }
 }
 
-impl Prepared {
-    /// How lines are to look.
-    #[must_use]
-    pub const fn style(&self) -> Style {
-        self.style
-    }
-}
-
-impl Style {
-    fn of(settings: &config::Log) -> Self {
-        let form = match settings.format {
-            config::LogFormat::Json => Form::Json,
-            config::LogFormat::Pretty => Form::Pretty(Colours::wanted(&settings.output)),
-        };
-        Self { form, access: settings.access }
-    }
-}
-
 impl Core {
-    /// Goes on in another style. Lines that were made before are handed over.
-    pub fn adopt(&self, style: Style) {
-        self.flush();
-        self.style.set(style);
-    }
-
     /// Counts the event and makes its log line. The end of a request takes no lock, and a system call only once in
     /// `BUFFER_BYTES` of lines; a failure takes a lock that only `Telemetry::totals` shares.
     pub fn record(&self, event: Event<'_>) {
@@ -355,15 +305,6 @@ impl fmt::Debug for Core {
 impl Drop for Core {
     fn drop(&mut self) {
         self.flush();
-    }
-}
-
-impl Form {
-    fn write(self, out: &mut Vec<u8>, stamp: &Stamp, event: &Event<'_>) {
-        match self {
-            Self::Json => json::write(out, stamp, event),
-            Self::Pretty(colours) => pretty::write(out, colours, stamp, event),
-        }
     }
 }
 

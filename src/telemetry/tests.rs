@@ -102,6 +102,34 @@ fn a_renamed_file_is_left_for_a_new_one() {
 }
 
 #[test]
+fn whoever_tells_goes_over_to_another_format_at_a_reload() {
+    let folder = Folder::new("format");
+    let telemetry = telemetry(folder.path("log"), Access::On);
+    let (core, thread) = (telemetry.core(), telemetry.core());
+    let json = settings(folder.path("log"), Access::On);
+    let pretty = Log { format: LogFormat::Pretty, access: false, ..json.clone() };
+    core.record(samples::request());
+    let prepared = telemetry.prepare(&pretty, &json).expect("nothing is to be opened");
+    telemetry.switch(prepared, || core.flush());
+    thread.record(samples::notice());
+    core.record(samples::request());
+    drop((core, thread));
+    telemetry.stop(LONG);
+    let text = fs::read_to_string(folder.path("log")).expect("the log is there");
+    assert_eq!(text.lines().map(|line| line.starts_with('{')).collect::<Vec<_>>(), [true, false], "{text}");
+}
+
+#[test]
+fn threads_that_come_and_go_share_their_counters() {
+    let folder = Folder::new("threads");
+    let telemetry = telemetry(folder.path("log"), Access::On);
+    for _ in 0..3 {
+        telemetry.core().record(samples::request());
+    }
+    assert_eq!((telemetry.totals().requests, telemetry.cores.read(|_| ()).len()), (3, 1));
+}
+
+#[test]
 fn a_file_is_appended_to_and_is_not_for_everybody() {
     let folder = Folder::new("append");
     for _ in 0..2 {

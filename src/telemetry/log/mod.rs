@@ -21,7 +21,7 @@ use std::time::Instant;
 
 pub(super) use self::output::Output;
 use self::spool::Spool;
-use super::Form;
+use super::style::Form;
 
 /// Finished lines, each with its end of line.
 #[derive(Debug, Clone, Default)]

@@ -16,9 +16,9 @@ use super::Lines;
 use super::complain;
 use super::output::Reopen;
 use crate::telemetry::Event;
-use crate::telemetry::Form;
 use crate::telemetry::Notice;
 use crate::telemetry::stamp::Stamp;
+use crate::telemetry::style::Form;
 
 /// The lines that wait, and the output that they wait for.
 #[derive(Debug)]

@@ -10,9 +10,9 @@ use std::time::Instant;
 use super::PAUSE;
 use super::Reopen;
 use super::Spool;
-use crate::telemetry::Form;
 use crate::telemetry::log::Fill;
 use crate::telemetry::log::Lines;
+use crate::telemetry::style::Form;
 
 /// What the next write does; when nothing is left, all writes succeed.
 #[derive(Debug, Clone, Copy)]
