@@ -39,9 +39,11 @@ impl Hour {
     /// Looks at the counters; to be called at least once a minute.
     pub(super) fn look(&mut self, now: Duration, ways: impl FnOnce() -> Vec<Ways>) {
         let number = now.as_secs() / 60;
-        if self.minutes.back().is_some_and(|(known, _)| *known >= number) {
+        if self.minutes.back().is_some_and(|(known, _)| (number..=number + 1).contains(known)) {
             return;
         }
+        // Where the clock was set back, what was counted meanwhile falls to the last minute before.
+        self.minutes.retain(|(known, _)| *known < number);
         self.minutes.push_back((number, sums(&ways())));
         while self.minutes.len() > KEPT {
             self.minutes.pop_front();
@@ -124,6 +126,8 @@ mod tests {
         assert_eq!(hour.of("app", &ways(12, 1))[1].took.sum, Duration::from_secs(2));
         assert_eq!(told(&hour, &[]), [(10, 12, 2), (11, 0, 0)], "what is gone does not count backwards");
         assert_eq!(hour.of("other", &ways(12, 1))[0].requests, 0);
+        hour.look(at(540), || ways(12, 1));
+        assert_eq!(told(&hour, &ways(13, 1)), [(9, 1, 0)], "a clock that is set back begins anew there");
         for minute in 0..2 * KEPT as u64 {
             hour.look(at(720 + 60 * minute), || ways(10, 1));
         }
