@@ -64,11 +64,12 @@ impl Pending {
         }
     }
 
-    /// Those incidents are to be removed.
+    /// Those incidents are to be removed. While the file cannot be written that is not remembered, for it could go on without end:
+    /// what is too much or too old is found in the file again when it is opened.
     pub(super) fn remove(&mut self, ids: Vec<String>) {
         for id in ids {
             self.changed.remove(&id);
-            if self.place.is_some() {
+            if self.place.is_some() && !self.hopeless {
                 self.gone.insert(id);
             }
         }
@@ -93,11 +94,13 @@ impl Pending {
     /// It cannot be written for now, and nobody is to wait for it.
     pub(super) fn despair(&mut self) -> Vec<News> {
         self.hopeless = true;
+        self.gone.clear();
         self.tell(self.untold.len(), Some(false))
     }
 
     /// No history is kept any more.
     pub(super) fn forget(&mut self) -> Vec<News> {
+        self.hopeless = false;
         self.changed.clear();
         self.gone.clear();
         self.tell(self.untold.len(), None)
@@ -116,3 +119,20 @@ impl Pending {
 
 /// How long a line waits for the disk.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::Pending;
+
+    #[test]
+    fn a_file_that_cannot_be_written_makes_nothing_grow() {
+        let mut pending = Pending::of(Some("/nowhere".into()));
+        pending.change("a");
+        pending.remove(vec!["a".to_owned(), "b".to_owned()]);
+        assert_eq!((pending.changed.len(), pending.gone.len()), (0, 2));
+        pending.despair();
+        pending.change("c");
+        pending.remove(vec!["c".to_owned(), "d".to_owned()]);
+        assert!(!pending.has_work());
+    }
+}
