@@ -83,7 +83,6 @@ fn case() -> Case {
     failure.os_error = Some(111);
     failure.elapsed = Duration::from_micros(400);
     failure.stage_elapsed = failure.elapsed;
-    let upstream = upstream();
     Case {
         attempts: vec![failure],
         telling: 0,
@@ -93,17 +92,7 @@ fn case() -> Case {
             path: "/".to_owned(),
             ..RequestFacts::default()
         },
-        settings: Settings {
-            upstream: upstream.name.to_string(),
-            servers: upstream.servers.len(),
-            platform: upstream.platform,
-            timeouts: upstream.timeouts.clone(),
-            pool_idle: upstream.pool.idle_timeout,
-            response_header_bytes: upstream.response_header_bytes,
-            retry_attempts: upstream.retry.attempts,
-            client_certificate: false,
-            name_servers: Vec::new(),
-        },
+        settings: Settings::of(&upstream(), Vec::new()),
         here: Here::default(),
         history: History::default(),
         findings: Findings::default(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::config::Platform;
 use crate::config::Timeouts;
+use crate::config::Upstream;
 use crate::diagnosis::history::History;
 use crate::diagnosis::observation::Findings;
 use crate::fault::Failure;
@@ -96,6 +97,24 @@ pub struct Here {
     pub own_addresses: Vec<IpAddr>,
     /// The networks of this host's own interfaces.
     pub own_networks: Vec<ipnet::IpNet>,
+}
+
+impl Settings {
+    /// Those of this upstream, whose names these servers are asked for.
+    #[must_use]
+    pub fn of(upstream: &Upstream, name_servers: Vec<String>) -> Self {
+        Self {
+            upstream: upstream.name.to_string(),
+            servers: upstream.servers.len(),
+            platform: upstream.platform,
+            timeouts: upstream.timeouts.clone(),
+            pool_idle: upstream.pool.idle_timeout,
+            response_header_bytes: upstream.response_header_bytes,
+            retry_attempts: upstream.retry.attempts,
+            client_certificate: upstream.tls.identity.is_some(),
+            name_servers,
+        }
+    }
 }
 
 impl Here {

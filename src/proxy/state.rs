@@ -156,17 +156,7 @@ impl Shared {
     /// What a diagnosis needs to know of an upstream's settings.
     #[must_use]
     pub fn settings(&self, upstream: &config::Upstream) -> Settings {
-        Settings {
-            upstream: upstream.name.to_string(),
-            servers: upstream.servers.len(),
-            platform: upstream.platform,
-            timeouts: upstream.timeouts.clone(),
-            pool_idle: upstream.pool.idle_timeout,
-            response_header_bytes: upstream.response_header_bytes,
-            retry_attempts: upstream.retry.attempts,
-            client_certificate: upstream.tls.identity.is_some(),
-            name_servers: self.name_servers.clone(),
-        }
+        Settings::of(upstream, self.name_servers.clone())
     }
 }
 

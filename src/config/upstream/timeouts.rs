@@ -25,7 +25,7 @@ pub struct Timeouts {
 
 impl Timeouts {
     /// The limits of an upstream that says nothing of them.
-    pub(in crate::config) const USUAL: Self = Self {
+    pub const USUAL: Self = Self {
         resolve: Duration::from_secs(2),
         connect: Duration::from_secs(3),
         tls: Duration::from_secs(5),

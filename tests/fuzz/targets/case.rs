@@ -114,17 +114,7 @@ pub(super) fn case(fault: Fault, says: &str, response: Option<ResponseEvidence>)
             upgrade: Some(text()),
             ..RequestFacts::default()
         },
-        settings: Settings {
-            upstream: own,
-            servers: 1,
-            platform: upstream.platform,
-            timeouts: upstream.timeouts.clone(),
-            pool_idle: upstream.pool.idle_timeout,
-            response_header_bytes: upstream.response_header_bytes,
-            retry_attempts: upstream.retry.attempts,
-            client_certificate: false,
-            name_servers: vec!["10.77.0.53:53".to_owned()],
-        },
+        settings: Settings { upstream: own, ..Settings::of(upstream, vec!["10.77.0.53:53".to_owned()]) },
         here: Here::default(),
         history: History { others: vec![(text(), why502::diagnosis::history::Past::default())], ..History::default() },
         findings: Findings { observations: Arc::new(observations), ..Findings::default() },
