@@ -257,6 +257,8 @@ fn of_program(page: &mut Page, view: &View, totals: &Totals) {
     page.family("why502_log_lines_written", Kind::Counter, help).sample(&[], totals.lines_written);
     let help = "Log lines that were lost, since the log's output could not take them.";
     page.family("why502_log_lines_dropped", Kind::Counter, help).sample(&[], totals.lines_dropped);
+    let help = "Lines of incidents that the webhook did not take.";
+    page.family("why502_webhook_lines_dropped", Kind::Counter, help).sample(&[], totals.webhook_dropped);
     let help = "Whether requests are to be sent here, as /readyz says.";
     page.family("why502_ready", Kind::Gauge, help).sample(&[], view.shared.readiness.is_ready());
     let help = "Which why502 this is.";
