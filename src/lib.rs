@@ -43,7 +43,7 @@
 //! - **Visitor** and **operator**: who gets an answer. An operator sees addresses, evidence and commands, a visitor does not.
 //!   The **owner** is whom the operator's steps speak to.
 //! - **Stage**: where along an exchange something was met: resolve, connect, tls, send, response, body; or gateway, before
-//!   any server was asked.
+//!   any server was asked; or upstream, where the origin itself has answered 502, 503 or 504.
 //! - **Fault**: what was observed, one word each ([`fault::Fault`]). A **failure** is a fault with all that was seen of it:
 //!   address, times, bytes, error number ([`fault::Failure`]). An **attempt** is one exchange with one server; each that
 //!   failed leaves a failure, and the most telling one is explained.
@@ -54,8 +54,8 @@
 //!   **observations**, facts like a failure's ([`diagnosis::observation::Observation`]).
 //! - **Runbook**: steps as data, `config/checklist.toml` or the operator's own. A **checklist** is what one case gets of it.
 //! - **Incident**: a run of failures of one upstream with one cause ([`incident::Incident`]); its **record** is what is kept of it
-//!   ([`archive::Record`]). **History** is what an upstream
-//!   did before ([`diagnosis::history::History`]); its **memory** is where that is noted.
+//!   ([`archive::Record`]), in the **incident history** where that is a file. **History** alone is what an upstream did before
+//!   ([`diagnosis::history::History`]); its **memory** is where that is noted.
 //! - **Refusal**: a request that is the client's doing and never forwarded. It has no fault and no cause.
 //! - **Line**: what an exchange runs on: a connection of HTTP/1 for itself, or a stream of HTTP/2 on one that is shared.
 //! - **Core**: a thread with a runtime, connections and counters of its own. A **lane** is a server as one core uses it.
