@@ -1,5 +1,10 @@
 //! Owns one request's whole story: its own lines, the incident that it belongs to, the checks of its servers at that time.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use memchr::memmem;
 use serde_json::Value;
 
@@ -17,8 +22,17 @@ use super::line::read;
 pub struct Story {
     id: Box<str>,
     lines: Vec<Kept>,
-    probes: Vec<Kept>,
+    /// Until the request has been met, the last ones; then those near it.
+    probes: VecDeque<Kept>,
     incidents: Incidents,
+    failed: Arc<Span>,
+}
+
+/// When the request has failed, first and last, as far as any part of the log has told: its checks may stand in another part.
+#[derive(Debug)]
+struct Span {
+    first: AtomicI64,
+    last: AtomicI64,
 }
 
 /// A line that was kept.
@@ -36,7 +50,14 @@ impl Story {
     /// The story of the request with this id.
     #[must_use]
     pub fn of(id: &str) -> Self {
-        Self { id: id.into(), lines: Vec::new(), probes: Vec::new(), incidents: Incidents::default() }
+        let failed = Arc::new(Span { first: AtomicI64::new(i64::MAX), last: AtomicI64::new(i64::MIN) });
+        Self { id: id.into(), lines: Vec::new(), probes: VecDeque::new(), incidents: Incidents::default(), failed }
+    }
+
+    /// The same, for a part of the log that is read beside others.
+    #[must_use]
+    pub fn part(&self) -> Self {
+        Self { failed: Arc::clone(&self.failed), ..Self::of(&self.id) }
     }
 
     /// Keeps what is in a line.
@@ -90,27 +111,42 @@ impl Story {
     }
 
     fn entry(&mut self, entry: &Entry<'_>, place: Place) {
-        let keep = |list: &mut Vec<Kept>| {
-            if list.len() < MOST_KEPT
-                && let Ok(says) = serde_json::from_slice(entry.object)
-            {
-                list.push(Kept { at: entry.at, place, says });
-            }
-        };
+        let kept = || Some(Kept { at: entry.at, place, says: serde_json::from_slice(entry.object).ok()? });
         match &entry.event {
             Event::Request { .. } | Event::Failure(_) => {
-                let mut found = Vec::new();
-                keep(&mut found);
-                found.retain(|kept| word(&kept.says, "request_id") == Some(&self.id));
-                self.lines.append(&mut found);
-                self.lines.truncate(MOST_KEPT);
+                let own = kept().filter(|kept| word(&kept.says, "request_id") == Some(&self.id));
+                if let Some(own) = own.filter(|_| self.lines.len() < MOST_KEPT) {
+                    self.failed.note(&entry.event, entry.at);
+                    self.lines.push(own);
+                }
             }
             Event::Opened(incident) | Event::Closed(incident) => {
                 self.incidents.told(entry.at, incident, entry.details());
             }
-            Event::Probe { .. } => keep(&mut self.probes),
+            Event::Probe { .. } if self.failed.may_be_near(entry.at) => {
+                self.probes.extend(kept());
+                if self.probes.len() > MOST_KEPT {
+                    self.probes.pop_front();
+                }
+            }
+            Event::Probe { .. } => {}
             Event::Other => {}
         }
+    }
+}
+
+impl Span {
+    fn note(&self, event: &Event<'_>, at: At) {
+        if let Event::Failure(_) = event {
+            self.first.fetch_min(at.0, Relaxed);
+            self.last.fetch_max(at.0, Relaxed);
+        }
+    }
+
+    /// Whether that is near the request's failures, or they are not known yet.
+    fn may_be_near(&self, at: At) -> bool {
+        let (first, last) = (self.first.load(Relaxed), self.last.load(Relaxed));
+        first > last || (first.saturating_sub(NEAR)..=last.saturating_add(NEAR)).contains(&at.0)
     }
 }
 
@@ -160,12 +196,38 @@ mod tests {
         ];
         let mut story = Story::of("A");
         for (number, line) in (1..).zip(log) {
-            let mut part = Story::of("A");
+            let mut part = story.part();
             part.line(line.as_bytes(), Place { file: 0, line: number });
             story.merge(part);
         }
         let places = |kept: Vec<&super::Kept>| kept.iter().map(|kept| kept.place.line).collect::<Vec<_>>();
         assert_eq!((places(story.lines()), places(story.probes())), (vec![3, 2], vec![6]));
         assert_eq!(&*story.incident().unwrap().id, "I");
+    }
+
+    #[test]
+    fn the_checks_of_a_request_are_found_among_any_number_of_others() {
+        let probe = |second: usize| {
+            let (minute, second) = (second / 60, second % 60);
+            let (hour, minute) = (minute / 60, minute % 60);
+            format!(
+                r#"{{"ts":"2026-11-26T{hour:02}:{minute:02}:{second:02}.000Z","event":"probe","server":"http://a","found":[]}}"#
+            )
+        };
+        let failure = probe(22_005).replace(
+            r#""probe","server""#,
+            r#""upstream_failure","request_id":"A","upstream":"app","fault":"f","cause":"c","server""#,
+        );
+        let whole = Story::of("A");
+        let (mut one, mut other) = (whole.part(), whole.part());
+        for second in (0..30_000).step_by(2) {
+            one.line(probe(second).as_bytes(), Place { file: 0, line: 0 });
+            other.line(probe(second + 1).as_bytes(), Place { file: 0, line: 0 });
+            if second == 22_006 {
+                one.line(failure.as_bytes(), Place { file: 0, line: 1 });
+            }
+        }
+        one.merge(other);
+        assert_eq!(one.probes().len(), 31, "each second, and 15 before and behind it");
     }
 }

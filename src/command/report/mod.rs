@@ -65,7 +65,8 @@ fn sum_up(
 }
 
 fn tell_story(id: &str, source: Source, names: &[String], json: bool, console: &mut Console<'_>) -> io::Result<Exit> {
-    let (story, failed) = read(source, || Story::of(id), console);
+    let whole = Story::of(id);
+    let (story, failed) = read(source, || whole.part(), console);
     if story.lines().is_empty() {
         ended(failed.as_ref(), console)?;
         let lost = "it may be in an older log, or access lines are off and it did not fail";
