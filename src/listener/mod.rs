@@ -82,7 +82,8 @@ pub async fn serve(
         match admitted {
             Ok((stream, peer, place)) => {
                 let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
-                connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(&proxy), drain.clone(), place));
+                let stay = welcome(stream, peer, entrance, Rc::clone(&proxy), drain.clone(), place);
+                connections.spawn_local(Box::pin(stay));
             }
             Err(error) => pause(&error, &proxy, &crowd, &mut told).await,
         }
@@ -92,7 +93,8 @@ pub async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// A client's whole stay: in through the entrance, and served until it leaves.
+/// A client's whole stay: in through the entrance, and served until it leaves. It is spawned in a box, for a task is moved
+/// several times before it runs and when it has ended, and this one is large.
 async fn welcome(
     stream: Stream,
     peer: Peer,
@@ -134,7 +136,8 @@ async fn drain_queue(
     while let Ok(Ok((stream, peer))) = tokio::time::timeout(patience(), socket.listening.accept()).await {
         if let Some(place) = gatekeeper.admit(socket.known(&peer)).await {
             let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
-            connections.spawn_local(welcome(stream, peer, entrance, Rc::clone(proxy), drain.clone(), place));
+            let stay = welcome(stream, peer, entrance, Rc::clone(proxy), drain.clone(), place);
+            connections.spawn_local(Box::pin(stay));
         }
         if Instant::now() >= end {
             break;

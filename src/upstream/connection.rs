@@ -70,7 +70,8 @@ impl Connection {
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await?;
         let (upgrade, upgraded) = oneshot::channel();
         let ended = Rc::<Cell<Option<Instant>>>::default();
-        let driver = tokio::task::spawn_local(drive(place, connection, upgrade, Rc::clone(&ended)));
+        // Boxed, for a task is moved several times before it runs and when it has ended, and this one is large.
+        let driver = tokio::task::spawn_local(Box::pin(drive(place, connection, upgrade, Rc::clone(&ended))));
         Ok(Self {
             sender,
             tap,

@@ -51,13 +51,11 @@ pub(super) async fn serve(
     respond: SendResponse<Bytes>,
 ) {
     let (mut parts, stream) = request.into_parts();
-    match head::as_http1(&mut parts, &stream) {
-        Asked::Answer => {
-            let body = Inflow::Http2(Inbound::new(stream, &parts.headers));
-            answer(&house, Request::from_parts(parts, body), respond, None).await;
-        }
-        Asked::Tunnel => answer(&house, Request::from_parts(parts, Inflow::Nothing), respond, Some(stream)).await,
-    }
+    let (body, tunnelled) = match head::as_http1(&mut parts, &stream) {
+        Asked::Answer => (Inflow::Http2(Inbound::new(stream, &parts.headers)), None),
+        Asked::Tunnel => (Inflow::Nothing, Some(stream)),
+    };
+    answer(&house, Request::from_parts(parts, body), respond, tunnelled).await;
     drop(serving);
 }
 
@@ -69,7 +67,8 @@ async fn answer(
 ) {
     let Some(Reply { response, tunnel }) = reply(house, request, &mut respond).await else { return };
     match (tunnel, tunnelled) {
-        (Some(tunnel), Some(inbound)) => run(*tunnel, response, inbound, respond).await,
+        // Boxed, for hardly any request comes here.
+        (Some(tunnel), Some(inbound)) => Box::pin(run(*tunnel, response, inbound, respond)).await,
         // A tunnel has come of nothing that stands for one.
         (Some(_), None) => respond.send_reset(Reason::INTERNAL_ERROR),
         (None, _) => relay(house, response, respond).await,

@@ -218,7 +218,8 @@ impl Conversation {
                     Poll::Ready(Some(Ok((request, respond)))) => {
                         // Counted at once, for the conversation may come to an end before the exchange is first looked at.
                         let (house, serving) = (Rc::clone(&self.house), self.house.watch.serve());
-                        self.exchanges.spawn_local(exchange::serve(house, serving, request, respond));
+                        // Boxed, for a task is moved several times before it runs and when it has ended, and this one is large.
+                        self.exchanges.spawn_local(Box::pin(exchange::serve(house, serving, request, respond)));
                     }
                     // Why it ended has been told to the client.
                     Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(()),
