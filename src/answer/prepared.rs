@@ -72,8 +72,11 @@ impl Prepared {
                 String::new()
             }
         };
-        Self { status, headers, body: Body::marked(&body), format, language, wait: head::usual_wait(fault) }
-            .answering_in_its_protocol()
+        let wait = head::usual_wait(fault);
+        if let Some(seconds) = wait {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        Self { status, headers, body: Body::marked(&body), format, language, wait }.answering_in_its_protocol()
     }
 
     /// Renders a refusal, as `failure` does.
@@ -106,12 +109,11 @@ impl Prepared {
     /// The answer to one request.
     #[must_use]
     pub fn fill(&self, occurrence: &Occurrence<'_>) -> Answer {
-        let wait = occurrence.retry_after.or(self.wait);
         let mut headers = self.headers.clone();
         if let Ok(id) = HeaderValue::from_str(occurrence.request_id) {
             headers.insert(HeaderName::from_static("x-request-id"), id);
         }
-        if let Some(seconds) = wait {
+        if let Some(seconds) = occurrence.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         let body = self.fill_body(occurrence);
@@ -248,6 +250,10 @@ impl Filling<'_> {
     }
 
     fn write_escaped(&self, value: &str, body: &mut String) -> std::fmt::Result {
+        // Ids of our own and most waits, which stand for themselves in every format.
+        if value.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b' ') {
+            return body.write_str(value);
+        }
         match self.format {
             Format::Html => HtmlEscaper.write_escaped_str(body, value),
             Format::Problem | Format::Json => {
