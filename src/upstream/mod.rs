@@ -305,10 +305,9 @@ impl Upstream {
         let (lane, place) = self.enter(tries.key).await.map_err(Unanswered::Exhausted)?;
         let mut next = Some(Try { request, lane, place, freshness: Freshness::Any });
         while let Some(Try { mut request, lane, mut place, freshness }) = next.take() {
-            tries.servers.push(lane.server.index);
             self.address(&mut request, &lane.server);
             let path = Path::of(request.uri().path());
-            let again = self.may_follow(&tries).then(|| Again::of(&request)).flatten();
+            let again = if self.is_last(&tries) { None } else { Again::of(&request) };
             match attempt::run(&lane, request, freshness, &mut place).await {
                 Ok(response) => {
                     let server = Arc::clone(&lane.server);
@@ -317,6 +316,7 @@ impl Upstream {
                 Err(Trouble::Client(fault)) => return Err(Unanswered::Client(fault)),
                 Err(Trouble::Failed { failure, unsent }) => {
                     lane.failed(&failure, path);
+                    tries.servers.push(lane.server.index);
                     next = self.next((lane, place), &failure, unsent, again, &tries);
                     if next.is_some() {
                         self.shared.retries.fetch_add(1, Ordering::Relaxed);

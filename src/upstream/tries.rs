@@ -85,7 +85,7 @@ pub(super) struct Try {
 pub(super) struct Tries {
     /// What tells it from others, where that decides about its server.
     pub(super) key: Option<Key>,
-    /// The server of each attempt.
+    /// The server of each attempt that has failed.
     pub(super) servers: Vec<usize>,
     pub(super) failures: Vec<Failure>,
 }
