@@ -29,12 +29,11 @@ impl Span {
 
 /// The last digits of a number, in lower case.
 #[inline]
-fn hexadecimal<const LENGTH: usize>(mut number: u128) -> [u8; LENGTH] {
+fn hexadecimal<const LENGTH: usize>(number: u128) -> [u8; LENGTH] {
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
     let mut digits = [b'0'; LENGTH];
-    for digit in digits.iter_mut().rev() {
-        let value = (number & 15) as u8;
-        *digit = if value < 10 { b'0' + value } else { b'a' - 10 + value };
-        number >>= 4;
+    for (pair, byte) in digits.rchunks_exact_mut(2).zip(number.to_le_bytes()) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
     }
     digits
 }
