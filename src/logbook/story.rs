@@ -129,8 +129,7 @@ impl Story {
                     self.probes.pop_front();
                 }
             }
-            Event::Probe { .. } => {}
-            Event::Other => {}
+            Event::Probe { .. } | Event::Other => {}
         }
     }
 }
