@@ -93,8 +93,8 @@ pub(super) async fn run(
         // Boxed, for what it takes to open a connection would weigh on every request that finds one open.
         None => match Box::pin(reach(lane, purpose(lane, &request))).await {
             Ok(line) => (line, Instant::now()),
-            Err(failure) => {
-                let failure = Box::new(finish(*failure, lane, begin));
+            Err(mut failure) => {
+                finish(&mut failure, lane, begin);
                 return Err(Trouble::Failed { failure, unsent: Some(request) });
             }
         },
@@ -120,8 +120,8 @@ pub(super) async fn ask(
     opened: &Cell<bool>,
 ) -> Result<(Box<Exchange>, Response<Inflow>), Trouble> {
     let begin = Instant::now();
-    let line = Box::pin(open_line(lane, purpose(lane, &request), None, &mut None)).await.map_err(|failure| {
-        let failure = Box::new(finish(failure, lane, begin));
+    let line = Box::pin(open_line(lane, purpose(lane, &request), None, &mut None)).await.map_err(|mut failure| {
+        finish(&mut failure, lane, begin);
         Trouble::Failed { failure, unsent: None }
     })?;
     opened.set(true);
@@ -160,16 +160,16 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
     };
     let begin = Instant::now();
     if !may_share {
-        return open(lane, purpose, None, begin).await.map_err(Box::new);
+        return open(lane, purpose, None, begin).await;
     }
     loop {
         // Where one connection after the other ends before anybody else could use it, those who wait do not queue up behind each
         // other for good.
         if begin.elapsed() > lane.settings.timeouts.connect {
-            return open(lane, purpose, None, begin).await.map_err(Box::new);
+            return open(lane, purpose, None, begin).await;
         }
         match lane.multiplex.wait().await {
-            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead()), begin).await.map_err(Box::new),
+            Waited::Nobody => return open(lane, purpose, Some(lane.multiplex.lead()), begin).await,
             // Whoever has come later may wait for longer.
             Waited::Failed(failure)
                 if failure.fault == Fault::ServerAtCapacity && begin.elapsed() < lane.shared.capacity.patience() => {}
@@ -181,20 +181,20 @@ async fn reach(lane: &Lane, purpose: Purpose) -> Result<Line, Box<Failure>> {
             return Ok(Line::Http2(Box::new(Stream::new(place, lane.settings.response_header_bytes, now))));
         }
         if lane.multiplex.speaks_http1() {
-            return open(lane, purpose, None, begin).await.map_err(Box::new);
+            return open(lane, purpose, None, begin).await;
         }
     }
 }
 
 /// Opens a connection; those who wait for it are told when it can be shared, or that there is none.
 /// The request has waited since `begin`, for others to open one perhaps.
-async fn open(lane: &Lane, purpose: Purpose, mut opening: Option<Opening>, begin: Instant) -> Result<Line, Failure> {
+async fn open(lane: &Lane, purpose: Purpose, mut lead: Option<Opening>, begin: Instant) -> Result<Line, Box<Failure>> {
     let opened = match lane.connection_place(begin).await {
-        Ok(place) => open_line(lane, purpose, Some(place), &mut opening).await,
+        Ok(place) => open_line(lane, purpose, Some(place), &mut lead).await,
         Err(failure) => Err(failure),
     };
-    if let (Err(failure), Some(opening)) = (&opened, opening) {
-        opening.failed(failure);
+    if let (Err(failure), Some(lead)) = (&opened, lead) {
+        lead.failed(failure);
     }
     opened
 }
@@ -204,7 +204,7 @@ async fn open_line(
     purpose: Purpose,
     place: Option<Place>,
     opening: &mut Option<Opening>,
-) -> Result<Line, Failure> {
+) -> Result<Line, Box<Failure>> {
     let timeouts = &lane.settings.timeouts;
     let begin = Instant::now();
     let Opened { stream, peer, stale, speaks } = connect::open(lane, purpose, lane.next_address(begin)).await?;
@@ -225,11 +225,11 @@ async fn open_line(
             let beginning = multiplex::Connection::begin(stream, peer.clone(), (limit, place), opening.take());
             let connection = match within(timeouts.send, beginning).await {
                 Ok(Ok(connection)) => connection,
-                Ok(Err(error)) => return Err(broken_preface(error, peer)),
+                Ok(Err(error)) => return Err(Box::new(broken_preface(error, peer))),
                 Err(late) => {
                     let mut failure = Failure::new(Fault::RequestSendTimedOut).after(timeouts.send).because(late);
                     failure.peer = Some(peer);
-                    return Err(failure);
+                    return Err(Box::new(failure));
                 }
             };
             let now = Instant::now();
@@ -251,10 +251,9 @@ fn broken_preface(error: h2::Error, peer: Peer) -> Failure {
 }
 
 /// What every failure of an attempt says.
-pub(super) fn finish(mut failure: Failure, lane: &Lane, begin: Instant) -> Failure {
+pub(super) fn finish(failure: &mut Failure, lane: &Lane, begin: Instant) {
     failure.target = Some((*lane.server.target).clone());
     failure.elapsed = begin.elapsed();
-    failure
 }
 
 /// What is kept of an exchange while it runs. It stays where it is until the body has ended, for it is large.

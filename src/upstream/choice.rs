@@ -199,7 +199,7 @@ impl Candidates for View<'_> {
 impl Lane {
     /// A place for one more connection, for a request that has waited for one since `begin`. Where there is none, it waits: idle ones
     /// make room, and the queue is for the rest.
-    pub(super) async fn connection_place(&self, begin: Instant) -> Result<Place, Failure> {
+    pub(super) async fn connection_place(&self, begin: Instant) -> Result<Place, Box<Failure>> {
         let (capacity, server) = (&self.shared.capacity, self.server.index);
         if let Some(place) = capacity.take(Limited::Connections, server) {
             return Ok(place);
@@ -212,7 +212,7 @@ impl Lane {
             Turn::Full => Err(NoPlace::Full),
             Turn::Waits(ticket) => ticket.place(begin).await,
         };
-        place.map_err(|why| self.full(Limited::Connections, why, begin))
+        place.map_err(|why| Box::new(self.full(Limited::Connections, why, begin)))
     }
 
     /// Closes idle connections of this core for requests that wait for one.

@@ -67,7 +67,7 @@ pub(super) enum Purpose {
 /// # Errors
 ///
 /// The failure of the stage that failed, each address's own error among it.
-pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr>) -> Result<Opened, Failure> {
+pub(super) async fn open(lane: &Lane, purpose: Purpose, first: Option<SocketAddr>) -> Result<Opened, Box<Failure>> {
     let (server, resolver, timeouts) = (&lane.server, &lane.resolver, &lane.settings.timeouts);
     let mut stale = false;
     let (transport, peer) = match &server.url.location {
@@ -146,7 +146,7 @@ fn beginning_with(first: Option<SocketAddr>, mut addresses: Vec<SocketAddr>) -> 
 
 /// Connects to one of a service's targets: the next one where the one before cannot be connected to, all of them within the
 /// limits of one server.
-async fn to_service(lane: &Lane, service: &str) -> Result<((Stream, Peer), bool), Failure> {
+async fn to_service(lane: &Lane, service: &str) -> Result<((Stream, Peer), bool), Box<Failure>> {
     let (server, resolver, timeouts) = (&lane.server, &lane.resolver, &lane.settings.timeouts);
     let begin = Instant::now();
     lane.watcher.begun(Stage::Resolve, timeouts.resolve, || service.to_owned());
@@ -159,13 +159,13 @@ async fn to_service(lane: &Lane, service: &str) -> Result<((Stream, Peer), bool)
     });
     let resolving_ends = begin + timeouts.resolve;
     let mut connecting = timeouts.connect;
-    let mut telling: Option<Failure> = None;
+    let mut telling: Option<Box<Failure>> = None;
     let mut tried = Vec::new();
     for (number, target) in targets.iter().enumerate() {
         let left = resolving_ends.saturating_duration_since(Instant::now());
         let name = target.absolute();
         let outcome = match look_up(resolver, &name, left).await {
-            Err(failure) => Err(failure),
+            Err(failure) => Err(Box::new(failure)),
             Ok(addresses) => {
                 let list: Vec<SocketAddr> =
                     addresses.list.iter().map(|address| SocketAddr::new(*address, target.port)).collect();
@@ -192,7 +192,7 @@ async fn to_service(lane: &Lane, service: &str) -> Result<((Stream, Peer), bool)
     }
     resolver.distrust_service(service);
     // There is a target at least, or the look-up would have failed.
-    let mut failure = telling.unwrap_or_else(|| Failure::new(Fault::DnsNoRecords));
+    let mut failure = telling.unwrap_or_else(|| Box::new(Failure::new(Fault::DnsNoRecords)));
     failure.addresses = tried;
     failure.stage_elapsed = begin.elapsed();
     Err(failure)
@@ -225,7 +225,11 @@ async fn unix(path: &Arc<str>, limit: Duration) -> Result<(Stream, Peer), Failur
     Err(failure)
 }
 
-async fn tcp(addresses: &[SocketAddr], limit: Duration, whereabouts: &Whereabouts) -> Result<(Stream, Peer), Failure> {
+async fn tcp(
+    addresses: &[SocketAddr],
+    limit: Duration,
+    whereabouts: &Whereabouts,
+) -> Result<(Stream, Peer), Box<Failure>> {
     let begin = Instant::now();
     let mut race = Race::new(addresses);
     let outcome = within(limit, poll_fn(|cx| race.poll(cx))).await;
@@ -334,20 +338,20 @@ impl<'a> Race<'a> {
     }
 
     /// The whole race as one failure: that of the address whose error tells most.
-    fn into_failure(mut self, limit: Duration) -> Failure {
+    fn into_failure(mut self, limit: Duration) -> Box<Failure> {
         for late in &self.running {
             let fault = Fault::ConnectionTimedOut;
             let elapsed = late.begin.elapsed();
             self.failures.push(AddressFailure { address: late.address, fault, os_error: None, elapsed });
         }
-        let mut failure = match self.telling {
+        let mut failure = Box::new(match self.telling {
             Some((fault, Unopened { error, icmp }))
                 if self.running.is_empty() || fault.tells_more_than(Fault::ConnectionTimedOut) =>
             {
                 Failure { icmp, ..Failure::new(fault) }.because(error)
             }
             _ => Failure::new(Fault::ConnectionTimedOut).after(limit),
-        };
+        });
         let telling = self.failures.iter().find(|one| one.fault == failure.fault);
         failure.os_error = telling.and_then(|one| one.os_error);
         failure.peer = telling.map(|one| Peer::Tcp(one.address));

@@ -300,21 +300,22 @@ async fn check(lane: &Rc<Lane>, settings: &HealthCheck) -> Outcome {
     let begin = Instant::now();
     let opened = Cell::new(false);
     let answer = within(settings.timeout, attempt::ask(lane, request(lane, settings), &opened)).await;
-    let failure = match answer {
+    let mut failure = match answer {
         Ok(Ok((exchange, response))) => {
             let status = response.status().as_u16();
             within(LAST_WORDS.min(settings.timeout), read(response.into_body())).await.ok();
             drop(exchange);
             return Outcome::Answered(status);
         }
-        Ok(Err(Trouble::Failed { failure, .. })) => *failure,
+        Ok(Err(Trouble::Failed { failure, .. })) => return Outcome::Failed(Arc::from(failure)),
         // There is no client; whatever that was, there is no answer.
-        Ok(Err(Trouble::Client(_))) => attempt::finish(Failure::new(Fault::ClosedBeforeResponse), lane, begin),
+        Ok(Err(Trouble::Client(_))) => Failure::new(Fault::ClosedBeforeResponse),
         Err(late) => {
             let fault = if opened.get() { Fault::ResponseTimedOut } else { Fault::ConnectionTimedOut };
-            attempt::finish(Failure::new(fault).after(settings.timeout).because(late), lane, begin)
+            Failure::new(fault).after(settings.timeout).because(late)
         }
     };
+    attempt::finish(&mut failure, lane, begin);
     Outcome::Failed(Arc::new(failure))
 }
 

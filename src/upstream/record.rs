@@ -43,7 +43,8 @@ impl Exchange {
             received: self.line.received(),
             ..ByteCounts::default()
         };
-        finish(failure, &self.lane, self.begin)
+        finish(&mut failure, &self.lane, self.begin);
+        failure
     }
 
     pub(super) fn request_complete(&self) -> bool {
