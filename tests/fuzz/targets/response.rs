@@ -77,7 +77,9 @@ fn assert_sound(origin: &[u8], judged: &Reading, got: &Got, to_head: bool) {
     let via = message.values("via");
     assert!(via.last().is_some_and(|line| line.ends_with(pseudonym().name().as_bytes())), "{shown}");
     assert!(message.values("transfer-encoding").len() + message.values("content-length").len() <= 1, "{shown}");
-    assert_end_to_end(&got.came, &message, &["content-length", "date", "via"]);
+    // hyper writes `Trailer` where trailers can follow, which is in chunks alone.
+    let untold = if message.framing == judge::Framing::Chunks { "date" } else { "trailer" };
+    assert_end_to_end(&got.came, &message, &["content-length", "date", "via", untold]);
     match judged {
         Reading::Whole(theirs, _) => {
             assert_eq!((&theirs.start[1], &theirs.body), (&message.start[1], &message.body), "{shown}");
