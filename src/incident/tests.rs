@@ -270,7 +270,7 @@ fn review(watch: &mut Watch, second: u64, answered: [u64; 2], before: &mut HashM
         let sum = of(&incident.upstream);
         let before = before.entry(incident.id.to_string()).or_insert(sum);
         *before = if sum < *before { 0 } else { *before };
-        let (quiet, well) = (now - incident.last, sum - *before >= 3);
+        let (quiet, well) = (now.saturating_sub(incident.last), sum - *before >= 3);
         let over = well && quiet >= incident.calm || quiet >= Duration::from_secs(15 * 60);
         assert_eq!(closed.iter().any(|closed| closed.id == incident.id), over, "{quiet:?} {well} {incident:?}");
     }

@@ -11,7 +11,7 @@ use crate::fault::failure::Limited;
 use crate::fault::failure::ResponseEvidence;
 
 pub(super) fn rows() -> Vec<Row> {
-    [own(), nested()].into_iter().flatten().collect()
+    [own(), said_502(), said_503_or_504()].into_iter().flatten().collect()
 }
 
 fn own() -> Vec<Row> {
@@ -76,12 +76,8 @@ fn own() -> Vec<Row> {
     ]
 }
 
-fn nested() -> Vec<Row> {
+fn said_502() -> Vec<Row> {
     let bad = |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamBadGateway).answered(502, fields, page);
-    let unavailable =
-        |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamUnavailable).answered(503, fields, page);
-    let late =
-        |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamGatewayTimeout).answered(504, fields, page);
     let nginx = &[("server", "nginx/1.22.1")];
     vec![
         bad(nginx, "<center>nginx</center>")
@@ -118,6 +114,26 @@ fn nested() -> Vec<Row> {
             .took(30.0)
             .ends("the program behind Apache hangs up", Cause::Application, 0.4, &["next_hop_broken"])
             .says(&["error reading from remote server"]),
+        bad(nginx, "<center>nginx</center>")
+            .took(1.0)
+            .past(|past| (past.server.in_flight, past.server.in_flight_usual) = (9, Some(2)))
+            .ends(
+                "php-fpm's queue behind nginx is full",
+                Cause::Overload,
+                0.5,
+                &["gateway_holds_others", "gateway_holds_others_still"],
+            )
+            .says(&["8 other requests are held there"]),
+    ]
+}
+
+fn said_503_or_504() -> Vec<Row> {
+    let unavailable =
+        |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamUnavailable).answered(503, fields, page);
+    let late =
+        |fields: &[(&str, &str)], page: &str| Story::of(Fault::UpstreamGatewayTimeout).answered(504, fields, page);
+    let nginx = &[("server", "nginx/1.22.1")];
+    vec![
         unavailable(&[("x-timer", "S1")], "<h1>Error 503 first byte timeout</h1>")
             .took(2_000.0)
             .ends(
@@ -131,16 +147,6 @@ fn nested() -> Vec<Row> {
             .took(1.0)
             .ends("nginx's limit on requests", Cause::Overload, 0.45, &["turns_away"])
             .says(&["a limit on requests or connections"]),
-        bad(nginx, "<center>nginx</center>")
-            .took(1.0)
-            .past(|past| (past.server.in_flight, past.server.in_flight_usual) = (9, Some(2)))
-            .ends(
-                "php-fpm's queue behind nginx is full",
-                Cause::Overload,
-                0.5,
-                &["gateway_holds_others", "gateway_holds_others_still"],
-            )
-            .says(&["8 other requests are held there"]),
         unavailable(nginx, "<h1>Error establishing a database connection</h1>")
             .took(30.0)
             .ends("a program without its database", Cause::Application, 0.5, &["says_database_gone"])

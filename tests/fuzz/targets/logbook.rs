@@ -106,7 +106,7 @@ fn said(Entry { at, event, .. }: &Entry<'_>) -> Value {
 fn judged(members: &[(String, Value)]) -> Option<Value> {
     let member = |name: &str| members.iter().find(|(key, _)| key == name).map(|(_, value)| value);
     let text = |name: &str| member(name).and_then(Value::as_str);
-    let number = |name: &str| member(name).and_then(|value| value.as_u64().or(value.as_bool().map(u64::from)));
+    let number = |name: &str| member(name).and_then(|value| value.as_u64().or_else(|| value.as_bool().map(u64::from)));
     let time = |name: &str| At::read(text(name)?.as_bytes()).map(|at| at.0);
     let at = time("ts")?;
     let incident = |word: &str| {
