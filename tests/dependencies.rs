@@ -1,5 +1,5 @@
 //! What the program is built from: every crate's licence is one that the program may be given away under, and `unsafe` stands in
-//! two small files.
+//! three small files.
 //!
 //! Advisories are not looked at: their database is nowhere but on the network (`cargo deny check advisories` reads it).
 
@@ -28,7 +28,7 @@ const ALLOWED: &[&str] = &[
 ];
 
 /// Where `unsafe` may stand; each says why at the place.
-const UNSAFE: &[&str] = &["src/net/inherited.rs", "src/net/tcp_info.rs"];
+const UNSAFE: &[&str] = &["src/net/error_queue.rs", "src/net/inherited.rs", "src/net/tcp_info.rs"];
 
 #[test]
 fn every_crate_has_a_licence_that_is_allowed() {
@@ -116,7 +116,7 @@ fn an_expression_is_allowed_where_one_of_its_choices_is() {
 }
 
 #[test]
-fn unsafe_stands_in_two_small_files() {
+fn unsafe_stands_in_three_small_files() {
     let mut found = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     look(&root.join("src"), &mut |file, text| {

@@ -14,7 +14,7 @@ use socket2::Type;
 use tokio::net::TcpStream;
 
 use crate::fault::failure::IcmpEvidence;
-use crate::net::tcp_info;
+use crate::net::icmp;
 
 /// Binds and listens once, without sharing the port, and lets go again.
 ///
@@ -75,13 +75,13 @@ pub async fn connect(address: SocketAddr) -> Result<TcpStream, Unopened> {
     // A port of this host's own has answered by now, and a refusal need not wait for the runtime to be told of it.
     let refused = if address.ip().is_loopback() { socket.take_error()? } else { None };
     if let Some(error) = refused {
-        return Err(Unopened { error, icmp: tcp_info::icmp(socket.as_raw_fd()) });
+        return Err(Unopened { error, icmp: icmp::of(socket.as_raw_fd()) });
     }
     let stream = TcpStream::from_std(socket.into())?;
     stream.writable().await?;
     match stream.take_error()? {
         None => Ok(stream),
-        Some(error) => Err(Unopened { error, icmp: tcp_info::icmp(stream.as_raw_fd()) }),
+        Some(error) => Err(Unopened { error, icmp: icmp::of(stream.as_raw_fd()) }),
     }
 }
 

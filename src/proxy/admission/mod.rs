@@ -124,11 +124,12 @@ fn target(method: &Method, uri: &Uri) -> Result<PathAndQuery, Refusal> {
     let Some(target) = uri.path_and_query() else { return Err(Refusal::TargetInvalid) };
     match target.as_str() {
         "*" if *method == Method::OPTIONS => Ok(target.clone()),
+        // `http` calls it so where there was but a fragment, and would have nothing sent.
+        "/" => Ok(PathAndQuery::from_static("/")),
         path if path.starts_with('/') => Ok(target.clone()),
-        // An absolute-form without a path: `http://shop.example?q`, or with a fragment that was cut off. An empty path is sent as
-        // `/` (RFC 9110, section 4.2.3).
-        rest if rest.is_empty() || rest.starts_with('?') => {
-            PathAndQuery::try_from(format!("/{rest}")).map_err(|_| Refusal::TargetInvalid)
+        // An absolute-form without a path: `http://shop.example?q`. An empty path is sent as `/` (RFC 9110, section 4.2.3).
+        query if query.starts_with('?') => {
+            PathAndQuery::try_from(format!("/{query}")).map_err(|_| Refusal::TargetInvalid)
         }
         _ => Err(Refusal::TargetInvalid),
     }
