@@ -360,6 +360,6 @@ impl Body for Counted {
 
 /// How much hyper may hold of a connection, in bytes, where a head needs no more: of what a client sends ahead of a server, and of
 /// what one that reads slowly is sent.
-const BUFFER: usize = 128 << 10;
+const BUFFER: usize = 256 << 10;
 /// How often a connection that is being served is looked at.
 const LOOK: Duration = Duration::from_secs(1);
