@@ -10,12 +10,15 @@ mod http2;
 pub mod orders;
 
 use std::io;
+use std::os::fd::RawFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rustix::process::Resource;
+use rustix::process::getrlimit;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -64,6 +67,7 @@ pub async fn serve(
 ) {
     let mut connections = JoinSet::new();
     let mut told = None;
+    let scarce_from = scarce_from();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -81,6 +85,9 @@ pub async fn serve(
         while connections.try_join_next().is_some() {}
         match admitted {
             Ok((stream, peer, place)) => {
+                if stream.descriptor() >= scarce_from {
+                    crowd.make_way();
+                }
                 let (entrance, place) = (Arc::clone(&socket.entrance), (place, crowd.sit_down()));
                 let stay = welcome(stream, peer, entrance, Rc::clone(&proxy), drain.clone(), place);
                 connections.spawn_local(Box::pin(stay));
@@ -143,6 +150,13 @@ async fn drain_queue(
             break;
         }
     }
+}
+
+/// The descriptor from which on one of those who only wait makes way for each newcomer: the kernel gives out the lowest, and the
+/// last quarter is for connections to servers, which cannot wait for somebody to leave.
+fn scarce_from() -> RawFd {
+    let most = getrlimit(Resource::Nofile).current.and_then(|most| RawFd::try_from(most).ok());
+    most.map_or(RawFd::MAX, |most| most / 4 * 3)
 }
 
 /// A client that gave up before it was accepted is no news. Anything else is this host's own shortage, mostly of file

@@ -274,8 +274,10 @@ mod tests {
         assert!(all.iter().any(|it| matches!(it, Observation::AcceptQueue { waiting: 0, .. })), "{all:?}");
         assert!(all.iter().any(|it| matches!(it, Observation::Process { .. })), "{all:?}");
         drop(listener);
-        let (found, _) = file("app.sock");
-        assert!(matches!(found, SocketFound::Socket { listened_on: Some(false), .. }), "{found:?}");
+        // A child of another test has it, too, until it has become another program.
+        let is_over = || matches!(file("app.sock").0, SocketFound::Socket { listened_on: Some(false), .. });
+        let over = (0..2000).any(|_| is_over());
+        assert!(over, "{:?}", file("app.sock").0);
         fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use why502::demo::origin::PrivateDirectory;
+
 use super::support::client::Client;
 use super::support::client::Ending;
 use super::support::client::get;
@@ -129,6 +131,35 @@ fn interim_answers_without_end_are_ended() {
     client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_eq!(client.head().status, 502);
     assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
+}
+
+#[test]
+fn clients_that_only_wait_leave_descriptors_for_servers() {
+    let origins = [(); 2].map(|()| Origin::listen());
+    let upstream =
+        |name: &str, url: &str| format!("[[upstream]]\nname = \"{name}\"\nservers = [\"{url}\"]\npool.max_idle = 0\n");
+    let configuration = format!(
+        "runtime.workers = 1\n[[listener]]\naddress = \"127.0.0.1:0\"\n[[route]]\nupstream = \"a\"\n\
+         [[route]]\npath = \"/other\"\nupstream = \"b\"\n{}{}",
+        upstream("a", &origins[0].url),
+        upstream("b", &origins[1].url),
+    );
+    let proxy = Proxy::run_under(
+        &["sh", "-c", "ulimit -n 64; exec \"$0\" \"$@\""],
+        PrivateDirectory::new().unwrap(),
+        &configuration,
+    );
+    for origin in origins {
+        origin.serve(|_, conversation| conversation.answer("ok"));
+    }
+    let mut waiting = Vec::new();
+    for _ in 0..120 {
+        let mut client = Client::connect(proxy.address());
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(client.answer().text(), "ok");
+        waiting.push(client);
+        assert_eq!(get(proxy.address(), "/other", "").text(), "ok", "after {}", waiting.len());
+    }
 }
 
 /// How many descriptors the program has open.
