@@ -106,7 +106,8 @@ fn assert_closed(format: Format, answer: &Answer) {
 fn assert_silent(answer: &Answer, case: &Case, says: &str) {
     let marked: Vec<&str> = says.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() >= 12).collect();
     let shown = format!("{:?}\n{}", answer.headers, String::from_utf8_lossy(&answer.body));
-    for word in marked.iter().filter(|word| !OWN_WORDS.with(|own| own.contains(**word))) {
+    let is_own = |word: &str| OWN_WORDS.with(|own| own.iter().any(|own| own.contains(word)));
+    for word in marked.iter().filter(|word| !is_own(word)) {
         assert!(!shown.contains(word), "{word} is shown of {}", case.failure().fault);
     }
     assert!(!shown.contains("10.77.0."), "{shown}");
