@@ -14,7 +14,7 @@ pub(crate) fn check(input: &[u8]) {
     assert_eq!(spoken == Spoken::Http1, is_http, "{spoken:?}");
     assert!(!spoken.name().is_empty());
     if spoken.is_foreign() {
-        let is_markup = matches!(input.trim_ascii_start(), [b'<', b'a'..=b'z' | b'A'..=b'Z' | b'!' | b'?', ..]);
+        let is_markup = matches!(input.trim_ascii_start(), [b'<', b'!'..=b'~', b' '..=b'~', ..]);
         let is_web = is_markup || matches!(input, [0x15 | 0x16, 3, 0..=4, ..]);
         assert!(!is_web, "{spoken:?}");
     }
