@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Context;
 use std::task::Waker;
+use std::time::Duration;
 
 use slab::Slab;
 use tokio::time::Instant;
@@ -41,10 +42,10 @@ pub(super) struct Seat {
 }
 
 impl Crowd {
-    /// Takes a client in, which has not asked for anything yet.
+    /// Takes a client in. It counts as one that only waits from a moment later: its first request may be on its way.
     pub(super) fn sit_down(self: &Rc<Self>) -> Seated {
         let seat = Rc::<Seat>::default();
-        seat.idle(Instant::now());
+        seat.idle(Instant::now() + MOMENT);
         let key = self.seats.borrow_mut().insert(Rc::clone(&seat));
         Seated { crowd: Rc::clone(self), key, seat }
     }
@@ -84,8 +85,10 @@ impl Crowd {
     fn look(&self) {
         let mut waiting = self.waiting.borrow_mut();
         let seats = self.seats.borrow();
+        let now = Instant::now();
         let idle = seats.iter().filter(|(_, seat)| !seat.told_to_leave.get());
-        waiting.extend(idle.filter_map(|(key, seat)| Some((seat.idle_since.get()?, key))));
+        let since = idle.filter_map(|(key, seat)| Some((seat.idle_since.get()?, key)));
+        waiting.extend(since.filter(|(since, _)| *since <= now));
         if waiting.len() > AT_ONCE {
             waiting.select_nth_unstable(AT_ONCE);
             waiting.truncate(AT_ONCE);
@@ -146,6 +149,8 @@ impl fmt::Debug for Seat {
 
 /// For how many newcomers one look over all clients serves.
 const AT_ONCE: usize = 64;
+/// How long whoever has just come may take to ask for something before others can have its place.
+const MOMENT: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +163,7 @@ mod tests {
 
     use super::AT_ONCE;
     use super::Crowd;
+    use super::MOMENT;
     use super::Seated;
 
     fn leaves(seated: &Seated) -> bool {
@@ -201,6 +207,15 @@ mod tests {
         // It has been served, and waits again.
         seated[1].seat.idle(Instant::now());
         assert!(crowd.make_way() && leaves(&seated[1]));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_come_has_a_moment_to_ask() {
+        let crowd = Rc::<Crowd>::default();
+        let seated = crowd.sit_down();
+        assert!(!crowd.make_way() && !leaves(&seated));
+        tokio::time::advance(MOMENT).await;
+        assert!(crowd.make_way() && leaves(&seated));
     }
 
     #[test]
