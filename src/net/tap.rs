@@ -8,11 +8,13 @@ use std::cell::RefCell;
 use std::io;
 use std::os::fd::RawFd;
 use std::pin::Pin;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
 
 use tokio::io::AsyncRead;
+use tokio::io::AsyncReadExt;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
@@ -42,6 +44,7 @@ pub struct Tap {
     /// How many bytes may come before the head of an answer is complete; 0 for any number.
     head_limit: Cell<u64>,
     flooded: Cell<bool>,
+    read_limit: Cell<u64>,
 }
 
 /// How the far end stopped sending.
@@ -93,6 +96,7 @@ impl Tap {
             reports: Cell::new(false),
             head_limit: Cell::new(0),
             flooded: Cell::new(false),
+            read_limit: Cell::new(u64::MAX),
         })
     }
 
@@ -128,6 +132,11 @@ impl Tap {
         let floods = limit > 0 && self.capture_limit.get() > 0 && self.received.get() > limit;
         self.flooded.set(self.flooded.get() || floods);
         floods
+    }
+
+    /// Reads so many bytes at once at most from now on.
+    pub fn limit_reads(&self, most: u64) {
+        self.read_limit.set(most);
     }
 
     /// Looks for GOAWAY from now on: what comes are frames of HTTP/2.
@@ -334,7 +343,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tapped<S> {
             return Poll::Ready(Err(io::Error::other("interim responses without end")));
         }
         let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let most = self.tap.read_limit.get();
+        let result = pin!((&mut self.stream).take(most)).poll_read(cx, buf);
         match &result {
             Poll::Ready(Ok(())) => self.tap.note_read(buf.filled().get(before..).unwrap_or_default()),
             Poll::Ready(Err(error)) => {

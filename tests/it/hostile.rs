@@ -1,6 +1,9 @@
 //! What clients and origins do to each other at the worst moment: nobody else pays for it, and nothing is left behind.
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 
 use why502::demo::origin::PrivateDirectory;
 
@@ -131,6 +134,38 @@ fn interim_answers_without_end_are_ended() {
     client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     assert_eq!(client.head().status, 502);
     assert_eq!(proxy.line("upstream_failure")["fault"], "response_header_too_large");
+}
+
+#[test]
+fn many_clients_that_read_nothing_fill_little_memory() {
+    let origin = Origin::listen();
+    let upstream = "limits.connections = 400\ntimeouts.body = \"60s\"";
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], upstream, "[runtime]\nworkers = 1"));
+    let stuck = Arc::new(AtomicUsize::new(0));
+    let of_origin = Arc::clone(&stuck);
+    let body = vec![b'x'; 16 << 20];
+    origin.serve(move |_, conversation| {
+        conversation.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len()));
+        // While 300 of them begin, one may have to wait for its turn.
+        let mut sent = 0;
+        for _ in 0..5 {
+            sent += conversation.wire.send_until_stuck(&body[sent..]);
+        }
+        assert!(sent < body.len(), "it waits in the proxy");
+        of_origin.fetch_add(1, Ordering::Relaxed);
+    });
+    let before = proxy.peak_memory();
+    let clients: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = Client::connect(proxy.address());
+            client.send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n");
+            client
+        })
+        .collect();
+    eventually("that all of them are stuck", || (stuck.load(Ordering::Relaxed) == clients.len()).then_some(()));
+    // The first of them may have a megabyte each, and whoever comes when they are many half of one.
+    let grown = proxy.peak_memory() - before;
+    assert!(grown < 230 << 20, "{grown} bytes for {} clients", clients.len());
 }
 
 #[test]
