@@ -24,6 +24,7 @@ use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use crate::listener::crowd::Seat;
+use crate::net::kernel;
 use crate::net::stream::Stream;
 use crate::net::tcp_info;
 use crate::proxy::interim::Interim;
@@ -128,7 +129,7 @@ impl Watch {
 
     /// Whether something of the next request has come that nobody has read. It is about to be; to close now would reset it.
     pub(super) fn has_asked(&self) -> bool {
-        tcp_info::has_unread(self.descriptor)
+        kernel::has_unread(self.descriptor)
     }
 
     /// Whether a request is being served whose response has not begun.

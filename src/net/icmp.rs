@@ -5,13 +5,13 @@ use std::os::fd::RawFd;
 
 use crate::fault::failure::Icmp;
 use crate::fault::failure::IcmpEvidence;
-use crate::net::error_queue;
+use crate::net::kernel;
 
 /// The message for which the connection behind an open descriptor was not opened, where it was one; a refusal by TCP itself leaves
 /// none. While a connection is being opened, the kernel keeps the message without being asked to.
 #[must_use]
 pub fn of(descriptor: RawFd) -> Option<IcmpEvidence> {
-    extended_error(&error_queue::first(descriptor)?)
+    extended_error(&kernel::queued_error(descriptor)?)
 }
 
 /// `struct sock_extended_err`, and behind it the address of who sent the message.

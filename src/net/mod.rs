@@ -1,11 +1,10 @@
 //! Owns what is below HTTP: sockets, streams that can be tapped, deadlines, and what this host says of itself.
 
 pub mod deadline;
-pub mod error_queue;
 pub mod frames;
 pub mod here;
 pub mod icmp;
-pub mod inherited;
+pub mod kernel;
 pub mod listening;
 pub mod proxy_protocol;
 pub mod pump;

@@ -16,7 +16,7 @@ use socket2::Socket;
 
 use crate::config::ListenAddress;
 use crate::config::document::Written;
-use crate::net::inherited;
+use crate::net::kernel;
 use crate::net::listening::Bound;
 use crate::server::StartError;
 use crate::server::listening::Listening;
@@ -67,7 +67,7 @@ impl Inheritance {
             Ok(words) => {
                 let mut lines = words.lines();
                 let channel = lines.next().and_then(|channel| channel.parse().ok()).ok_or(StartError::NotPassed)?;
-                let channel = inherited::take(channel).map_err(|_| StartError::NotPassed)?;
+                let channel = kernel::inherited(channel).map_err(|_| StartError::NotPassed)?;
                 let herald = Herald(Some(Arc::new(UnixStream::from(channel))));
                 let given = of_predecessor(lines).inspect_err(|error| herald.decline([error]))?;
                 Ok(Self { given, herald })
@@ -214,7 +214,7 @@ fn of_systemd() -> Result<Vec<Given>, StartError> {
 /// The listening socket under this number, and where it listens.
 fn bound(number: RawFd, name: impl Fn() -> String) -> Result<(Bound, ListenAddress), StartError> {
     let wrong = |source| StartError::Passed { name: name(), source };
-    let socket = Socket::from(inherited::take(number).map_err(wrong)?);
+    let socket = Socket::from(kernel::inherited(number).map_err(wrong)?);
     let listens = socket.r#type().map_err(wrong)? == socket2::Type::STREAM && socket.is_listener().map_err(wrong)?;
     if !listens {
         return Err(wrong(io::ErrorKind::InvalidInput.into()));

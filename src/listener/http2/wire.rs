@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::meter::Meter;
 use super::turns::Turns;
+use crate::net::kernel;
 use crate::net::stream::Stream;
-use crate::net::tcp_info;
 
 /// A client's stream. `h2` keeps it to the end and gives it to nobody, so it goes back to the watch when it is dropped.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Watch {
 
     /// Whether something has come from the client that nobody has read. It is about to be, and may ask for something.
     pub(super) fn has_asked(&self) -> bool {
-        tcp_info::has_unread(self.descriptor)
+        kernel::has_unread(self.descriptor)
     }
 
     /// Whether the client's settings have come.
