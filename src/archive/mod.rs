@@ -1,5 +1,5 @@
-//! Owns the incidents of this program, open and over, each with the operator's answer to the failure that shows it best. All cores share
-//! them; the lock is taken where something has failed, and once a second. `incident` decides what opens and closes one.
+//! Owns the incidents of this program, open and over, each with the operator's answer to the failure that shows it best. All cores
+//! share them; the lock is taken where something has failed, and once a second. `incident` decides what opens and closes one.
 //!
 //! Where a history is configured, one thread (`keeper`) writes them to a file, and the lines that tell of an incident's beginning
 //! and end wait until it is on the disk, for a second at most; each says which it was.
