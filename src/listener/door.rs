@@ -396,6 +396,8 @@ mod tests {
     use std::task::Context;
     use std::task::Waker;
 
+    use tokio::time::Instant;
+
     use super::Watch;
     use super::end_of_head;
     use crate::listener::crowd::Crowd;
@@ -405,6 +407,7 @@ mod tests {
         let crowd = Rc::<Crowd>::default();
         let seated = crowd.sit_down();
         let watch = Watch::new(Arc::default(), descriptor, seated.seat());
+        seated.seat().idle(Instant::now());
         assert!(crowd.make_way());
         let now = || watch.makes_way(&Context::from_waker(Waker::noop()));
         let before = now();

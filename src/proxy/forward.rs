@@ -13,6 +13,7 @@ use http::request::Parts;
 
 use super::admission::Admitted;
 use super::admission::Content;
+use super::admission::content;
 use super::arrival::Arrival;
 use super::client::Client;
 use super::fields::Field;
@@ -142,6 +143,12 @@ fn ask(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
 fn frame(headers: &mut HeaderMap, fields: Fields, admitted: &Admitted) {
     if admitted.content == Content::Chunked {
         headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if fields.has(Field::ContentLength)
+        && let Some(line) = headers.get(header::CONTENT_LENGTH).filter(|line| !content::is_plain(line))
+        && let Some(length) = content::length(line)
+    {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     if fields.has(Field::Expect) && !admitted.expects_continue {
         headers.remove(header::EXPECT);
@@ -275,6 +282,8 @@ mod tests {
             ("Connection: Transfer-Encoding\nTransfer-Encoding: Chunked", &["transfer-encoding: chunked"]),
             ("Transfer-Encoding: chunked\nTrailer: X-T", &["trailer: X-T", "transfer-encoding: chunked"]),
             ("Content-Length: 0", &["content-length: 0"]),
+            ("Content-Length: 00000000000000000010", &["content-length: 10"]),
+            ("Content-Length: 000", &["content-length: 0"]),
         ]);
     }
 

@@ -124,11 +124,12 @@ fn frame(parts: &mut Parts, fields: Fields) -> Result<Framing, Malformed> {
     Ok(Framing::Certain)
 }
 
-/// Makes one line of lengths that are equal (RFC 9110, section 8.6).
+/// Makes one plain line of lengths that are equal (RFC 9110, section 8.6).
 fn one_length(headers: &mut HeaderMap) -> Result<(), Malformed> {
     let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
     if let (Some(line), None) = (lines.next(), lines.next())
         && content::length(line).is_some()
+        && content::is_plain(line)
     {
         return Ok(());
     }
@@ -215,6 +216,7 @@ mod tests {
         check(&[
             ("HTTP/1.1 200\ncontent-length: 5", &["content-length: 5", "via: 1.1 why502-a1"]),
             ("HTTP/1.1 200\ncontent-length: 5\ncontent-length: 5", &["content-length: 5", "via: 1.1 why502-a1"]),
+            ("HTTP/1.1 200\ncontent-length: 00000000000000000005", &["content-length: 5", "via: 1.1 why502-a1"]),
             ("HTTP/1.1 200\ncontent-length: 5, 05 ,5", &["content-length: 5", "via: 1.1 why502-a1"]),
             ("HTTP/1.1 304\ncontent-length: 99", &["content-length: 99", "via: 1.1 why502-a1"]),
             ("HTTP/1.1 200\ntransfer-encoding: CHUNKED", &["via: 1.1 why502-a1"]),

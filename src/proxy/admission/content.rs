@@ -64,5 +64,11 @@ pub fn length(value: &HeaderValue) -> Option<u64> {
     text.parse().ok().filter(|length| digits && *length <= LARGEST_LENGTH)
 }
 
+/// Whether a length is written without zeros in front: some readers take them for octal, and some have room for so many digits only.
+#[must_use]
+pub fn is_plain(length: &HeaderValue) -> bool {
+    !matches!(length.as_bytes(), [b'0', _, ..])
+}
+
 /// The largest `Content-Length` that a signed reader holds: 2^63 - 1.
 const LARGEST_LENGTH: u64 = i64::MAX as u64;
