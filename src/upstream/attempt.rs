@@ -312,9 +312,7 @@ impl Exchange {
     async fn send(&mut self, mut request: Box<Request<RequestBody>>) -> Result<Response<Inflow>, Trouble> {
         match &mut self.line {
             Line::Http1(connection, _) => {
-                connection.tap.begin(CAPTURE, self.ready);
-                let many = self.lane.server.in_flight() > FEW;
-                connection.tap.limit_reads(if many { READ_OF_MANY } else { u64::MAX });
+                connection.ask(self.ready, self.lane.server.in_flight());
                 if let Some(early) = request.body().early() {
                     hyper::ext::on_informational(&mut request, move |said| early.tell(said.status(), said.headers()));
                 }
@@ -414,11 +412,3 @@ impl Exchange {
         self.watch.as_ref().is_some_and(|watch| watch.begun())
     }
 }
-
-/// How much of an answer is kept until its head is complete, to tell what spoke and what was wrong with it.
-const CAPTURE: usize = 4096;
-/// How many requests in flight to one server are few enough that what is read of an answer at once may be as much as hyper reads.
-const FEW: u32 = 64;
-/// How much of an answer is read at once where they are more, in bytes: up to three times as much waits for each client that reads
-/// slowly, and reading less at once takes half as much processor again.
-const READ_OF_MANY: u64 = 64 << 10;

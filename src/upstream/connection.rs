@@ -103,6 +103,12 @@ impl Connection {
         self.ended.get()
     }
 
+    /// A request goes out on it now, one of so many that are in flight to the server.
+    pub(super) fn ask(&self, now: Instant, in_flight: u32) {
+        self.tap.begin(CAPTURE, now);
+        self.tap.limit_reads(if in_flight > FEW { READ_OF_MANY } else { u64::MAX });
+    }
+
     /// The connection has answered a request, and perhaps said how long it will wait for the next.
     pub(super) fn answered(&mut self, headers: &http::HeaderMap) {
         self.served = self.served.saturating_add(1);
@@ -172,6 +178,12 @@ async fn drive(
 /// How much hyper may hold of a connection, in bytes, where a head needs no more: as much as it holds by itself. What is read at
 /// once waits as a whole for a client that reads slowly; but with 256 KiB a large answer takes a tenth more processor.
 const BUFFER: usize = 408 << 10;
+/// How many requests in flight to a server are few enough for reads of that size.
+const FEW: u32 = 64;
+/// How much of an answer is read at once where they are more, in bytes. That takes half as much processor again.
+const READ_OF_MANY: u64 = 64 << 10;
+/// How much of an answer is kept until its head is complete, to tell what spoke and what was wrong with it.
+const CAPTURE: usize = 4096;
 
 /// All the heads of an answer, the interim ones among them, may have so many times what one may have.
 pub(super) const HEADS: u64 = 4;
