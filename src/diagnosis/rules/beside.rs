@@ -32,10 +32,22 @@ pub(super) fn only_this_path_hangs(case: &Case) -> Option<String> {
 
 /// A reused connection that ends says little, unless the same path has ended fresh ones as well.
 pub(super) fn path_ends_fresh_connections_too(case: &Case) -> Option<String> {
-    died_idle(case)?;
+    died_idle(case).filter(|failure| !is_reset_unseen(case, failure))?;
     let says = alone(case)?;
     Some(format!(
         "{says}, and it failed so on connections that were not reused: the age of the connection has no part in it"
+    ))
+}
+
+/// The same, where it is a reset before the program can have seen the request.
+pub(super) fn path_is_reset_on_any_connection(case: &Case) -> Option<String> {
+    let failure = died_idle(case).filter(|failure| is_reset_unseen(case, failure))?;
+    let says = alone(case)?;
+    Some(format!(
+        "{says}, and it failed so on connections that were not reused; {} resets it within {}, as a box on the way does that \
+         inspects requests",
+        place(failure),
+        duration(failure.waited())
     ))
 }
 
@@ -180,7 +192,16 @@ fn every_path(case: &Case) -> Option<String> {
 
 /// Whether a fresh connection was reset so soon that hardly a program can have seen the request.
 fn inspected(failure: &Failure) -> bool {
-    RESETS.contains(&failure.fault) && !failure.connection.reused && failure.waited() <= AT_ONCE && !is_upload(failure)
+    !failure.connection.reused && is_reset_at_once(failure)
+}
+
+/// Whether any connection was, by somebody who can be on the way: to a program on this host nobody is.
+fn is_reset_unseen(case: &Case, failure: &Failure) -> bool {
+    is_reset_at_once(failure) && !failure.address().is_none_or(|address| case.here.owns(address.ip()))
+}
+
+fn is_reset_at_once(failure: &Failure) -> bool {
+    RESETS.contains(&failure.fault) && failure.waited() <= AT_ONCE && !is_upload(failure)
 }
 
 fn others_fine(case: &Case) -> Option<String> {

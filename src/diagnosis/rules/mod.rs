@@ -321,6 +321,7 @@ pub const RULES: &[Rule] = &[
     rule("not_worked_yet", FaultyProxy, 0.3, history::not_worked_yet),
     rule("only_this_path_breaks", Application, 1.1, beside::only_this_path_breaks),
     rule("path_ends_fresh_connections_too", Application, 3.0, beside::path_ends_fresh_connections_too),
+    rule("path_is_reset_on_any_connection", Firewall, 4.5, beside::path_is_reset_on_any_connection),
     rule("only_this_path_hangs", Application, 1.8, beside::only_this_path_hangs),
     rule("only_this_path_is_reset", Firewall, 2.4, beside::only_this_path_is_reset),
     rule("every_path_hangs", Application, 0.7, beside::every_path_hangs),

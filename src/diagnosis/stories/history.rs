@@ -98,6 +98,21 @@ fn paths() -> Vec<Row> {
             0.6,
             &["path_ends_fresh_connections_too", "keepalive_race"],
         ),
+        Story::of(Fault::ResetBeforeResponse)
+            .sent(334)
+            .took(0.1)
+            .reused(3, 2_500)
+            .past(|history| {
+                alone(history);
+                history.server.idle_closes = Some((2, Duration::from_secs(2)));
+            })
+            .ends(
+                "intrusion prevention that resets one pattern on any connection",
+                Cause::Firewall,
+                0.6,
+                &["path_is_reset_on_any_connection", "keepalive_race"],
+            )
+            .says(&["inspects requests"]),
         Story::of(Fault::ClosedBeforeResponse)
             .sent(120)
             .took(0.3)

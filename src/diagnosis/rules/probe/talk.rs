@@ -159,7 +159,9 @@ pub(in crate::diagnosis::rules) fn reset_in_passing(case: &Case) -> Option<Strin
 
 pub(in crate::diagnosis::rules) fn fresh_connection_works(case: &Case) -> Option<String> {
     let failure = case.failed_with(DIED).filter(|failure| failure.connection.reused)?;
-    let (asked, status) = answered(case)?;
+    // Where this path has ended fresh connections, another one that does not shows nothing.
+    let (asked, status) =
+        answered(case).filter(|(asked, _)| asked.path == case.request.path || case.history.path.failures == 0)?;
     Some(format!(
         "{} answers {} with {status} on a fresh connection: only the reused one had ended",
         place(failure),
