@@ -151,8 +151,10 @@ fn content(message: &mut Message, body: &Body, bytes: &[u8], at: &mut usize) -> 
         }
     }
     if let Some(length) = message.values("content-length").first() {
-        let digits = !length.is_empty() && length.len() < 19 && length.iter().all(u8::is_ascii_digit);
-        let length = std::str::from_utf8(length).ok().and_then(|text| text.parse::<usize>().ok()).filter(|_| digits);
+        // As many as a signed reader has room for, without zeros in front.
+        let digits = !length.is_empty() && length.len() < 20 && length.iter().all(u8::is_ascii_digit);
+        let length = std::str::from_utf8(length).ok().and_then(|text| text.parse::<i64>().ok()).filter(|_| digits);
+        let length = length.and_then(|length| usize::try_from(length).ok());
         let length = length.ok_or(Reading::Wrong("a length that is none"))?;
         if !matches!(body, Body::None) {
             message.framing = Framing::Length;
