@@ -129,13 +129,17 @@ pub(super) fn assert_end_to_end(came: &HeaderMap, went: &Message, ours: &[&str])
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .map(|name| String::from_utf8_lossy(name).trim().to_lowercase())
         .collect();
+    let is_ours = |name: &str| ours.contains(&name) || name.starts_with("x-forwarded-");
     // An application that is told names as CGI tells them would take `_` for `-`.
-    let is_ours = |name: &str| {
+    let is_disguised = |name: &str| {
         let plain = name.replace('_', "-");
-        ours.contains(&&*plain) || plain.starts_with("x-forwarded-")
+        plain != name
+            && (plain.starts_with("x-forwarded-")
+                || ["client-cert", "client-cert-chain", "x-request-id"].contains(&&*plain))
     };
     let is_kept = |name: &str| !OF_A_CONNECTION.contains(&name) && !named.iter().any(|named| named == name);
-    for name in came.keys().map(http::HeaderName::as_str).filter(|name| !is_ours(name) && is_kept(name)) {
+    let went_on = |name: &&str| !is_ours(name) && !is_disguised(name) && is_kept(name);
+    for name in came.keys().map(http::HeaderName::as_str).filter(went_on) {
         let values: Vec<_> = came.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
         // hyper writes several lines of `Trailer` as one, which a list may be (RFC 9110, section 5.3). The last may be empty.
         let joined = name == "trailer" && went.values(name) == [values.join(&b", "[..]).trim_ascii_end()];
