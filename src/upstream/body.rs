@@ -64,12 +64,19 @@ impl fmt::Display for Cut {
 impl std::error::Error for Cut {}
 
 /// The body of a request on its way to a server, and what waits beside it for the server's interim responses.
+///
+/// It is small, for every connection to a server has room for many requests.
 pub struct RequestBody {
-    stream: Option<Inflow>,
-    watch: Option<Rc<BodyWatch>>,
-    gate: Option<Arc<Gate>>,
+    content: Option<Box<Content>>,
     interim: Option<Arc<dyn OnInterim>>,
-    trailers: Option<Box<dyn Fn(HeaderMap) -> HeaderMap>>,
+}
+
+/// The body of a request that has one.
+struct Content {
+    stream: Inflow,
+    watch: Rc<BodyWatch>,
+    gate: Option<Arc<Gate>>,
+    trailers: Box<dyn Fn(HeaderMap) -> HeaderMap>,
 }
 
 /// What can be seen of a request's body while it is sent.
@@ -87,7 +94,7 @@ impl RequestBody {
     /// No body.
     #[must_use]
     pub fn empty() -> Self {
-        Self { stream: None, watch: None, gate: None, interim: None, trailers: None }
+        Self { content: None, interim: None }
     }
 
     /// The client's body, of at most `most` bytes, whose trailers pass through `trailers`.
@@ -104,13 +111,15 @@ impl RequestBody {
             bytes: Cell::new(0),
             most,
         };
-        let (watch, trailers) = (Some(Rc::new(watch)), Some::<Box<dyn Fn(HeaderMap) -> HeaderMap>>(Box::new(trailers)));
-        Self { stream: Some(stream), watch, gate: None, interim: None, trailers }
+        let content = Content { stream, watch: Rc::new(watch), gate: None, trailers: Box::new(trailers) };
+        Self { content: Some(Box::new(content)), interim: None }
     }
 
     /// Holds the body back until the gate opens (`Expect: 100-continue`, RFC 9110, section 10.1.1).
     pub fn hold_behind(&mut self, gate: Arc<Gate>) {
-        self.gate = self.stream.is_some().then_some(gate);
+        if let Some(content) = &mut self.content {
+            content.gate = Some(gate);
+        }
     }
 
     /// Has interim responses told to that, all but 100, which opens the gate.
@@ -120,26 +129,27 @@ impl RequestBody {
 
     /// What becomes of the server's interim responses, where anybody waits for one.
     pub(super) fn early(&self) -> Option<Early> {
-        let waited_for = self.gate.is_some() || self.interim.is_some();
-        waited_for.then(|| Early { gate: self.gate.clone(), interim: self.interim.clone() })
+        let gate = self.gate();
+        let waited_for = gate.is_some() || self.interim.is_some();
+        waited_for.then(|| Early { gate, interim: self.interim.clone() })
     }
 
     /// What can be seen of it; none where there is no body.
     #[must_use]
     pub fn watch(&self) -> Option<Rc<BodyWatch>> {
-        self.watch.clone()
+        self.content.as_ref().map(|content| Rc::clone(&content.watch))
     }
 
     /// The gate that it is held behind, if any.
     #[must_use]
     pub fn gate(&self) -> Option<Arc<Gate>> {
-        self.gate.clone()
+        self.content.as_ref().and_then(|content| content.gate.clone())
     }
 
     /// Whether there is no body, so that the request can be built again.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.stream.is_none()
+        self.content.is_none()
     }
 }
 
@@ -184,13 +194,13 @@ impl Body for RequestBody {
     type Error = ClientFault;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientFault>>> {
-        let this = &mut *self;
-        let (Some(stream), Some(watch)) = (&mut this.stream, &this.watch) else { return Poll::Ready(None) };
-        if let Some(gate) = &this.gate {
-            if !gate.poll_open(cx) {
+        let Some(content) = &mut self.content else { return Poll::Ready(None) };
+        let Content { stream, watch, gate, trailers: filter } = &mut **content;
+        if let Some(held_behind) = gate {
+            if !held_behind.poll_open(cx) {
                 return Poll::Pending;
             }
-            this.gate = None;
+            *gate = None;
         }
         watch.begun.set(true);
         let frame = match Pin::new(&mut *stream).poll_frame(cx) {
@@ -215,25 +225,24 @@ impl Body for RequestBody {
             watch.take(data.len())?;
         }
         watch.ended.set(stream.is_end_stream());
-        Poll::Ready(Some(Ok(match (frame.into_trailers(), &this.trailers) {
-            (Ok(trailers), Some(filter)) => Frame::trailers(filter(trailers)),
-            (Ok(trailers), None) => Frame::trailers(trailers),
-            (Err(frame), _) => frame,
+        Poll::Ready(Some(Ok(match frame.into_trailers() {
+            Ok(trailers) => Frame::trailers(filter(trailers)),
+            Err(frame) => frame,
         })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.as_ref().is_none_or(Inflow::is_end_stream)
+        self.content.as_ref().is_none_or(|content| content.stream.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.stream.as_ref().map_or_else(|| SizeHint::with_exact(0), Inflow::size_hint)
+        self.content.as_ref().map_or_else(|| SizeHint::with_exact(0), |content| content.stream.size_hint())
     }
 }
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestBody").field("watch", &self.watch).finish_non_exhaustive()
+        f.debug_struct("RequestBody").field("watch", &self.watch()).finish_non_exhaustive()
     }
 }
 
@@ -262,7 +271,7 @@ impl Early {
 
     /// A request without a body that is sent in place of the one before, whose interim responses are told to the same.
     pub(super) fn without_body(self) -> RequestBody {
-        RequestBody { interim: self.interim, ..RequestBody::empty() }
+        RequestBody { content: None, interim: self.interim }
     }
 }
 

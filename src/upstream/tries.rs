@@ -42,7 +42,8 @@ impl Again {
     pub(super) fn of(request: &Request<RequestBody>) -> Option<Self> {
         let repeatable = request.body().is_empty() && retry::is_idempotent(request.method());
         repeatable.then(|| {
-            let mut fields = Vec::with_capacity(USUAL_FIELDS);
+            let lengths = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 2);
+            let mut fields = Vec::with_capacity(lengths.sum());
             for (name, value) in request.headers() {
                 fields.extend_from_slice(name.as_str().as_bytes());
                 fields.push(b':');
@@ -68,9 +69,6 @@ fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let (name, value) = line.split_at_checked(line.iter().position(|byte| *byte == b':')?)?;
     Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.get(1..)?).ok()?))
 }
-
-/// More bytes than the fields of most requests have.
-const USUAL_FIELDS: usize = 1024;
 
 /// One attempt that is to be made.
 pub(super) struct Try {
