@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::AT_ONCE;
 use super::exchange::is_answered_in_part;
-use super::exchange::is_upload;
+use super::exchange::is_reset_at_once;
 use super::history::GONE;
 use super::history::count;
 use super::history::crowd;
@@ -53,7 +52,7 @@ pub(super) fn path_is_reset_on_any_connection(case: &Case) -> Option<String> {
 
 /// A box that looks into requests ends what it does not like with a reset, before the program has seen it.
 pub(super) fn only_this_path_is_reset(case: &Case) -> Option<String> {
-    let failure = case.failed_with(RESETS).filter(|failure| inspected(failure))?;
+    let failure = Some(case.failure()).filter(|failure| inspected(failure))?;
     let says = only_this_path(case)?;
     (case.history.path.failures > 1).then(|| {
         format!(
@@ -200,10 +199,6 @@ fn is_reset_unseen(case: &Case, failure: &Failure) -> bool {
     is_reset_at_once(failure) && !failure.address().is_none_or(|address| case.here.owns(address.ip()))
 }
 
-fn is_reset_at_once(failure: &Failure) -> bool {
-    RESETS.contains(&failure.fault) && failure.waited() <= AT_ONCE && !is_upload(failure)
-}
-
 fn others_fine(case: &Case) -> Option<String> {
     let others = &case.history.others;
     let fine = |past: &Past| past.successes.minute > 0 && past.failures.minute == 0;
@@ -268,8 +263,6 @@ const BREAKS: &[Fault] = &[
 ];
 
 const HANGS: &[Fault] = &[Fault::ResponseTimedOut, Fault::ResponseBodyTimedOut, Fault::RequestSendTimedOut];
-
-const RESETS: &[Fault] = &[Fault::ResetBeforeResponse, Fault::ResetWhileSending];
 
 /// So many requests at once are more than a person with a browser makes.
 const MANY: u32 = 4;

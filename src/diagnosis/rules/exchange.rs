@@ -246,6 +246,13 @@ pub(super) fn is_upload(failure: &Failure) -> bool {
     failure.bytes.request_declared.unwrap_or(failure.bytes.request_sent) >= UPLOAD
 }
 
+/// Whether the request was reset, without a word, so soon after it had come that hardly a program can have seen it.
+pub(super) fn is_reset_at_once(failure: &Failure) -> bool {
+    let trip = failure.transport.map_or(Duration::ZERO, |known| known.round_trip);
+    let reset = matches!(failure.fault, Fault::ResetBeforeResponse | Fault::ResetWhileSending);
+    reset && failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !is_upload(failure)
+}
+
 /// A request of which the far end's kernel never confirmed a part, however often it was sent again.
 fn unacknowledged(case: &Case) -> Option<(&Failure, TransportEvidence)> {
     let failure = case

@@ -19,7 +19,7 @@ use crate::diagnosis::observation::Spoke;
 use crate::diagnosis::observation::SpokeEnd;
 use crate::diagnosis::observation::Tongue;
 use crate::diagnosis::rules::exchange::is_answered_in_part;
-use crate::diagnosis::rules::exchange::is_upload;
+use crate::diagnosis::rules::exchange::is_reset_at_once;
 use crate::diagnosis::wording::counted;
 use crate::diagnosis::wording::duration;
 use crate::diagnosis::wording::place;
@@ -311,14 +311,10 @@ fn only_this_path(case: &Case, asked: &Asked, status: u16) -> String {
 
 /// Whether the request was reset as soon as it came, and the program is still there.
 fn is_cut_off_at_once(case: &Case) -> bool {
-    let reset = case.failed_with(&[Fault::ResetBeforeResponse, Fault::ResetWhileSending]);
     let gone = tried_again(case).any(|again| again.fault.is_some());
     // To a program on this host nothing is on the way.
     let here = case.failure().address().is_none_or(|address| case.here.owns(address.ip()));
-    reset.is_some_and(|failure| {
-        let trip = failure.transport.map_or(Duration::ZERO, |known| known.round_trip);
-        failure.nothing_received() && failure.waited() <= AT_ONCE.max(trip * 3) && !gone && !here && !is_upload(failure)
-    })
+    is_reset_at_once(case.failure()) && !gone && !here
 }
 
 /// A request of this proxy's own that ended like the one that failed.
@@ -407,9 +403,6 @@ const NO_HANDSHAKE: &[Fault] =
     &[Fault::TlsNotSpoken, Fault::TlsHandshakeClosed, Fault::TlsHandshakeTimedOut, Fault::TlsProtocolError];
 
 const TOO_SLOW: &[Fault] = &[Fault::ResponseTimedOut, Fault::RequestSendTimedOut];
-
-/// What ends a fresh connection within this time has not worked on the request.
-const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// What answered within this time may still be answering, if slowly.
 const LATELY: Duration = Duration::from_secs(15);
