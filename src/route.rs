@@ -1,11 +1,14 @@
 //! Owns the choice of a route: the most specific host, then the longest path prefix on whole segments. A redirect to https
 //! is for requests without TLS only, and wins there over a route to an upstream that is as specific.
 //!
-//! What a route leads to is the caller's: `Routes` is generic over it. Nothing is allocated to find one.
+//! What a route leads to is the caller's: `Routes` is generic over it. Nothing is allocated to find one, unless the path has what
+//! may be dot segments.
 
 use std::cmp::Ordering;
 use std::cmp::Reverse;
 use std::sync::Arc;
+
+use memchr::memchr3;
 
 use crate::config::HostPattern;
 use crate::config::Route;
@@ -42,6 +45,9 @@ pub enum Miss {
     NoHost,
     /// A route is for this host, but none for this path: 404.
     NoPath,
+    /// The path has dot segments, and leads elsewhere where they are resolved, as most servers do: 400. Otherwise they would be a way
+    /// around a route.
+    Evasive,
 }
 
 /// The routes of one host pattern, longest path prefix first.
@@ -81,6 +87,20 @@ impl<T> Routes<T> {
     ///
     /// What kept every route from matching.
     pub fn find(&self, host: &str, path: &str, secure: bool) -> Result<&Found<T>, Miss> {
+        let found = self.first(host, path, secure);
+        match resolved(path) {
+            None => found,
+            Some(resolved) => {
+                let there = self.first(host, &resolved, secure);
+                found.and_then(|found| {
+                    let same = there.is_ok_and(|there| std::ptr::eq(there, found));
+                    if same { Ok(found) } else { Err(Miss::Evasive) }
+                })
+            }
+        }
+    }
+
+    fn first(&self, host: &str, path: &str, secure: bool) -> Result<&Found<T>, Miss> {
         let host = bare(host);
         let path = if path == "*" { "/" } else { path };
         let exact = self.exact.binary_search_by(|group| order(&group.host, host)).ok();
@@ -113,6 +133,33 @@ fn group<'a, T>(groups: &'a mut Vec<Group<T>>, host: &Arc<str>) -> &'a mut Vec<F
     }
     #[expect(clippy::indexing_slicing, reason = "the index was found in this list or just pushed onto it")]
     &mut groups[index].routes
+}
+
+/// The path without its dot segments (RFC 3986, section 5.2.4), as the server sees it that is the most eager to find them: with dots
+/// and slashes that are encoded or lean the other way, and with what some append to a segment. None where it has none.
+fn resolved(path: &str) -> Option<String> {
+    memchr3(b'.', b'%', b'\\', path.as_bytes())?;
+    let plain = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
+    let plain = plain.replace("%5c", "/").replace("%5C", "/").replace('\\', "/");
+    let bare = |segment: &str| segment.split_once(';').map_or(segment, |(bare, _)| bare).to_owned();
+    let segments: Vec<String> = plain.split('/').skip(1).map(bare).collect();
+    if !segments.iter().any(|segment| matches!(&**segment, "." | "..")) {
+        return None;
+    }
+    let mut kept: Vec<&str> = Vec::new();
+    for segment in &segments {
+        match &**segment {
+            "." => {}
+            ".." => {
+                kept.pop();
+            }
+            segment => kept.push(segment),
+        }
+    }
+    // One at the end leaves the slash before it.
+    let slash =
+        if matches!(segments.last().map(|last| &**last), Some("." | "..")) && !kept.is_empty() { "/" } else { "" };
+    Some(format!("/{}{slash}", kept.join("/")))
 }
 
 /// The host without its port and without the dot that makes a name absolute.
@@ -179,6 +226,32 @@ mod tests {
             let found = routes.find(host, path, false).map(|found| found.target.as_str());
             assert_eq!(found, *expected, "{host} {path}");
         }
+    }
+
+    #[test]
+    fn dot_segments_lead_nobody_around_a_route() {
+        let rows = [("*", "/api/"), ("*", "/api/open/"), ("shop.example", "/")];
+        let evasive = Err(Miss::Evasive);
+        check(
+            &rows,
+            &[
+                ("a", "/api/x", Ok("*/api/")),
+                ("a", "/api/x/../y", Ok("*/api/")),
+                ("a", "/api/..x/.y/...", Ok("*/api/")),
+                ("a", "/api/%2e%2ex", Ok("*/api/")),
+                ("a", "/api/../x", evasive),
+                ("a", "/api/..", evasive),
+                ("a", "/api/%2e%2E/x", evasive),
+                ("a", "/api/.%2e%2fx", evasive),
+                ("a", "/api/..\\x", evasive),
+                ("a", "/api/..;a=b/x", evasive),
+                ("a", "/api/open/../x", evasive),
+                ("a", "/api/./open/x", evasive),
+                ("a", "/x/../api/y", Err(Miss::NoPath)),
+                ("shop.example", "/../../etc", Ok("shop.example/")),
+                ("shop.example", "/x/../api/y", Ok("shop.example/")),
+            ],
+        );
     }
 
     #[test]
