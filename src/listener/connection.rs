@@ -36,6 +36,7 @@ use crate::listener::door::Watch;
 use crate::listener::entrance::Agreed;
 use crate::listener::entrance::Entered;
 use crate::listener::farewell;
+use crate::listener::framing::Follows;
 use crate::listener::http2;
 use crate::listener::orders::NEWCOMER;
 use crate::listener::orders::Orders;
@@ -45,6 +46,7 @@ use crate::net::deadline::Deadline;
 use crate::net::deadline::Due;
 use crate::net::stream::Stream;
 use crate::proxy::Proxy;
+use crate::proxy::Received;
 use crate::proxy::Reply;
 use crate::proxy::admission::refusal::Refusal;
 use crate::proxy::arrival::Arrival;
@@ -218,13 +220,21 @@ impl Desk {
         }
     }
 
-    async fn handle(self: Rc<Self>, request: Request<Incoming>) -> Response<Counted> {
-        let has_body = !request.body().is_end_stream();
-        self.watch.serving(has_body);
+    fn receive(&self, request: Request<Incoming>) -> Received {
+        let body = request.body();
+        let follows = match body.size_hint().exact() {
+            _ if body.is_end_stream() => Follows::Nothing,
+            Some(length) => Follows::Length(length),
+            None => Follows::Chunks,
+        };
+        let wrong = (!self.watch.serving(follows)).then_some(Refusal::HeadInvalid);
         self.version.set(request.version());
-        self.had_body.set(has_body);
-        let Reply { response, tunnel } =
-            self.proxy.handle(request.map(Inflow::Http1), &self.arrival, &self.interim).await;
+        self.had_body.set(follows != Follows::Nothing);
+        self.proxy.receive(request.map(Inflow::Http1), &self.arrival, &self.interim, wrong)
+    }
+
+    async fn answer(self: Rc<Self>, received: Received) -> Response<Counted> {
+        let Reply { response, tunnel } = self.proxy.answer(received).await;
         *self.tunnel.borrow_mut() = tunnel;
         self.owed(response)
     }
@@ -238,7 +248,9 @@ impl Desk {
     /// hyper has nothing more to say.
     fn ended(&self, outcome: hyper::Result<()>, stream: Stream, read: Bytes) -> Ended {
         if let Some(tunnel) = self.tunnel.take() {
-            return Ended::Tunnel(tunnel, stream, read);
+            // What has come behind the head, and what the door has kept of it.
+            let read = [read, self.watch.take_withheld()].concat();
+            return Ended::Tunnel(tunnel, stream, read.into());
         }
         if let Some(status) = self.watch.swallowed_status() {
             return Ended::Refused(self.refusal_of(status), stream);
@@ -308,23 +320,29 @@ impl tower::Service<Request<Incoming>> for Service {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        Handling { desk: Rc::clone(&self.0), work: Box::pin(Rc::clone(&self.0).handle(request)) }
+        let desk = Rc::clone(&self.0);
+        let received = catch_unwind(AssertUnwindSafe(|| desk.receive(request))).ok();
+        let work = received
+            .map(|received| -> Pin<Box<dyn Future<Output = _>>> { Box::pin(Rc::clone(&desk).answer(received)) });
+        Handling { desk, work }
     }
 }
 
 /// A request that is being served. A bug costs the request that meets it, and no other.
 struct Handling {
     desk: Rc<Desk>,
-    work: Pin<Box<dyn Future<Output = Response<Counted>>>>,
+    /// None where it was not even taken.
+    work: Option<Pin<Box<dyn Future<Output = Response<Counted>>>>>,
 }
 
 impl Future for Handling {
     type Output = Result<Response<Counted>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match catch_unwind(AssertUnwindSafe(|| self.work.as_mut().poll(cx))) {
-            Ok(poll) => poll.map(Ok),
-            Err(_) => Poll::Ready(Ok(self.desk.owed(self.desk.proxy.confess(&self.desk.arrival)))),
+        let polled = self.work.as_mut().and_then(|work| catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))).ok());
+        match polled {
+            Some(poll) => poll.map(Ok),
+            None => Poll::Ready(Ok(self.desk.owed(self.desk.proxy.confess(&self.desk.arrival)))),
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! hyper answers a head that it cannot parse by itself, with an empty body, and it cannot send an interim response. So the
 //! door swallows what hyper writes when no response of ours is owed, for a refusal with a body to take its place, and lets
-//! interim responses out while a response is waited for. It sees how long a client has kept us waiting, and whether it begins
-//! with the preface of HTTP/2, which hyper's server of HTTP/1 would only recognise if it came in one piece.
+//! interim responses out while a response is waited for. It sees how long a client has kept us waiting, whether it begins
+//! with the preface of HTTP/2, which hyper's server of HTTP/1 would only recognise if it came in one piece, and whether its
+//! messages are framed as they must be.
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -17,13 +18,14 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use memchr::memchr;
-use memchr::memchr_iter;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 use tokio::time::Instant;
 
 use crate::listener::crowd::Seat;
+use crate::listener::framing::Follows;
+use crate::listener::intake::Intake;
 use crate::net::kernel;
 use crate::net::stream::Stream;
 use crate::net::tcp_info;
@@ -48,8 +50,6 @@ pub(super) struct Watch {
     swallowed: RefCell<Vec<u8>>,
     /// The beginning of the head that is being read.
     head: RefCell<Vec<u8>>,
-    /// Bytes of the next head may have come while this request was served.
-    ahead: Cell<bool>,
     /// How much of the head that is being read has come.
     head_bytes: Cell<usize>,
     /// Where in it the first line ends.
@@ -58,8 +58,8 @@ pub(super) struct Watch {
     left: Cell<bool>,
     /// What the client speaks, as far as that is known.
     speaks: Cell<Speaks>,
-    /// What was read of it before that was known, or of HTTP/2.
-    withheld: RefCell<Vec<u8>>,
+    /// What was read of it before that was known, or of HTTP/2, or is not hyper's yet.
+    intake: RefCell<Intake>,
     descriptor: RawFd,
     interim: Arc<Interim>,
     seat: Rc<Seat>,
@@ -105,13 +105,12 @@ impl Watch {
             owed: Cell::new(false),
             swallowed: RefCell::default(),
             head: RefCell::default(),
-            ahead: Cell::new(false),
             head_bytes: Cell::new(0),
             first_line: Cell::new(None),
             blocked_since: Cell::new(None),
             left: Cell::new(false),
             speaks: Cell::new(Speaks::Unknown),
-            withheld: RefCell::default(),
+            intake: RefCell::default(),
             descriptor,
             interim,
             seat,
@@ -162,33 +161,37 @@ impl Watch {
         self.speaks.get() == Speaks::Http2
     }
 
-    /// What was read of HTTP/2.
+    /// What was read of HTTP/2, or behind what hyper has read.
     pub(super) fn take_withheld(&self) -> Bytes {
-        self.withheld.take().into()
+        self.intake.borrow_mut().take()
     }
 
-    /// A head was read whole; what it asks for is being served. Without a body, whatever else has come belongs to the next.
-    pub(super) fn serving(&self, has_body: bool) {
+    /// A head was read whole, which is followed by that; what it asks for is being served. Says whether its lines are sound.
+    pub(super) fn serving(&self, follows: Follows) -> bool {
         self.phase.set(Phase::Serving);
         self.answering.set(false);
-        let mut head = self.head.borrow_mut();
-        self.ahead.set(!has_body && head.len() > end_of_head(&head).unwrap_or(head.len()));
-        head.clear();
+        self.head.borrow_mut().clear();
         self.head_bytes.set(0);
         self.first_line.set(None);
+        self.intake.borrow_mut().follow(follows)
     }
 
     /// A response is about to be written.
     pub(super) fn owe(&self) {
         self.answering.set(true);
-        self.owed.set(true);
-        self.interim.close();
+        if self.owed.replace(true) {
+            // hyper may hold the end of the response before, and nothing may come between.
+            self.interim.close();
+        } else {
+            self.interim.last();
+        }
     }
 
     /// The whole response is in hyper's hands.
     pub(super) fn served(&self) {
         let now = Instant::now();
-        if self.ahead.take() {
+        // The next request may have come while this one was served.
+        if self.intake.borrow().has_begun() {
             self.phase.set(Phase::Head(now));
         } else {
             self.phase.set(Phase::Idle(now));
@@ -269,20 +272,21 @@ impl Door {
     /// Reads what a client says first, until it is known what it speaks. HTTP/1 is passed on, HTTP/2 is kept.
     fn poll_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, watch } = self;
-        let mut withheld = watch.withheld.borrow_mut();
-        if withheld.is_empty() {
+        let mut intake = watch.intake.borrow_mut();
+        if intake.withheld().is_empty() {
             let before = buf.filled().len();
             std::task::ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
             let first = buf.filled().get(before..).unwrap_or_default();
             watch.note_read(first);
             if first.is_empty() || Speaks::of(first) == Speaks::Http1 {
                 watch.speaks.set(Speaks::Http1);
-                return Poll::Ready(Ok(()));
+                return intake.pass_read(cx, buf, before);
             }
-            withheld.extend_from_slice(first);
+            intake.withheld().extend_from_slice(first);
             buf.set_filled(before);
         }
-        while Speaks::of(&withheld) == Speaks::Unknown {
+        let withheld = intake.withheld();
+        while Speaks::of(withheld) == Speaks::Unknown {
             let mut rest = [0; PREFACE.len()];
             let mut rest = ReadBuf::new(rest.get_mut(withheld.len()..).unwrap_or_default());
             std::task::ready!(Pin::new(&mut *stream).poll_read(cx, &mut rest))?;
@@ -292,14 +296,12 @@ impl Door {
             }
             withheld.extend_from_slice(rest.filled());
         }
-        if Speaks::of(&withheld) == Speaks::Http2 {
+        if Speaks::of(withheld) == Speaks::Http2 {
             watch.speaks.set(Speaks::Http2);
             return Poll::Pending;
         }
         watch.speaks.set(Speaks::Http1);
-        // It is shorter than the preface, and there is room for a whole head.
-        buf.put_slice(withheld.get(..buf.remaining()).unwrap_or(&withheld));
-        Poll::Ready(Ok(()))
+        intake.pass_withheld(cx, buf)
     }
 }
 
@@ -311,10 +313,18 @@ impl AsyncRead for Door {
             Speaks::Http2 => return Poll::Pending,
         }
         self.poll_interim(cx);
+        let mut intake = self.watch.intake.borrow_mut();
+        if intake.is_ahead() {
+            return intake.pass_withheld(cx, buf);
+        }
+        drop(intake);
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &result {
-            Poll::Ready(Ok(())) => self.watch.note_read(buf.filled().get(before..).unwrap_or_default()),
+            Poll::Ready(Ok(())) => {
+                self.watch.note_read(buf.filled().get(before..).unwrap_or_default());
+                return self.watch.intake.borrow_mut().pass_read(cx, buf, before);
+            }
             Poll::Ready(Err(_)) => self.watch.left.set(true),
             Poll::Pending => {}
         }
@@ -328,10 +338,9 @@ impl AsyncWrite for Door {
             self.watch.swallowed.borrow_mut().extend_from_slice(buf);
             return Poll::Ready(Ok(buf.len()));
         }
-        if self.watch.interim.is_cut() {
-            // An interim response is out by half: nothing may come between its halves.
+        if self.watch.interim.goes_first() {
             self.send_interim(cx);
-            if self.watch.interim.is_cut() {
+            if self.watch.interim.goes_first() {
                 return Poll::Pending;
             }
         }
@@ -345,7 +354,7 @@ impl AsyncWrite for Door {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !self.watch.may_write() || self.watch.interim.is_cut() {
+        if !self.watch.may_write() || self.watch.interim.goes_first() {
             let first = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| buf);
             return self.poll_write(cx, first);
         }
@@ -360,22 +369,17 @@ impl AsyncWrite for Door {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes when its own buffer is empty: whatever was owed has gone, unless a body is still coming.
-        if self.watch.phase.get() != Phase::Serving {
+        if self.watch.phase.get() != Phase::Serving || self.watch.is_unanswered() {
             self.watch.owed.set(false);
         }
+        // It does so each time it is asked, and reads only where it can use more.
+        self.poll_interim(cx);
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// Where the empty line ends that ends a head. A head has few lines, so that going from one to the next is faster than to search
-/// for two line ends at once.
-fn end_of_head(head: &[u8]) -> Option<usize> {
-    let is_last = |line: &usize| head.get(line + 1..).is_some_and(|rest| rest.starts_with(b"\r\n"));
-    memchr_iter(b'\n', head).find(is_last).map(|line| line + 3)
 }
 
 /// How much of a head is kept for a refusal to read its `Accept` from.
@@ -399,7 +403,6 @@ mod tests {
     use tokio::time::Instant;
 
     use super::Watch;
-    use super::end_of_head;
     use crate::listener::crowd::Crowd;
 
     /// Whether the client of this connection makes way for others, before and after it has sent something that nobody has read.
@@ -423,19 +426,5 @@ mod tests {
         assert_eq!(makes_way(own.as_raw_fd(), client), [true, false]);
         let (own, client) = UnixStream::pair().unwrap();
         assert_eq!(makes_way(own.as_raw_fd(), client), [true, false]);
-    }
-
-    #[test]
-    fn a_head_ends_behind_its_empty_line() {
-        for (bytes, end) in [
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", Some(27)),
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\r\n\r\n", Some(27)),
-            ("GET / HTTP/1.1\nHost: a\n\r\n", Some(25)),
-            ("GET / HTTP/1.1\r\nHost: a\r\n\r", None),
-            ("GET / HTTP/1.1\r\nHost: a\r\n", None),
-            ("", None),
-        ] {
-            assert_eq!(end_of_head(bytes.as_bytes()), end, "{bytes:?}");
-        }
     }
 }

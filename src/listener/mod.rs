@@ -5,8 +5,10 @@ pub mod crowd;
 mod door;
 pub mod entrance;
 mod farewell;
+pub mod framing;
 pub mod gatekeeper;
 mod http2;
+mod intake;
 pub mod orders;
 
 use std::io;

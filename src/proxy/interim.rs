@@ -31,12 +31,20 @@ struct Queue {
 }
 
 impl Interim {
-    /// A request was sent on: its interim responses are welcome.
+    /// A request is sent on: its interim responses are welcome, and none of the request before.
     pub fn open(&self) {
+        self.close();
         self.lock().open = true;
     }
 
-    /// The final response is there: what has not begun to go out is dropped, for interim responses are advice.
+    /// The final response is there, and goes out behind what waits.
+    pub fn last(&self) {
+        let mut queue = self.lock();
+        queue.open = false;
+        queue.waker = None;
+    }
+
+    /// The final response goes out: what has not begun to is dropped, for interim responses are advice.
     pub fn close(&self) {
         let mut queue = self.lock();
         queue.open = false;
@@ -60,10 +68,11 @@ impl Interim {
         }
     }
 
-    /// Whether an interim response is out by half.
+    /// Whether an interim response has to go out before anything else: it is out by half, or comes before the final response.
     #[must_use]
-    pub fn is_cut(&self) -> bool {
-        self.lock().sent > 0
+    pub fn goes_first(&self) -> bool {
+        let queue = self.lock();
+        queue.sent > 0 || !queue.open && queue.is_waiting()
     }
 
     /// The next one, for a client that takes it whole. Remembers who is to be woken when more comes.
@@ -83,7 +92,7 @@ impl Interim {
         mut write: impl FnMut(&mut Context<'_>, &[u8]) -> Poll<io::Result<usize>>,
     ) {
         let mut queue = self.lock();
-        if !queue.open && queue.sent == 0 {
+        if !queue.open && !queue.is_waiting() {
             return;
         }
         loop {
@@ -108,6 +117,10 @@ impl Interim {
 }
 
 impl Queue {
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() || !self.text.is_empty()
+    }
+
     fn next(&mut self) -> Option<Response<()>> {
         let head = self.waiting.pop_front()?;
         self.bytes = self.bytes.saturating_sub(size(&head));
@@ -191,9 +204,9 @@ mod tests {
         interim.put(hints());
         assert_eq!(send(&interim, 4), HINTS[..4]);
         interim.close();
-        assert!(interim.is_cut());
+        assert!(interim.goes_first());
         assert_eq!(send(&interim, 1000), HINTS[4..]);
-        assert!(!interim.is_cut());
+        assert!(!interim.goes_first());
         interim.put(hints());
         assert_eq!(send(&interim, 1000), b"");
     }

@@ -131,10 +131,22 @@ impl Proxy {
         &self.telemetry
     }
 
-    /// Serves one request.
-    pub async fn handle(self: &Rc<Self>, request: Request<Inflow>, arrival: &Arrival, interim: &Arc<Interim>) -> Reply {
-        let Received { passage, request } = match self.receive(request, arrival, interim) {
-            Ok(received) => received,
+    /// Takes one request: finds out where it goes, or that it goes nowhere. Apart from what waits for its answer, which would
+    /// otherwise hold its head for as long. `wrong` is what was found wrong with it where it came in.
+    pub fn receive(
+        &self,
+        request: Request<Inflow>,
+        arrival: &Arrival,
+        interim: &Arc<Interim>,
+        wrong: Option<Refusal>,
+    ) -> Received {
+        Received(self.admit(request, arrival, interim, wrong))
+    }
+
+    /// What a request that was taken gets.
+    pub async fn answer(self: &Rc<Self>, Received(admitted): Received) -> Reply {
+        let (passage, request) = match admitted {
+            Ok(admitted) => admitted,
             Err(reply) => return *reply,
         };
         let unanswered = Unfinished { proxy: self, story: &passage.story };
@@ -145,12 +157,13 @@ impl Proxy {
     }
 
     /// The request as it goes on, and what is kept of it until it is answered; or the answer, where it does not go on.
-    fn receive(
+    fn admit(
         &self,
         request: Request<Inflow>,
         arrival: &Arrival,
         interim: &Arc<Interim>,
-    ) -> Result<Received, Box<Reply>> {
+        wrong: Option<Refusal>,
+    ) -> Bound {
         let state = self.state();
         let config = &state.shared.config;
         let (parts, body) = request.into_parts();
@@ -163,6 +176,9 @@ impl Proxy {
         let mut story = Story::begin(&parts, &client, arrival);
 
         let refused = |refusal, story: &Story| Box::new(self.refuse(refusal, story));
+        if let Some(wrong) = wrong {
+            return Err(refused(wrong, &story));
+        }
         let mut admitted =
             admission::admit(&parts, fields, &config.limits).map_err(|refusal| refused(refusal, &story))?;
         story.admitted(&admitted);
@@ -170,7 +186,12 @@ impl Proxy {
             return Err(refused(Refusal::Misdirected, &story));
         }
         let Led { way, to } = state.find(admitted.host(), admitted.path(), client.scheme).map_err(|miss| {
-            refused(if miss == Miss::NoHost { Refusal::HostNotServed } else { Refusal::NoRoute }, &story)
+            let refusal = match miss {
+                Miss::NoHost => Refusal::HostNotServed,
+                Miss::NoPath => Refusal::NoRoute,
+                Miss::Evasive => Refusal::TargetInvalid,
+            };
+            refused(refusal, &story)
         })?;
         story.routed(way);
         let Some(destination) = to else { return Err(Box::new(self.redirect(state.https, &admitted, &story))) };
@@ -195,7 +216,7 @@ impl Proxy {
         prepare(request.body_mut(), &admitted, version, interim);
         let address = client.address;
         let passage = Box::new(Passage { state, destination, address, upgrade: admitted.upgrade, story });
-        Ok(Received { passage, request })
+        Ok((passage, request))
     }
 
     /// Lets a token count only where it is not one of many guesses.
@@ -220,11 +241,11 @@ impl Proxy {
     }
 }
 
-/// A request that goes on, and what is kept of it.
-struct Received {
-    passage: Box<Passage>,
-    request: Box<Request<RequestBody>>,
-}
+/// A request that was taken, and waits for its answer.
+pub struct Received(Bound);
+
+/// A request that goes on, and what is kept of it; or its answer, where it does not.
+type Bound = Result<(Box<Passage>, Box<Request<RequestBody>>), Box<Reply>>;
 
 /// What is kept of a request while a server has it. It stays where it is until the answer has gone, for it is large.
 struct Passage {
@@ -304,6 +325,12 @@ const fn of_client(fault: ClientFault) -> Refusal {
 
 /// The status of a request whose client has left, in the log only; no response ever has it.
 const CLIENT_LEFT: u16 = 499;
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Received").field(&self.0.is_ok()).finish()
+    }
+}
 
 impl fmt::Debug for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -130,6 +130,12 @@ fn max_forwards_counts_down_and_ends_here() {
     for (line, arrives) in [("OPTIONS /", "4"), ("TRACE /", "4"), ("GET /", "5")] {
         assert_eq!(left(line).field("max-forwards"), Some(arrives), "{line}");
     }
+    let endless = "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 99999999999999999999\r\n\r\n";
+    assert_eq!(
+        pair.request(endless).field("max-forwards"),
+        Some("18446744073709551614"),
+        "it is counted down all the same"
+    );
     for (method, status) in [("OPTIONS", 200), ("TRACE", 405)] {
         let mut client = pair.client();
         client.send(format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\nConnection: close\r\n\r\n"));
@@ -311,6 +317,28 @@ fn early_hints_go_on_before_the_answer() {
 }
 
 #[test]
+fn early_hints_go_on_where_the_next_request_waits_or_the_answer_comes_with_them() {
+    let pair = Pair::silent();
+    let mut client = pair.client();
+    client
+        .send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+    let mut origin = pair.origin.accept();
+    let early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    for at_once in [false, true, false] {
+        origin.request();
+        if at_once {
+            origin.say(format!("{early}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"));
+            assert_eq!(client.head().status, 103);
+        } else {
+            origin.say(early);
+            assert_eq!(client.head().status, 103);
+            origin.answer("hi");
+        }
+        assert_eq!(client.answer().text(), "hi");
+    }
+}
+
+#[test]
 fn a_client_that_waits_to_be_asked_for_its_body_is_asked_by_the_origin() {
     const HEAD: &str = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
     let pair = Pair::silent();
@@ -433,6 +461,54 @@ fn a_broken_upload_is_the_clients_fault_and_never_the_origins() {
     assert!(client.is_closed());
     let lines = pair.proxy.lines_of_a_request();
     assert!(!lines.iter().any(|line| line["event"] == "upstream_failure"), "{lines:?}");
+}
+
+#[test]
+fn what_two_readers_could_frame_differently_is_refused_and_so_is_what_follows_it() {
+    const NEXT: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for message in [
+        "GET / HTTP/1.1\r\nHost: a\r\nX: b\n\n".to_owned(),
+        "GET / HTTP/1.1\nHost: a\r\n\r\n".to_owned(),
+        "\nGET / HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(),
+        format!("{POST}2;\r\nhi\r\n0\r\n\r\n"),
+        format!("{POST}2;a=\"\r\nhi\r\n0\r\n\r\n"),
+        format!("{POST}2\r\nhi\r\n0;\0\r\n\r\n"),
+        format!("{POST}2\r\nhi\r\n0\r\nA: b\n\r\n"),
+    ] {
+        for size in [1, 7, usize::MAX] {
+            let pair = Pair::silent();
+            let mut client = pair.client();
+            let all = format!("{message}{NEXT}");
+            // It may have been answered, and closed, before all of it is sent.
+            all.as_bytes().chunks(size).all(|part| client.wire.try_send(part).is_ok());
+            assert_eq!(client.answer().head.status, 400, "{message:?} in pieces of {size}");
+            assert!(client.is_closed(), "{message:?}");
+            // At most the head of a broken upload has arrived.
+            while let Some(mut conversation) = pair.origin.try_accept() {
+                assert!(conversation.next().is_none(), "{message:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_come_together_are_answered_one_after_the_other_whatever_lies_between_them() {
+    let origin = Origin::listen();
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", ""));
+    origin.serve(|request, conversation| {
+        let body = String::from_utf8_lossy(&request.body).into_owned();
+        conversation.answer(&format!("{} {body}", request.line));
+    });
+    let together = "POST /1 HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n\r\n\r\n\
+        POST /2 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2 ;a=\"\\\"\";b\r\nhi\r\n0\r\nX-T: 1\r\n\r\n\
+        \r\nGET /3 HTTP/1.1\r\nHost: a\r\n\r\nGET /4 HTTP/1.1\r\nHost: a\r\n\r\n";
+    let bodies = ["POST /1 HTTP/1.1 \r\n\r\n", "POST /2 HTTP/1.1 hi", "GET /3 HTTP/1.1 ", "GET /4 HTTP/1.1 "];
+    for size in [1, 5, 64, usize::MAX] {
+        let mut client = Client::connect(proxy.address());
+        together.as_bytes().chunks(size).for_each(|part| client.send(part));
+        assert_eq!(bodies.map(|_| client.answer().text().to_owned()), bodies, "in pieces of {size}");
+    }
 }
 
 #[test]

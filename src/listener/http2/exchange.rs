@@ -78,8 +78,13 @@ async fn answer(
 /// What the request gets; none where the client wants it no more. A bug costs the request that meets it, and no other.
 async fn reply(house: &House, request: Request<Inflow>, respond: &mut SendResponse<Bytes>) -> Option<Reply> {
     let interim = Arc::<Interim>::default();
-    let mut work = pin!(house.proxy.handle(request, &house.arrival, &interim));
+    let confession = || Some(house.proxy.confess(&house.arrival).into());
+    let receive = || house.proxy.receive(request, &house.arrival, &interim, None);
+    let Ok(received) = catch_unwind(AssertUnwindSafe(receive)) else { return confession() };
+    let mut work = pin!(house.proxy.answer(received));
     let reply = poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
+        // What has come together with the response goes before it.
         while let Poll::Ready(early) = interim.poll_next(cx) {
             // A stream that is gone says so below.
             respond.send_informational(early).ok();
@@ -87,9 +92,9 @@ async fn reply(house: &House, request: Request<Inflow>, respond: &mut SendRespon
         if respond.poll_reset(cx).is_ready() {
             return Poll::Ready(None);
         }
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        match polled {
             Ok(poll) => poll.map(Some),
-            Err(_) => Poll::Ready(Some(house.proxy.confess(&house.arrival).into())),
+            Err(_) => Poll::Ready(confession()),
         }
     });
     let reply = reply.await;

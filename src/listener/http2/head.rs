@@ -20,6 +20,8 @@ use http::header;
 use http::request;
 use http::response;
 
+use crate::proxy::fields;
+
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
@@ -45,10 +47,13 @@ pub(super) fn as_http1(parts: &mut request::Parts, stream: &RecvStream) -> Asked
     Asked::Answer
 }
 
-/// Makes one line of a cookie that came in crumbs (RFC 9113, section 8.2.3).
+/// Makes one line of a cookie that came in crumbs (RFC 9113, section 8.2.3). Where one of them can be no line, none is hidden in it.
 fn join_cookies(headers: &mut HeaderMap) {
     let mut lines = headers.get_all(header::COOKIE).iter();
     if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    if !headers.get_all(header::COOKIE).iter().all(|crumb| fields::is_line(&header::COOKIE, crumb)) {
         return;
     }
     let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
@@ -74,8 +79,9 @@ fn ask_for_websocket(parts: &mut request::Parts) {
 
 /// A response's head as HTTP/2 has it. It is owed a date by whoever has a clock (RFC 9110, section 6.6.1).
 pub(super) fn as_http2(mut parts: response::Parts) -> Response<()> {
-    // An answer of this proxy's own may have it, which means nothing to a stream.
+    // An answer of this proxy's own may have them, and one that wants another protocol, which mean nothing to a stream.
     parts.headers.remove(header::CONNECTION);
+    parts.headers.remove(header::UPGRADE);
     if !parts.headers.contains_key(header::DATE) {
         parts.headers.insert(header::DATE, date());
     }
@@ -85,7 +91,6 @@ pub(super) fn as_http2(mut parts: response::Parts) -> Response<()> {
 /// A 101 as HTTP/2 has it: a tunnel begins with a success, and its handshake was this proxy's own.
 pub(super) fn of_tunnel(mut parts: response::Parts) -> Response<()> {
     parts.status = StatusCode::OK;
-    parts.headers.remove(header::UPGRADE);
     parts.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
     as_http2(parts)
 }

@@ -1,0 +1,90 @@
+//! Owns what a client has sent and hyper does not have yet: it is given no more than it may have, and told when there is more.
+
+use std::io;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+
+use bytes::Bytes;
+use tokio::io::ReadBuf;
+
+use crate::listener::framing::Follows;
+use crate::listener::framing::Framing;
+
+/// What lies between a client's stream and hyper.
+#[derive(Debug, Default)]
+pub(super) struct Intake {
+    framing: Framing,
+    withheld: Vec<u8>,
+    /// Who waits for what is withheld.
+    reader: Option<Waker>,
+}
+
+impl Intake {
+    /// Whether there is something to say without reading more of the stream: bytes, or that a body is broken.
+    pub(super) fn is_ahead(&self) -> bool {
+        !self.withheld.is_empty() || self.is_broken()
+    }
+
+    /// Whether something of the next request has come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.framing.is_in_head() || !self.withheld.is_empty()
+    }
+
+    /// What is withheld.
+    pub(super) fn withheld(&mut self) -> &mut Vec<u8> {
+        &mut self.withheld
+    }
+
+    /// All that is withheld, for whoever goes on with the stream.
+    pub(super) fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.withheld).into()
+    }
+
+    /// A head was read whole, and is followed by that. Says whether its lines are sound.
+    pub(super) fn follow(&mut self, follows: Follows) -> bool {
+        let sound = self.framing.follow(follows);
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        sound
+    }
+
+    /// Lets hyper have what was read into the buffer behind `before`, as far as it may.
+    pub(super) fn pass_read(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>, before: usize) -> Poll<io::Result<()>> {
+        let read = buf.filled().get(before..).unwrap_or_default();
+        let passed = self.framing.pass(read);
+        if passed == read.len() {
+            return Poll::Ready(Ok(()));
+        }
+        self.withheld.extend_from_slice(read.get(passed..).unwrap_or_default());
+        buf.set_filled(before + passed);
+        self.passed(cx, passed)
+    }
+
+    /// Lets hyper have what was withheld, as far as it may.
+    pub(super) fn pass_withheld(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let most = self.withheld.len().min(buf.remaining());
+        let passed = self.framing.pass(self.withheld.get(..most).unwrap_or_default());
+        buf.put_slice(self.withheld.get(..passed).unwrap_or_default());
+        self.withheld.drain(..passed);
+        self.passed(cx, passed)
+    }
+
+    fn passed(&mut self, cx: &Context<'_>, passed: usize) -> Poll<io::Result<()>> {
+        match passed {
+            0 if self.is_broken() => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+            0 => {
+                // hyper asks again for itself only where the stream has more.
+                self.reader = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whether what is to be a body has ceased to be one.
+    fn is_broken(&self) -> bool {
+        matches!(self.framing, Framing::Broken)
+    }
+}
