@@ -92,11 +92,12 @@ pub(super) fn of_failure(report: &Report<'_>) -> HeaderValue {
 }
 
 /// Our member of the list for what was not an upstream's failure. The client's doing is `http_request_error` with the
-/// status that it was answered with (section 2.3.16); an overload is an answer of our own; the rest is our own error.
+/// status that it was answered with (section 2.3.16); an overload, and what this proxy is asked itself, is an answer of our own; the
+/// rest is our own error.
 pub(super) fn of_refusal(status: http::StatusCode) -> HeaderValue {
     match status.as_u16() {
         code @ (400..=499 | 501 | 505) => value(&format!("{US}; error=http_request_error; status-code={code}")),
-        503 => value(&format!("{US}; error=proxy_internal_response")),
+        ..400 | 503 => value(&format!("{US}; error=proxy_internal_response")),
         _ => value(&format!("{US}; error=proxy_internal_error")),
     }
 }
@@ -161,6 +162,7 @@ const LONGEST_STRING: usize = 400;
 #[cfg(test)]
 mod tests {
     use super::of_failure;
+    use super::of_refusal;
     use super::quoted;
     use crate::answer::samples::OCCURRENCE;
     use crate::answer::samples::Story;
@@ -181,6 +183,20 @@ mod tests {
             let story = Story::full_of_secrets(fault);
             let field = format!("why502; {field}; received-status=503");
             assert_eq!(of_failure(&story.for_visitor(OCCURRENCE)), field, "{fault}");
+        }
+    }
+
+    #[test]
+    fn what_this_proxy_says_itself_is_the_clients_doing_its_own_answer_or_its_own_error() {
+        for (status, expected) in [
+            (200, "error=proxy_internal_response"),
+            (404, "error=http_request_error; status-code=404"),
+            (500, "error=proxy_internal_error"),
+            (501, "error=http_request_error; status-code=501"),
+            (503, "error=proxy_internal_response"),
+        ] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            assert_eq!(of_refusal(status), format!("why502; {expected}"), "{status}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use http::HeaderMap;
 use http::HeaderName;
+use http::HeaderValue;
 use memchr::memchr;
 
 /// `Keep-Alive`, for one connection only.
@@ -50,6 +51,15 @@ pub fn is_disguised(name: &str) -> bool {
         plain.starts_with(X_FORWARDED)
             || [CLIENT_CERT, CLIENT_CERT_CHAIN, X_REQUEST_ID].iter().any(|own| own.as_str() == plain)
     }
+}
+
+/// Whether this field can be a line of HTTP/1. What comes by HTTP/2 need not be one: there `http` takes a quotation mark for a part
+/// of a name, which it is not (RFC 9110, section 5.1), and a value may begin or end with a blank, which it must not (RFC 9113,
+/// section 8.2.1).
+#[must_use]
+pub fn is_line(name: &HeaderName, value: &HeaderValue) -> bool {
+    let is_padded = matches!(value.as_bytes(), [b' ' | b'\t', ..] | [.., b' ' | b'\t']);
+    !is_padded && memchr(b'"', name.as_str().as_bytes()).is_none()
 }
 
 /// A field that this proxy acts on.

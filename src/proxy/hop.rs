@@ -8,6 +8,7 @@ use http::HeaderName;
 use http::HeaderValue;
 use http::header;
 
+use super::fields;
 use super::fields::Field;
 use super::fields::Fields;
 use super::fields::HTTP2_SETTINGS;
@@ -36,12 +37,14 @@ impl Named {
         Self(names.filter(|name| !is_end_to_end(name)).collect())
     }
 
-    /// The trailers as they are passed on: without those that `Connection` named and those that must not be trailers
-    /// (RFC 9110, section 6.5.1).
+    /// The trailers as they are passed on: without those that `Connection` named, those that must not be trailers (RFC 9110,
+    /// section 6.5.1) and those that cannot be said everywhere.
     #[must_use]
     pub fn trailers(&self, mut trailers: HeaderMap) -> HeaderMap {
-        let unwelcome: Vec<HeaderName> =
-            trailers.keys().filter(|name| self.0.contains(name) || is_no_trailer(name)).cloned().collect();
+        let is_unwelcome = |(name, value): &(&HeaderName, &HeaderValue)| {
+            self.0.contains(name) || is_no_trailer(name) || !fields::is_line(name, value)
+        };
+        let unwelcome: Vec<HeaderName> = trailers.iter().filter(is_unwelcome).map(|(name, _)| name.clone()).collect();
         for name in unwelcome {
             trailers.remove(name);
         }
@@ -166,6 +169,8 @@ const MOST_SHOWN: usize = 80;
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
+    use http::HeaderName;
+    use http::HeaderValue;
 
     use super::END_TO_END;
     use super::HOP_BY_HOP;
@@ -221,6 +226,10 @@ mod tests {
         );
         assert_eq!(heads::lines(&named.trailers(trailers)), ["grpc-status: 0", "x-sum: 2", "x-sum: 4"]);
         assert_eq!(Named::default().trailers(HeaderMap::new()), HeaderMap::new());
+        let mut of_http_2 = heads::fields("a: 1");
+        of_http_2.append("b", HeaderValue::from_static(" 2"));
+        of_http_2.append(HeaderName::from_lowercase(b"c\"").unwrap(), HeaderValue::from_static("3"));
+        assert_eq!(heads::lines(&Named::default().trailers(of_http_2)), ["a: 1"]);
     }
 
     #[test]

@@ -72,7 +72,10 @@ impl Proxy {
         let state = self.state();
         let (format, language) = wish::granted(&negotiated(head));
         let style = Style { format, language, site: &state.shared.site };
-        let answer = answer(refusal, style, occurrence(request_id.as_str(), false));
+        let mut answer = answer(refusal, style, occurrence(request_id.as_str(), false));
+        if asks_for_no_body(head) {
+            answer.body = Bytes::new();
+        }
         self.telemetry.record(Event::Request(event::Request {
             request_id: request_id.as_str(),
             span: None,
@@ -131,6 +134,11 @@ pub(super) fn occurrence(request_id: &str, repeatable: bool) -> Occurrence<'_> {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let at = Moment(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
     Occurrence { request_id, at, incident: None, retry_after: None, repeatable }
+}
+
+/// Whether a head that is none begins as one of HEAD does, whose answer has no body (RFC 9110, section 9.3.2).
+fn asks_for_no_body(head: &[u8]) -> bool {
+    head.trim_ascii_start().starts_with(b"HEAD ")
 }
 
 /// What a head asks for which is none: its lines about the format and the language, if they can be made out.

@@ -13,6 +13,8 @@ use http::response::Parts;
 
 use super::admission::Upgrade;
 use super::admission::content;
+use super::admission::upgrade;
+use super::fields;
 use super::fields::Field;
 use super::fields::Fields;
 use super::hop;
@@ -46,8 +48,13 @@ pub enum Framing {
 /// # Errors
 ///
 /// What is wrong with a head that must not be passed on: a status beyond 599, a length that is none, a transfer coding other
-/// than one `chunked`, a 101 that was not asked for.
+/// than one `chunked`, a 101 that was not asked for, a field of HTTP/2 that can be no line of HTTP/1.
 pub fn response(mut parts: Parts, pseudonym: &Pseudonym) -> Result<Relayed, Malformed> {
+    if parts.version == Version::HTTP_2
+        && let Some(index) = parts.headers.iter().position(|(name, value)| !fields::is_line(name, value))
+    {
+        return Err(Malformed::FieldLine(index + 1));
+    }
     let fields = Fields::of(&parts.headers);
     match parts.status.as_u16() {
         101 => return Err(Malformed::Upgrade(first_shown(&parts.headers, &header::UPGRADE))),
@@ -55,7 +62,12 @@ pub fn response(mut parts: Parts, pseudonym: &Pseudonym) -> Result<Relayed, Malf
         200..=599 => {}
     }
     let framing = frame(&mut parts, fields)?;
+    let wanted = (parts.status == StatusCode::UPGRADE_REQUIRED).then(|| upgrade::wanted(&parts.headers)).flatten();
     let named = clean(&mut parts, fields, pseudonym);
+    if let Some(wanted) = wanted {
+        parts.headers.insert(header::UPGRADE, wanted);
+        parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     Ok(Relayed { parts, named, framing })
 }
 
@@ -63,12 +75,13 @@ pub fn response(mut parts: Parts, pseudonym: &Pseudonym) -> Result<Relayed, Malf
 ///
 /// # Errors
 ///
-/// `Malformed::Upgrade` where it changes to a protocol that the client did not ask for, or names none, or does not prove that it
-/// has understood the handshake that this proxy made up.
+/// `Malformed::Upgrade` where it changes to a protocol that the client did not ask for, or names none, or does not say so in
+/// `Connection`, or does not prove that it has understood the handshake that this proxy made up.
 pub fn switching(mut parts: Parts, asked: Option<&Upgrade>, pseudonym: &Pseudonym) -> Result<Parts, Malformed> {
+    let fields = Fields::of(&parts.headers);
     let chosen: Vec<&str> = hop::members(&parts.headers, &header::UPGRADE).collect();
     let was_asked = |protocol: &&str| asked.is_some_and(|asked| asked.asks_for(protocol));
-    if chosen.is_empty() || !chosen.iter().all(was_asked) {
+    if chosen.is_empty() || !chosen.iter().all(was_asked) || !hop::has_option(&parts.headers, fields, "upgrade") {
         return Err(Malformed::Upgrade(first_shown(&parts.headers, &header::UPGRADE)));
     }
     if asked.is_some_and(|asked| !asked.is_accepted(&parts.headers)) {
@@ -76,7 +89,6 @@ pub fn switching(mut parts: Parts, asked: Option<&Upgrade>, pseudonym: &Pseudony
     }
     let upgrade = HeaderValue::try_from(chosen.join(", "))
         .map_err(|_| Malformed::Upgrade(first_shown(&parts.headers, &header::UPGRADE)))?;
-    let fields = Fields::of(&parts.headers);
     clean(&mut parts, fields, pseudonym);
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::UPGRADE, upgrade);
@@ -85,10 +97,13 @@ pub fn switching(mut parts: Parts, asked: Option<&Upgrade>, pseudonym: &Pseudony
 }
 
 /// An interim response (RFC 9110, section 15.2) as the client gets it. None for 100, which goes out when the body is asked for,
-/// for 101, and for what is not interim.
+/// for 101, for what is not interim, and for a head that can be no head of HTTP/1.
 #[must_use]
 pub fn interim(status: StatusCode, mut headers: HeaderMap) -> Option<Response<()>> {
     if !matches!(status.as_u16(), 102..=199) {
+        return None;
+    }
+    if !headers.iter().all(|(name, value)| fields::is_line(name, value)) {
         return None;
     }
     let fields = Fields::of(&headers);
@@ -273,10 +288,42 @@ mod tests {
     #[test]
     fn a_101_that_was_not_asked_for_is_refused() {
         let no = |said: Option<&str>| Err(Malformed::Upgrade(said.map(str::to_owned)));
-        assert_eq!(switched("websocket", "HTTP/1.1 101\nupgrade: other"), no(Some("other")));
-        assert_eq!(switched("websocket", "HTTP/1.1 101\nupgrade: websocket, h2c"), no(Some("websocket, h2c")));
+        let said = |protocols: &str| format!("HTTP/1.1 101\nconnection: upgrade\nupgrade: {protocols}");
+        assert_eq!(switched("websocket", &said("other")), no(Some("other")));
+        assert_eq!(switched("websocket", &said("websocket, h2c")), no(Some("websocket, h2c")));
+        assert_eq!(switched("websocket", "HTTP/1.1 101\nupgrade: websocket"), no(Some("websocket")));
         assert_eq!(switched("websocket", "HTTP/1.1 101\nconnection: upgrade"), no(None));
-        assert_eq!(switched("h2c", "HTTP/1.1 101\nupgrade: h2c"), no(Some("h2c")));
+        assert_eq!(switched("h2c", &said("h2c")), no(Some("h2c")));
+    }
+
+    #[test]
+    fn what_http_2_lets_pass_and_http_1_cannot_say_is_refused() {
+        for (name, value, index) in
+            [("x\"", "y", Some(2)), ("x", " y", Some(2)), ("x", "y\t", Some(2)), ("x", "\"", None)]
+        {
+            let mut parts = heads::response("HTTP/1.1 200\na: b");
+            parts.version = http::Version::HTTP_2;
+            parts.headers.append(
+                http::HeaderName::from_lowercase(name.as_bytes()).unwrap(),
+                http::HeaderValue::from_static(value),
+            );
+            let interim = interim(StatusCode::EARLY_HINTS, parts.headers.clone());
+            assert_eq!(interim.is_none(), index.is_some(), "{name:?} {value:?}");
+            let wrong = response(parts, &Pseudonym::of("a1")).err();
+            assert_eq!(wrong, index.map(Malformed::FieldLine), "{name:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_426_says_what_it_wants_and_nothing_that_is_not_passed_on() {
+        check(&[
+            (
+                "HTTP/1.1 426\nconnection: upgrade\nupgrade: h2c, websocket",
+                &["connection: upgrade", "upgrade: websocket", "via: 1.1 why502-a1"],
+            ),
+            ("HTTP/1.1 426\nconnection: upgrade\nupgrade: h2c", &["via: 1.1 why502-a1"]),
+            ("HTTP/1.1 200\nconnection: upgrade\nupgrade: websocket", &["via: 1.1 why502-a1"]),
+        ]);
     }
 
     #[test]

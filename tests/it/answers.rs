@@ -230,6 +230,20 @@ const REFUSED: &[(&str, &str, &str, u16)] = &[
 ];
 
 #[test]
+fn a_head_request_that_cannot_be_read_is_answered_without_a_body() {
+    let mut proxy = choosy();
+    for head in ["HEAD /shop HTTP/1.1\r\nHost : a\r\n\r\n", "\r\nHEAD /shop HTTP/3.0\r\n\r\n"] {
+        let mut client = Client::connect(proxy.address());
+        client.send(head);
+        let answer = client.answer_to_head();
+        assert_eq!(answer.head.status, 400, "{head:?}");
+        assert!(answer.field("content-length").is_some_and(|length| length != "0"), "{head:?}");
+        assert!(client.is_closed(), "{head:?}: nothing comes behind the head");
+        assert_eq!(proxy.line("request")["bytes_sent"], 0, "{head:?}");
+    }
+}
+
+#[test]
 fn a_refusal_is_answered_in_the_format_that_is_asked_for_and_logged_as_a_request() {
     let proxy = choosy();
     let mut statuses = Vec::new();

@@ -23,6 +23,7 @@ use http::header;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 
+use super::fields;
 use super::fields::Field;
 use super::fields::Fields;
 use crate::config::Limits;
@@ -89,8 +90,8 @@ pub fn admit(parts: &Parts, fields: Fields, limits: &Limits) -> Result<Admitted,
     Ok(Admitted { host, target, content, upgrade, expects_continue, forwards_left })
 }
 
-/// Whether a head of HTTP/2 is as large as one of HTTP/1.1 may be, counted in the same way, and its values begin and end with
-/// something (RFC 9113, section 8.2.1); hyper has seen to both in HTTP/1.1.
+/// Whether a head of HTTP/2 is as large as one of HTTP/1.1 may be, counted in the same way, and its fields can be said there; hyper
+/// has seen to both in HTTP/1.1.
 fn hold(parts: &Parts, limits: &Limits) -> Result<(), Refusal> {
     let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len()) as u64;
     if target >= limits.request_header_bytes {
@@ -99,7 +100,7 @@ fn hold(parts: &Parts, limits: &Limits) -> Result<(), Refusal> {
     let mut size = target;
     for (name, value) in &parts.headers {
         size += (name.as_str().len() + value.len() + 4) as u64;
-        if let [b' ' | b'\t', ..] | [.., b' ' | b'\t'] = value.as_bytes() {
+        if !fields::is_line(name, value) {
             return Err(Refusal::HeadInvalid);
         }
     }
@@ -176,8 +177,8 @@ fn expects_continue(parts: &Parts, fields: Fields) -> Result<bool, Refusal> {
     if known { Ok(true) } else { Err(Refusal::ExpectationUnknown) }
 }
 
-/// What `Max-Forwards` leaves (RFC 9110, section 7.6.2). It means something to TRACE and OPTIONS only, and nothing where it
-/// is no number.
+/// What `Max-Forwards` leaves (RFC 9110, section 7.6.2), which is the most that this proxy counts to where it is more. It means
+/// something to TRACE and OPTIONS only, and nothing where it is no number.
 fn forwards_left(parts: &Parts, fields: Fields) -> Result<Option<u64>, Refusal> {
     let counts = parts.method == Method::TRACE || parts.method == Method::OPTIONS;
     if !counts || !fields.has(Field::MaxForwards) {
@@ -185,7 +186,8 @@ fn forwards_left(parts: &Parts, fields: Fields) -> Result<Option<u64>, Refusal> 
     }
     let mut lines = parts.headers.get_all(header::MAX_FORWARDS).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Ok(None) };
-    match content::length(line) {
+    let is_number = !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit);
+    match content::length(line).or_else(|| is_number.then_some(u64::MAX)) {
         Some(0) if parts.method == Method::TRACE => Err(Refusal::TraceEndsHere),
         Some(0) => Err(Refusal::OptionsEndsHere),
         left => Ok(left.map(|left| left - 1)),

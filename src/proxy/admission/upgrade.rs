@@ -79,6 +79,13 @@ impl Upgrade {
     }
 }
 
+/// What a 426 wants the client to change to (RFC 9110, section 15.5.22), of what is passed on.
+#[must_use]
+pub fn wanted(headers: &HeaderMap) -> Option<HeaderValue> {
+    let protocols: Vec<&str> = hop::members(headers, &header::UPGRADE).filter(|name| is_passed_on(name)).collect();
+    HeaderValue::try_from(protocols.join(", ")).ok().filter(|protocols| !protocols.is_empty())
+}
+
 /// What a server answers to a key of a WebSocket's handshake (RFC 6455, section 4.2.2).
 fn proof(key: &[u8]) -> String {
     let mut digest = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
@@ -87,12 +94,13 @@ fn proof(key: &[u8]) -> String {
     STANDARD.encode(digest.finish())
 }
 
-/// Whether an upgrade to this protocol is passed on: a name with or without a version, and not HTTP or TLS below it.
+/// Whether an upgrade to this protocol is passed on: a name with or without a version, and not HTTP, a draft of it (`h2c-14`,
+/// `SPDY/3.1`) or TLS below it.
 fn is_passed_on(protocol: &str) -> bool {
     let (name, version) = protocol.split_once('/').unwrap_or((protocol, "1"));
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(is_token_byte);
-    let own = ["h2c", "h2", "http", "tls"].iter().any(|own| name.eq_ignore_ascii_case(own));
-    is_token(name) && is_token(version) && !own
+    let begins = |own: &str| name.get(..own.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(own));
+    is_token(name) && is_token(version) && !["h2", "h3", "http", "spdy", "tls"].iter().any(|own| begins(own))
 }
 
 fn is_token_byte(byte: u8) -> bool {
@@ -138,6 +146,7 @@ mod tests {
             ("h2c", None),
             ("H2C, h2", None),
             ("HTTP/2.0", None),
+            ("h2c-14, H2C-17/1, SPDY/3.1, h3", None),
             ("TLS/1.0, HTTP/1.1", None),
             ("h2c, websocket", Some("websocket")),
             ("we bsocket, caf\u{e9}, /1, a/", None),
