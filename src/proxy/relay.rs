@@ -64,7 +64,7 @@ impl Proxy {
         }
         dress(&mut relayed.parts.headers, story);
         let proxy = Rc::clone(self);
-        let relay = Relay { proxy, passage, body, named: relayed.named, status, sent: 0, aborted: true };
+        let relay = Relay { proxy, passage, body, named: relayed.named, status, sent: 0, cut: None, aborted: true };
         Response::from_parts(relayed.parts, ClientBody(Kind::Relayed(Box::new(relay)))).into()
     }
 
@@ -101,6 +101,8 @@ struct Relay {
     named: Named,
     status: StatusCode,
     sent: u64,
+    /// Why the body breaks off, where that is not to be said yet.
+    cut: Option<Cut>,
     /// Until the end is reached.
     aborted: bool,
 }
@@ -121,6 +123,9 @@ impl ClientBody {
 
 impl Relay {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        if let Some(cut) = self.cut.take() {
+            return Poll::Ready(Some(Err(cut)));
+        }
         let frame = match std::task::ready!(Pin::new(&mut self.body).poll_frame(cx)) {
             None => {
                 self.aborted = false;
@@ -131,7 +136,10 @@ impl Relay {
                     let Passage { state, destination, story, .. } = &*self.passage;
                     self.proxy.explain_cut(state, destination, failure, story, self.sent);
                 }
-                return Poll::Ready(Some(Err(cut)));
+                // Whoever writes throws away at an error what it has not written, and does not write while it is given more.
+                self.cut = Some(cut);
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             Some(Ok(frame)) => frame,
         };
@@ -174,7 +182,7 @@ impl Body for ClientBody {
         match &self.0 {
             Kind::Empty => true,
             Kind::Whole(bytes) => bytes.is_empty(),
-            Kind::Relayed(relay) => relay.body.is_end_stream(),
+            Kind::Relayed(relay) => relay.cut.is_none() && relay.body.is_end_stream(),
         }
     }
 

@@ -101,7 +101,12 @@ fn peek(stream: &mut Inflow) -> Result<Option<Frame<Bytes>>, Broken> {
     if stream.is_end_stream() {
         return Ok(None);
     }
-    match Pin::new(stream).poll_frame(&mut Context::from_waker(Waker::noop())) {
+    let cx = &mut Context::from_waker(Waker::noop());
+    if let Inflow::Http2(stream) = stream {
+        // Its frames come one behind the other, and so does what ends it.
+        stream.look(cx)?;
+    }
+    match Pin::new(stream).poll_frame(cx) {
         Poll::Ready(Some(frame)) => frame.map(Some),
         Poll::Ready(None) | Poll::Pending => Ok(None),
     }

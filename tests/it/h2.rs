@@ -418,6 +418,56 @@ fn a_body_that_is_reset_or_cut_is_cut_for_the_client_too() {
     }
 }
 
+/// Says frames of a stream in one piece.
+fn say_at_once(framed: &mut Framed, id: u32, frames: &[(u8, u8, &[u8])]) {
+    let mut piece = Vec::new();
+    for (kind, flags, payload) in frames {
+        piece.extend_from_slice(&u32::try_from(payload.len()).unwrap().to_be_bytes()[1..]);
+        piece.extend_from_slice(&[*kind, *flags]);
+        piece.extend_from_slice(&id.to_be_bytes());
+        piece.extend_from_slice(payload);
+    }
+    framed.0.send(piece);
+}
+
+#[test]
+fn an_answer_that_breaks_off_as_it_comes_is_a_failure_and_one_that_has_begun_is_cut_behind_all_of_it() {
+    const RESET: &[u8] = &2_u32.to_be_bytes();
+    let (mut proxy, mut client, _origin, mut framed) = played("retry.attempts = 1", GET);
+    let id = framed.request();
+    let half = [b'x'; 16_000];
+    say_at_once(
+        &mut framed,
+        id,
+        &[(HEADERS, END_HEADERS, STATUS_200), (DATA, 0, &half), (DATA, 0, &half), (RST_STREAM, 0, RESET)],
+    );
+    assert_eq!(client.answer().head.status, 502);
+    assert_eq!(proxy.line("upstream_failure")["fault"], "h2_stream_reset");
+
+    client.send(GET);
+    let id = framed.request();
+    framed.say(HEADERS, END_HEADERS, id, STATUS_200);
+    assert_eq!(client.head().status, 200);
+    say_at_once(&mut framed, id, &[(DATA, 0, b"some"), (DATA, 0, b"more"), (RST_STREAM, 0, RESET)]);
+    assert_eq!(client.wire.bytes(18), b"4\r\nsome\r\n4\r\nmore\r\n");
+    assert!(client.is_closed());
+    let lines = proxy.stop().1;
+    let cut = lines.iter().rfind(|line| line["event"] == "upstream_failure").unwrap();
+    assert_eq!(cut["bytes_sent"], 8, "{cut:#}");
+    assert!(lines.iter().any(|line| line["event"] == "request" && line["aborted"] == true), "{lines:#?}");
+}
+
+#[test]
+fn early_hints_go_on_that_come_together_with_the_answer() {
+    let (_proxy, mut client, _origin, mut framed) = played("", GET);
+    let id = framed.request();
+    // `:status: 103`, as a literal of the field with index 8.
+    let early = (HEADERS, END_HEADERS, &b"\x08\x03103"[..]);
+    say_at_once(&mut framed, id, &[early, (HEADERS, END_HEADERS, STATUS_200), (DATA, END_STREAM, b"hi")]);
+    assert_eq!(client.head().status, 103);
+    assert_eq!(client.answer().text(), "hi");
+}
+
 #[test]
 fn a_head_beyond_the_limit_is_told_as_that() {
     let (mut proxy, mut client, _origin, mut framed) =
