@@ -47,6 +47,11 @@ mod tests {
     }
 
     #[test]
+    fn framing() {
+        smoke("framing", targets::framing::check, 20_000);
+    }
+
+    #[test]
     fn logbook() {
         smoke("logbook", targets::logbook::check, 4_000);
     }

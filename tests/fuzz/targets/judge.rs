@@ -183,8 +183,7 @@ fn chunks(message: &mut Message, bytes: &[u8], at: &mut usize) -> Result<(), Rea
         if size.is_empty() || size.len() > 15 {
             return Err(Reading::Wrong("a chunk's size is none"));
         }
-        let begins = extensions.first().is_none_or(|byte| matches!(byte, b';' | b' ' | b'\t'));
-        if !begins || extensions.iter().any(|byte| is_control(*byte)) {
+        if !are_extensions(without_space(extensions)) {
             return Err(Reading::Wrong("what follows a chunk's size is no extension"));
         }
         let size = std::str::from_utf8(size).ok().and_then(|text| usize::from_str_radix(text, 16).ok());
@@ -201,6 +200,33 @@ fn chunks(message: &mut Message, bytes: &[u8], at: &mut usize) -> Result<(), Rea
             Some([] | [b'\r']) => return Err(Reading::Partial),
             _ => return Err(Reading::Wrong("no end behind a chunk")),
         }
+    }
+}
+
+/// What may stand behind a chunk's size (RFC 9112, section 7.1.1).
+fn are_extensions(text: &[u8]) -> bool {
+    let Some(text) = text.strip_prefix(b";") else { return text.is_empty() };
+    let text = without_space(text);
+    let name = text.iter().take_while(|byte| is_token(&[**byte])).count();
+    let rest = without_space(&text[name..]);
+    let rest = match rest.strip_prefix(b"=").map(without_space) {
+        None => Some(rest),
+        Some([b'"', value @ ..]) => behind_quotes(value),
+        Some(value) => {
+            let length = value.iter().take_while(|byte| is_token(&[**byte])).count();
+            (length > 0).then(|| &value[length..])
+        }
+    };
+    name > 0 && rest.is_some_and(|rest| are_extensions(without_space(rest)))
+}
+
+/// What stands behind a string in quotation marks (RFC 9110, section 5.6.4), of which the first has been read.
+fn behind_quotes(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [b'"', rest @ ..] => Some(rest),
+        [b'\\', escaped, rest @ ..] if !is_control(*escaped) => behind_quotes(rest),
+        [byte, rest @ ..] if *byte != b'\\' && !is_control(*byte) => behind_quotes(rest),
+        _ => None,
     }
 }
 

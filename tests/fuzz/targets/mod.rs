@@ -6,6 +6,7 @@ pub(crate) mod answer;
 mod case;
 pub(crate) mod configuration;
 pub(crate) mod first_bytes;
+pub(crate) mod framing;
 mod judge;
 pub(crate) mod logbook;
 pub(crate) mod proxy_header;
