@@ -270,6 +270,8 @@ impl Desk {
         match status {
             414 => Refusal::TargetTooLong,
             431 if self.watch.first_line_exceeds(self.header_limit()) => Refusal::TargetTooLong,
+            // A length that no number holds.
+            431 if self.watch.is_small(self.header_limit()) => Refusal::HeadInvalid,
             431 => Refusal::HeadTooLarge,
             _ => Refusal::HeadInvalid,
         }

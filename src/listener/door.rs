@@ -18,6 +18,7 @@ use std::task::Poll;
 
 use bytes::Bytes;
 use memchr::memchr;
+use memchr::memchr_iter;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
@@ -154,6 +155,13 @@ impl Watch {
     /// Whether the first line alone is longer than that many bytes.
     pub(super) fn first_line_exceeds(&self, limit: usize) -> bool {
         self.first_line.get().unwrap_or_else(|| self.head_bytes.get()) >= limit
+    }
+
+    /// Whether the head that is being read is no larger than any may be, in bytes and in lines, so that it is something else in it that
+    /// is too large.
+    pub(super) fn is_small(&self, limit: usize) -> bool {
+        let (bytes, lines) = (self.head_bytes.get(), memchr_iter(b'\n', &self.head.borrow()).count());
+        bytes < limit.min(HEAD_KEPT) && lines < MOST_LINES
     }
 
     /// Whether the client has begun with the preface of HTTP/2.
@@ -384,6 +392,8 @@ impl AsyncWrite for Door {
 
 /// How much of a head is kept for a refusal to read its `Accept` from.
 const HEAD_KEPT: usize = 4096;
+/// How many lines a head may have for hyper.
+const MOST_LINES: usize = 100;
 /// How a client of HTTP/2 begins (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 

@@ -217,6 +217,7 @@ const REFUSED: &[(&str, &str, &str, u16)] = &[
     ("another scheme", "GET ftp://shop.example/shop HTTP/1.1\r\nHost: shop.example\r\n", "\r\n", 400),
     ("two lengths", "POST /shop HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 1\r\nContent-Length: 2\r\n", "\r\nx", 400),
     ("a length that is none", "POST /shop HTTP/1.1\r\nHost: shop.example\r\nContent-Length: +1\r\n", "\r\nx", 400),
+    ("a length beyond all numbers", "POST /shop HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 18446744073709551615\r\n", "\r\nx", 400),
     ("an upgrade with a body", "GET /shop HTTP/1.1\r\nHost: shop.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", "\r\nx", 400),
     ("no route for the path", "GET /other HTTP/1.1\r\nHost: shop.example\r\n", "\r\n", 404),
     ("CONNECT", "CONNECT shop.example:443 HTTP/1.1\r\nHost: shop.example:443\r\n", "\r\n", 405),
