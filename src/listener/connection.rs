@@ -15,9 +15,11 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 use http::Request;
 use http::Response;
 use http::Version;
+use http::header;
 use http_body::Body;
 use http_body::Frame;
 use http_body::SizeHint;
@@ -163,7 +165,7 @@ struct Desk {
     watch: Rc<Watch>,
     tunnel: RefCell<Option<Box<Tunnel>>>,
     version: Cell<Version>,
-    had_body: Cell<bool>,
+    follows: Cell<Follows>,
 }
 
 /// What a client has not done in time.
@@ -193,7 +195,7 @@ impl Desk {
             watch,
             tunnel: RefCell::new(None),
             version: Cell::new(Version::HTTP_11),
-            had_body: Cell::new(false),
+            follows: Cell::new(Follows::Nothing),
         }
     }
 
@@ -229,12 +231,17 @@ impl Desk {
         };
         let wrong = (!self.watch.serving(follows)).then_some(Refusal::HeadInvalid);
         self.version.set(request.version());
-        self.had_body.set(follows != Follows::Nothing);
+        self.follows.set(follows);
         self.proxy.receive(request.map(Inflow::Http1), &self.arrival, &self.interim, wrong)
     }
 
     async fn answer(self: Rc<Self>, received: Received) -> Response<Counted> {
-        let Reply { response, tunnel } = self.proxy.answer(received).await;
+        // hyper reads no more than a piece of a body that nobody wants, and closes the connection if that is not all of it.
+        let closes = received.is_refused() && self.follows.get() == Follows::Chunks;
+        let Reply { mut response, tunnel } = self.proxy.answer(received).await;
+        if closes {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         *self.tunnel.borrow_mut() = tunnel;
         self.owed(response)
     }
@@ -290,7 +297,7 @@ impl Desk {
     /// Closes a connection in order. What the client may still be sending is read away first: closing over unread bytes is
     /// a reset, which can take the answer with it (RFC 9112, section 9.6).
     async fn close(&self, stream: Stream) {
-        if self.had_body.get() && !self.watch.has_left() {
+        if self.follows.get() != Follows::Nothing && !self.watch.has_left() {
             farewell::linger(stream).await;
         } else {
             farewell::close(stream).await;

@@ -49,9 +49,9 @@ pub(super) struct Watch {
     owed: Cell<bool>,
     /// Bytes of an answer that hyper made up itself.
     swallowed: RefCell<Vec<u8>>,
-    /// The beginning of the head that is being read.
+    /// The beginning of the head that hyper is being given.
     head: RefCell<Vec<u8>>,
-    /// How much of the head that is being read has come.
+    /// How much of it hyper has.
     head_bytes: Cell<usize>,
     /// Where in it the first line ends.
     first_line: Cell<Option<usize>>,
@@ -232,16 +232,32 @@ impl Watch {
             self.seat.busy();
             self.phase.set(Phase::Head(Instant::now()));
         }
-        if let Phase::Head(_) = self.phase.get() {
-            let before = self.head_bytes.get();
-            self.head_bytes.set(before + bytes.len());
-            if self.first_line.get().is_none() {
-                self.first_line.set(memchr(b'\n', bytes).map(|at| before + at));
-            }
-            let mut head = self.head.borrow_mut();
-            let room = HEAD_KEPT.saturating_sub(head.len());
-            head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    /// Lets hyper have what was read into the buffer behind `before`, or else what was withheld, as far as it may.
+    fn pass(&self, cx: &Context<'_>, buf: &mut ReadBuf<'_>, before: Option<usize>) -> Poll<io::Result<()>> {
+        let mut intake = self.intake.borrow_mut();
+        let passed = match before {
+            Some(before) => intake.pass_read(buf, before),
+            None => intake.pass_withheld(buf),
+        };
+        if passed.bytes == 0 && intake.is_ahead() {
+            return intake.withhold(cx);
         }
+        let filled = buf.filled();
+        self.note_head(filled.get(filled.len().saturating_sub(passed.of_head)..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_head(&self, bytes: &[u8]) {
+        let before = self.head_bytes.get();
+        self.head_bytes.set(before + bytes.len());
+        if self.first_line.get().is_none() {
+            self.first_line.set(memchr(b'\n', bytes).map(|at| before + at));
+        }
+        let mut head = self.head.borrow_mut();
+        let room = HEAD_KEPT.saturating_sub(head.len());
+        head.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     fn note_write(&self, result: &Poll<io::Result<usize>>) {
@@ -281,19 +297,20 @@ impl Door {
     fn poll_first(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let Self { stream, watch } = self;
         let mut intake = watch.intake.borrow_mut();
-        if intake.withheld().is_empty() {
+        let withheld = intake.withheld();
+        if withheld.is_empty() {
             let before = buf.filled().len();
             std::task::ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
             let first = buf.filled().get(before..).unwrap_or_default();
             watch.note_read(first);
             if first.is_empty() || Speaks::of(first) == Speaks::Http1 {
                 watch.speaks.set(Speaks::Http1);
-                return intake.pass_read(cx, buf, before);
+                drop(intake);
+                return watch.pass(cx, buf, Some(before));
             }
-            intake.withheld().extend_from_slice(first);
+            withheld.extend_from_slice(first);
             buf.set_filled(before);
         }
-        let withheld = intake.withheld();
         while Speaks::of(withheld) == Speaks::Unknown {
             let mut rest = [0; PREFACE.len()];
             let mut rest = ReadBuf::new(rest.get_mut(withheld.len()..).unwrap_or_default());
@@ -309,7 +326,8 @@ impl Door {
             return Poll::Pending;
         }
         watch.speaks.set(Speaks::Http1);
-        intake.pass_withheld(cx, buf)
+        drop(intake);
+        watch.pass(cx, buf, None)
     }
 }
 
@@ -321,17 +339,15 @@ impl AsyncRead for Door {
             Speaks::Http2 => return Poll::Pending,
         }
         self.poll_interim(cx);
-        let mut intake = self.watch.intake.borrow_mut();
-        if intake.is_ahead() {
-            return intake.pass_withheld(cx, buf);
+        if self.watch.intake.borrow().is_ahead() {
+            return self.watch.pass(cx, buf, None);
         }
-        drop(intake);
         let before = buf.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(cx, buf);
         match &result {
             Poll::Ready(Ok(())) => {
                 self.watch.note_read(buf.filled().get(before..).unwrap_or_default());
-                return self.watch.intake.borrow_mut().pass_read(cx, buf, before);
+                return self.watch.pass(cx, buf, Some(before));
             }
             Poll::Ready(Err(_)) => self.watch.left.set(true),
             Poll::Pending => {}

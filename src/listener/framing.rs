@@ -35,6 +35,15 @@ pub enum Follows {
     Chunks,
 }
 
+/// What of some bytes is passed on: the first of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// How many.
+    pub bytes: usize,
+    /// How many of these, the last of them, are of a head.
+    pub of_head: usize,
+}
+
 impl Default for Framing {
     fn default() -> Self {
         Self::Head(Lines::default())
@@ -42,19 +51,20 @@ impl Default for Framing {
 }
 
 impl Framing {
-    /// How many of these bytes may be passed on now. The others wait for what is said of the head before them, or are of a body that is
+    /// What of these bytes may be passed on now. The others wait for what is said of the head before them, or are of a body that is
     /// broken.
-    pub fn pass(&mut self, bytes: &[u8]) -> usize {
-        let mut passed = 0;
+    pub fn pass(&mut self, bytes: &[u8]) -> Passed {
+        let mut passed = Passed::default();
         loop {
-            let rest = bytes.get(passed..).unwrap_or_default();
+            let rest = bytes.get(passed.bytes..).unwrap_or_default();
             let (taken, next) = match self {
                 _ if rest.is_empty() => return passed,
                 Self::Between { .. } | Self::Broken => return passed,
-                Self::Head(lines) => match lines.end(rest) {
-                    Some(end) => (end, Some(Self::Between { bare: lines.bare })),
-                    None => (rest.len(), None),
-                },
+                Self::Head(lines) => {
+                    let end = lines.end(rest);
+                    passed.of_head = end.unwrap_or(rest.len());
+                    (passed.of_head, end.map(|_| Self::Between { bare: lines.bare }))
+                }
                 Self::Length(left) => {
                     let taken = rest.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= taken as u64;
@@ -66,7 +76,7 @@ impl Framing {
                     (taken, Reading::Broken) => (taken, Some(Self::Broken)),
                 },
             };
-            passed += taken;
+            passed.bytes += taken;
             if let Some(next) = next {
                 *self = next;
             }
@@ -283,8 +293,8 @@ mod tests {
             framing
         };
         let (mut at_once, mut by_bytes) = (begin(), begin());
-        let passed = at_once.pass(bytes.as_bytes());
-        let single = bytes.as_bytes().chunks(1).take_while(|byte| by_bytes.pass(byte) == 1).count();
+        let passed = at_once.pass(bytes.as_bytes()).bytes;
+        let single = bytes.as_bytes().chunks(1).take_while(|byte| by_bytes.pass(byte).bytes == 1).count();
         assert_eq!(passed.min(single), passed.max(single), "{bytes:?}: at once, and byte by byte");
         assert_eq!(matches!(at_once, Framing::Broken), matches!(by_bytes, Framing::Broken), "{bytes:?}");
         (passed, matches!(at_once, Framing::Broken))
@@ -315,7 +325,7 @@ mod tests {
         ] {
             for size in [1, 2, 3, head.len()] {
                 let mut framing = Framing::default();
-                assert!(head.as_bytes().chunks(size).all(|part| framing.pass(part) == part.len()), "{head:?}");
+                assert!(head.as_bytes().chunks(size).all(|part| framing.pass(part).bytes == part.len()), "{head:?}");
                 assert_eq!(framing.follow(Follows::Nothing), sound, "{head:?} in parts of {size}");
                 assert!(!framing.is_in_head());
             }
@@ -380,8 +390,11 @@ mod tests {
             for size in [1, trailers.len()] {
                 let mut framing = Framing::default();
                 framing.follow(Follows::Chunks);
-                assert_eq!(framing.pass(b"0\r\n"), 3);
-                assert!(trailers.as_bytes().chunks(size).any(|part| framing.pass(part) < part.len()), "{trailers:?}");
+                assert_eq!(framing.pass(b"0\r\n").bytes, 3);
+                assert!(
+                    trailers.as_bytes().chunks(size).any(|part| framing.pass(part).bytes < part.len()),
+                    "{trailers:?}"
+                );
                 assert!(matches!(framing, Framing::Broken), "{trailers:?} in parts of {size}");
             }
         }

@@ -5,17 +5,20 @@ use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
 
+use bytes::Buf;
 use bytes::Bytes;
+use bytes::BytesMut;
 use tokio::io::ReadBuf;
 
 use crate::listener::framing::Follows;
 use crate::listener::framing::Framing;
+use crate::listener::framing::Passed;
 
 /// What lies between a client's stream and hyper.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     framing: Framing,
-    withheld: Vec<u8>,
+    withheld: BytesMut,
     /// Who waits for what is withheld.
     reader: Option<Waker>,
 }
@@ -32,13 +35,13 @@ impl Intake {
     }
 
     /// What is withheld.
-    pub(super) fn withheld(&mut self) -> &mut Vec<u8> {
+    pub(super) fn withheld(&mut self) -> &mut BytesMut {
         &mut self.withheld
     }
 
     /// All that is withheld, for whoever goes on with the stream.
     pub(super) fn take(&mut self) -> Bytes {
-        std::mem::take(&mut self.withheld).into()
+        std::mem::take(&mut self.withheld).freeze()
     }
 
     /// A head was read whole, and is followed by that. Says whether its lines are sound.
@@ -51,36 +54,36 @@ impl Intake {
     }
 
     /// Lets hyper have what was read into the buffer behind `before`, as far as it may.
-    pub(super) fn pass_read(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>, before: usize) -> Poll<io::Result<()>> {
+    pub(super) fn pass_read(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> Passed {
         let read = buf.filled().get(before..).unwrap_or_default();
         let passed = self.framing.pass(read);
-        if passed == read.len() {
-            return Poll::Ready(Ok(()));
+        if passed.bytes < read.len() {
+            self.withheld.extend_from_slice(read.get(passed.bytes..).unwrap_or_default());
+            buf.set_filled(before + passed.bytes);
         }
-        self.withheld.extend_from_slice(read.get(passed..).unwrap_or_default());
-        buf.set_filled(before + passed);
-        self.passed(cx, passed)
+        passed
     }
 
     /// Lets hyper have what was withheld, as far as it may.
-    pub(super) fn pass_withheld(&mut self, cx: &Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn pass_withheld(&mut self, buf: &mut ReadBuf<'_>) -> Passed {
         let most = self.withheld.len().min(buf.remaining());
         let passed = self.framing.pass(self.withheld.get(..most).unwrap_or_default());
-        buf.put_slice(self.withheld.get(..passed).unwrap_or_default());
-        self.withheld.drain(..passed);
-        self.passed(cx, passed)
+        buf.put_slice(self.withheld.get(..passed.bytes).unwrap_or_default());
+        self.withheld.advance(passed.bytes);
+        if self.withheld.is_empty() {
+            self.withheld = BytesMut::new();
+        }
+        passed
     }
 
-    fn passed(&mut self, cx: &Context<'_>, passed: usize) -> Poll<io::Result<()>> {
-        match passed {
-            0 if self.is_broken() => Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-            0 => {
-                // hyper asks again for itself only where the stream has more.
-                self.reader = Some(cx.waker().clone());
-                Poll::Pending
-            }
-            _ => Poll::Ready(Ok(())),
+    /// What hyper hears where none of what is there may be passed on.
+    pub(super) fn withhold(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_broken() {
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
+        // hyper asks again for itself only where the stream has more.
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Whether what is to be a body has ceased to be one.

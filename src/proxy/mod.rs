@@ -244,6 +244,14 @@ impl Proxy {
 /// A request that was taken, and waits for its answer.
 pub struct Received(Bound);
 
+impl Received {
+    /// Whether it goes no further.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.0.is_err()
+    }
+}
+
 /// A request that goes on, and what is kept of it; or its answer, where it does not.
 type Bound = Result<(Box<Passage>, Box<Request<RequestBody>>), Box<Reply>>;
 

@@ -245,6 +245,46 @@ fn a_head_request_that_cannot_be_read_is_answered_without_a_body() {
 }
 
 #[test]
+fn a_head_behind_another_request_is_refused_as_it_would_be_alone() {
+    let proxy = choosy();
+    let json = "Accept: application/json\r\n";
+    let fields = "X: y\r\n".repeat(110);
+    for (head, status) in [
+        (format!("GET / HTTP/1.1\r\n{json}{fields}\r\n"), 431),
+        (format!("GET / HTTP/1.1\r\n{json}Content-Length: 18446744073709551615\r\n\r\n"), 400),
+        (format!("GET / HTTP/1.1\r\n{json}Host : a\r\n\r\n"), 400),
+        (format!("HEAD / HTTP/1.1\r\n{json}Host : a\r\n\r\n"), 400),
+    ] {
+        for before in ["", "GET /other HTTP/1.1\r\nHost: shop.example\r\n\r\n"] {
+            let mut client = Client::connect(proxy.address());
+            client.send(format!("{before}{head}"));
+            if !before.is_empty() {
+                assert_eq!(client.answer().head.status, 404);
+            }
+            let answer = if head.starts_with("HEAD") { client.answer_to_head() } else { client.answer() };
+            assert_eq!(answer.head.status, status, "{before:?} {head:?}");
+            assert_eq!(answer.field("content-type"), Some("application/json"), "{before:?} {head:?}");
+            assert!(client.is_closed(), "{before:?} {head:?}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_closes_behind_a_refusal_says_so() {
+    let proxy = choosy();
+    for (body, closes) in
+        [("Content-Length: 5\r\n\r\nhello", false), ("Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", true)]
+    {
+        let mut client = Client::connect(proxy.address());
+        let next = "GET /other HTTP/1.1\r\nHost: shop.example\r\n\r\n";
+        client.send(format!("POST /other HTTP/1.1\r\nHost: shop.example\r\n{body}{next}"));
+        let answer = client.answer();
+        assert_eq!((answer.head.status, answer.field("connection")), (404, closes.then_some("close")), "{body:?}");
+        assert!(if closes { client.is_closed() } else { client.answer().head.status == 404 }, "{body:?}");
+    }
+}
+
+#[test]
 fn a_refusal_is_answered_in_the_format_that_is_asked_for_and_logged_as_a_request() {
     let proxy = choosy();
     let mut statuses = Vec::new();

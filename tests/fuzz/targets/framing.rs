@@ -57,7 +57,7 @@ fn chunks(input: &[u8]) {
 fn passed(framing: &mut Framing, bytes: &[u8], piece: usize) -> usize {
     let mut passed = 0;
     for piece in bytes.chunks(piece.min(bytes.len().max(1))) {
-        let now = framing.pass(piece);
+        let now = framing.pass(piece).bytes;
         passed += now;
         if now < piece.len() {
             break;
