@@ -88,16 +88,10 @@ impl<T> Routes<T> {
     /// What kept every route from matching.
     pub fn find(&self, host: &str, path: &str, secure: bool) -> Result<&Found<T>, Miss> {
         let found = self.first(host, path, secure);
-        match resolved(path) {
-            None => found,
-            Some(resolved) => {
-                let there = self.first(host, &resolved, secure);
-                found.and_then(|found| {
-                    let same = there.is_ok_and(|there| std::ptr::eq(there, found));
-                    if same { Ok(found) } else { Err(Miss::Evasive) }
-                })
-            }
-        }
+        let Some(resolved) = resolved(path) else { return found };
+        let found = found?;
+        let leads_there = |path: &String| self.first(host, path, secure).is_ok_and(|there| std::ptr::eq(there, found));
+        if resolved.iter().all(leads_there) { Ok(found) } else { Err(Miss::Evasive) }
     }
 
     fn first(&self, host: &str, path: &str, secure: bool) -> Result<&Found<T>, Miss> {
@@ -136,8 +130,9 @@ fn group<'a, T>(groups: &'a mut Vec<Group<T>>, host: &Arc<str>) -> &'a mut Vec<F
 }
 
 /// The path without its dot segments (RFC 3986, section 5.2.4), as the server sees it that is the most eager to find them: with dots
-/// and slashes that are encoded or lean the other way, and with what some append to a segment. None where it has none.
-fn resolved(path: &str) -> Option<String> {
+/// and slashes that are encoded or lean the other way, and with what some append to a segment: with empty segments, and without
+/// them, which many servers drop before. None where it has none.
+fn resolved(path: &str) -> Option<[String; 2]> {
     memchr3(b'.', b'%', b'\\', path.as_bytes())?;
     let plain = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
     let plain = plain.replace("%5c", "/").replace("%5C", "/").replace('\\', "/");
@@ -146,20 +141,20 @@ fn resolved(path: &str) -> Option<String> {
     if !segments.iter().any(|segment| matches!(&**segment, "." | "..")) {
         return None;
     }
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in &segments {
-        match &**segment {
-            "." => {}
-            ".." => {
-                kept.pop();
+    let resolve = |segments: &mut dyn Iterator<Item = &String>| {
+        let mut kept: Vec<&str> = Vec::new();
+        for segment in segments {
+            match &**segment {
+                "." => {}
+                ".." => {
+                    kept.pop();
+                }
+                segment => kept.push(segment),
             }
-            segment => kept.push(segment),
         }
-    }
-    // One at the end leaves the slash before it.
-    let slash =
-        if matches!(segments.last().map(|last| &**last), Some("." | "..")) && !kept.is_empty() { "/" } else { "" };
-    Some(format!("/{}{slash}", kept.join("/")))
+        format!("/{}", kept.join("/"))
+    };
+    Some([resolve(&mut segments.iter()), resolve(&mut segments.iter().filter(|segment| !segment.is_empty()))])
 }
 
 /// The host without its port and without the dot that makes a name absolute.
@@ -247,6 +242,12 @@ mod tests {
                 ("a", "/api/..;a=b/x", evasive),
                 ("a", "/api/open/../x", evasive),
                 ("a", "/api/./open/x", evasive),
+                ("a", "/api//../x", evasive),
+                ("a", "/api/y//../../x", evasive),
+                ("a", "/api/;/../x", evasive),
+                ("a", "/api//y/../x", Ok("*/api/")),
+                ("a", "/api/y/..", Ok("*/api/")),
+                ("a", "/api/open/y/.", Ok("*/api/open/")),
                 ("a", "/x/../api/y", Err(Miss::NoPath)),
                 ("shop.example", "/../../etc", Ok("shop.example/")),
                 ("shop.example", "/x/../api/y", Ok("shop.example/")),

@@ -31,10 +31,10 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::config::Limits;
+use crate::listener::client::Phase;
+use crate::listener::client::Watch;
 use crate::listener::crowd::Seat;
 use crate::listener::door::Door;
-use crate::listener::door::Phase;
-use crate::listener::door::Watch;
 use crate::listener::entrance::Agreed;
 use crate::listener::entrance::Entered;
 use crate::listener::farewell;
@@ -144,10 +144,13 @@ async fn converse(desk: &Rc<Desk>, stream: Stream, orders: watch::Receiver<Order
     .await;
     // Taken apart, the connection lets go of its response.
     let serving = desk.watch.phase() == Phase::Serving;
+    let telling = desk.watch.is_telling();
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_stream();
     match outcome {
         Err(Late::Http2) => Ended::Changed(stream, desk.watch.take_withheld()),
+        // Nothing can be said where a message has gone out by half.
+        Err(Late::Head | Late::Idle) if telling => Ended::Cut(stream),
         Err(Late::Idle) => Ended::Idle(stream),
         Err(Late::Head) => Ended::Refused(Refusal::TooSlow, stream),
         Err(Late::Reader | Late::Left) => Ended::Cut(stream),
@@ -208,6 +211,8 @@ impl Desk {
             return due(since + limits.body_timeout, Late::Reader);
         }
         match self.watch.phase() {
+            // The client has not got what it is owed: what is late then is its reader.
+            Phase::Idle(_) | Phase::Head(_) if self.watch.is_telling() => Due::At(look.min(now + LOOK)),
             Phase::Idle(since) => {
                 let end = match drained {
                     Some(drained) => since.max(drained) + NEWCOMER,

@@ -14,6 +14,27 @@ use crate::listener::framing::Follows;
 use crate::listener::framing::Framing;
 use crate::listener::framing::Passed;
 
+/// What a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speaks {
+    /// It has sent nothing yet, or the beginning of the preface of HTTP/2.
+    Unknown,
+    Http1,
+    Http2,
+}
+
+impl Speaks {
+    /// What it is that begins with these bytes.
+    pub(super) fn of(first: &[u8]) -> Self {
+        let known = first.len().min(PREFACE.len());
+        match (first.get(..known), PREFACE.get(..known)) {
+            (Some(first), Some(preface)) if first != preface => Self::Http1,
+            _ if known == PREFACE.len() => Self::Http2,
+            _ => Self::Unknown,
+        }
+    }
+}
+
 /// What lies between a client's stream and hyper.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
@@ -91,3 +112,6 @@ impl Intake {
         matches!(self.framing, Framing::Broken)
     }
 }
+
+/// How a client of HTTP/2 begins (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

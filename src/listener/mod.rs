@@ -1,5 +1,6 @@
 //! Owns the doors through which clients come in: accepting, how many at once, and closing without losing one.
 
+mod client;
 mod connection;
 pub mod crowd;
 mod door;

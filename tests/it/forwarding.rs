@@ -133,7 +133,7 @@ fn max_forwards_counts_down_and_ends_here() {
     let endless = "OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 99999999999999999999\r\n\r\n";
     assert_eq!(
         pair.request(endless).field("max-forwards"),
-        Some("18446744073709551614"),
+        Some("9223372036854775806"),
         "it is counted down all the same"
     );
     for (method, status) in [("OPTIONS", 200), ("TRACE", 405)] {

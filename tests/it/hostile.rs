@@ -137,6 +137,30 @@ fn interim_answers_without_end_are_ended() {
 }
 
 #[test]
+fn a_client_that_reads_late_gets_all_that_it_asked_for_early_hints_and_all() {
+    const COUNT: usize = 100;
+    let origin = Origin::listen();
+    let limits = "[limits]\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"\nbody_timeout = \"20s\"";
+    let proxy = Proxy::run(&in_front_of(&[&origin.url], "", limits));
+    origin.serve(|_, conversation| {
+        let early = format!("HTTP/1.1 103 Early Hints\r\nLink: <{}>\r\n\r\n", "a".repeat(8000));
+        conversation.say(early.repeat(6));
+        conversation.answer("hi");
+    });
+    let mut client = Client::connect(proxy.address());
+    client.wire.socket().set_recv_buffer_size(4096).unwrap();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(COUNT));
+    // Longer than a head may take, and a connection be idle.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    client.wire.socket().set_recv_buffer_size(1 << 20).unwrap();
+    for number in 0..COUNT {
+        let head = std::iter::repeat_with(|| client.head()).find(|head| head.status != 103);
+        assert_eq!(head.map(|head| head.status), Some(200), "answer {number}");
+        assert_eq!(client.wire.bytes(2), b"hi", "answer {number}");
+    }
+}
+
+#[test]
 fn many_clients_that_read_nothing_fill_little_memory() {
     let origin = Origin::listen();
     let upstream = "limits.connections = 400\ntimeouts.body = \"60s\"";

@@ -70,5 +70,5 @@ pub fn is_plain(length: &HeaderValue) -> bool {
     !matches!(length.as_bytes(), [b'0', _, ..])
 }
 
-/// The largest `Content-Length` that a signed reader holds: 2^63 - 1.
-const LARGEST_LENGTH: u64 = i64::MAX as u64;
+/// The largest number that a signed reader holds: 2^63 - 1.
+pub(super) const LARGEST_LENGTH: u64 = i64::MAX as u64;

@@ -187,7 +187,7 @@ fn forwards_left(parts: &Parts, fields: Fields) -> Result<Option<u64>, Refusal> 
     let mut lines = parts.headers.get_all(header::MAX_FORWARDS).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return Ok(None) };
     let is_number = !line.is_empty() && line.as_bytes().iter().all(u8::is_ascii_digit);
-    match content::length(line).or_else(|| is_number.then_some(u64::MAX)) {
+    match content::length(line).or_else(|| is_number.then_some(content::LARGEST_LENGTH)) {
         Some(0) if parts.method == Method::TRACE => Err(Refusal::TraceEndsHere),
         Some(0) => Err(Refusal::OptionsEndsHere),
         left => Ok(left.map(|left| left - 1)),
