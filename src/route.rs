@@ -141,6 +141,8 @@ fn resolved(path: &str) -> Option<[String; 2]> {
     if !segments.iter().any(|segment| matches!(&**segment, "." | "..")) {
         return None;
     }
+    // One at the end leaves the slash before it.
+    let slash = if matches!(segments.last().map(|last| &**last), Some("." | "..")) { "/" } else { "" };
     let resolve = |segments: &mut dyn Iterator<Item = &String>| {
         let mut kept: Vec<&str> = Vec::new();
         for segment in segments {
@@ -152,7 +154,8 @@ fn resolved(path: &str) -> Option<[String; 2]> {
                 segment => kept.push(segment),
             }
         }
-        format!("/{}", kept.join("/"))
+        let path = kept.join("/");
+        if path.is_empty() { "/".to_owned() } else { format!("/{path}{slash}") }
     };
     Some([resolve(&mut segments.iter()), resolve(&mut segments.iter().filter(|segment| !segment.is_empty()))])
 }
