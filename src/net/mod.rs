@@ -13,3 +13,6 @@ pub mod stream;
 pub mod tap;
 pub mod tcp_info;
 pub mod tls;
+
+#[cfg(test)]
+mod kernel_tests;

@@ -79,6 +79,7 @@ fn assert_sound(origin: &[u8], judged: &Reading, got: &Got, to_head: bool) {
     assert!(message.values("transfer-encoding").len() + message.values("content-length").len() <= 1, "{shown}");
     // hyper writes `Trailer` where trailers can follow, which is in chunks alone.
     let untold = if message.framing == judge::Framing::Chunks { "date" } else { "trailer" };
+    assert!(message.values("x-why502-token").is_empty(), "{shown}");
     assert_end_to_end(&got.came, &message, &["content-length", "date", "via", "x-why502-token", untold]);
     match judged {
         Reading::Whole(theirs, _) => {
