@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use memchr::memchr3;
+use memchr::memchr2;
 
 use crate::config::HostPattern;
 use crate::config::Route;
@@ -133,7 +133,10 @@ fn group<'a, T>(groups: &'a mut Vec<Group<T>>, host: &Arc<str>) -> &'a mut Vec<F
 /// and slashes that are encoded or lean the other way, and with what some append to a segment: with empty segments, and without
 /// them, which many servers drop before. None where it has none.
 fn resolved(path: &str) -> Option<[String; 2]> {
-    memchr3(b'.', b'%', b'\\', path.as_bytes())?;
+    // Most paths have no dot but in the name of a file, and are not copied for it.
+    if memchr2(b'%', b'\\', path.as_bytes()).is_none() && !path.contains("/.") {
+        return None;
+    }
     let plain = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
     let plain = plain.replace("%5c", "/").replace("%5C", "/").replace('\\', "/");
     let bare = |segment: &str| segment.split_once(';').map_or(segment, |(bare, _)| bare).to_owned();
